@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The desired state in plain C, as the schema table (ctl/schema) fills it and the switch compiles
+// it. Defaults and bounds stand in that table, not here. Units are in the names.
+#ifndef WEIR_BASE_CONFIG_H
+#define WEIR_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	NAME_SIZE = 32,         // a port's, bridge's, user's name with its NUL
+	SOCKET_PATH_SIZE = 108, // sockaddr_un.sun_path
+	WORKERS_MAX = 64,
+	PORTS_MAX = 1024,
+	BRIDGES_MAX = 256,
+	VLAN_COUNT = 4096,
+	QUEUE_PAIRS_MAX = 16,
+};
+
+enum config_poll { POLL_ADAPTIVE, POLL_BUSY };
+enum config_hugepages { HUGEPAGES_AUTO, HUGEPAGES_OFF, HUGEPAGES_REQUIRED };
+enum config_listens { LISTENS_VMM, LISTENS_SWITCH };
+enum config_port_kind { PORT_KIND_VHOST_USER, PORT_KIND_DPDK };
+
+struct config_switch {
+	uint16_t nworkers;
+	uint16_t workers[WORKERS_MAX]; // CPUs
+	enum config_poll poll;
+	uint64_t memory_bytes;
+	enum config_hugepages hugepages;
+};
+
+struct config_bridge {
+	char name[NAME_SIZE];
+	uint32_t ageing_s; // 0: never
+};
+
+// No vlan key: kind VLAN_UNTAGGED. A port is a member of VLAN v if bit v of members is set.
+enum config_vlan_kind { VLAN_UNTAGGED, VLAN_ACCESS, VLAN_TRUNK };
+struct config_vlan {
+	enum config_vlan_kind kind;
+	uint16_t access; // VLAN_ACCESS: 1 to 4094
+	uint16_t native; // VLAN_TRUNK: the VLAN of untagged frames; 0: they are dropped
+	uint64_t members[VLAN_COUNT / 64];
+};
+
+struct config_vhost_user {
+	char socket[SOCKET_PATH_SIZE]; // as written; relative ones lie in RUN_DIR/vm
+	enum config_listens listens;
+	char owner[NAME_SIZE]; // of the socket Weir makes (listens: switch); empty: unchanged
+	char group[NAME_SIZE];
+	uint32_t mode;   // permission bits of that socket
+	uint16_t queues; // queue pairs, upper bound
+};
+
+struct config_limits {
+	uint32_t macs; // learned per port; 0: no limit of its own
+};
+
+struct config_port {
+	char name[NAME_SIZE];
+	enum config_port_kind kind;
+	struct config_vhost_user vhost_user;
+	char bridge[NAME_SIZE];
+	uint16_t mtu; // bytes of L3
+	struct config_vlan vlan;
+	struct config_limits limits;
+};
+
+// Owned by whoever built it; freed with config_free (ctl/schema).
+struct config {
+	struct config_switch sw;
+	size_t nbridges;
+	struct config_bridge *bridges;
+	size_t nports;
+	struct config_port *ports;
+};
+
+#endif

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The switch as the control plane sees it: configuration in, state out. All functions are for the
+// main thread unless they say otherwise; none blocks longer than a grace period and what the vhost
+// library takes to close a socket.
+#ifndef WEIR_SWITCH_SWITCH_H
+#define WEIR_SWITCH_SWITCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/drop.h"
+#include "base/error.h"
+#include "vhost/port.h"
+
+struct weir_switch;
+
+struct switch_options {
+	const char *run_dir; // absolute; RUN_DIR/vm exists and is usable for the VMM's user
+};
+
+// Starts workers and janitor with an empty configuration of ports, then applies `config`. EAL is
+// initialised. 0 and *out, or -errno with a sentence (a CPU that does not exist, no memory).
+int switch_create(struct weir_switch **out, const struct config *config,
+	const struct switch_options *options, struct error *err);
+// Closes all ports, stops the threads, frees.
+void switch_destroy(struct weir_switch *sw);
+
+// Makes the running switch equal to `config` (copied), or changes nothing and says why. Ports whose
+// own entry is unchanged, or changed in live keys only, keep running. A port that cannot open is no
+// error: it is `faulted: reason` and tried again each second. Restart-only keys keep their old effect.
+int switch_apply(struct weir_switch *sw, const struct config *config, struct error *err);
+// The same checks, no change.
+int switch_check(struct weir_switch *sw, const struct config *config, struct error *err);
+
+// To be called about every 100 ms: reopens faulted ports and reports changes of state to the
+// callback given by switch_on_change (log and `watch` notifications).
+typedef void switch_change_fn(
+	void *ctx, const char *port, const struct vhost_port_status *now, const char *before);
+void switch_on_change(struct weir_switch *sw, switch_change_fn *fn, void *ctx);
+void switch_poll(struct weir_switch *sw);
+
+struct traffic {
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+struct queue_info {
+	bool from_vm_running;
+	bool to_vm_running;
+	int worker_cpu; // that polls the from-vm queue
+	struct traffic from_vm;
+	struct traffic to_vm;
+	uint64_t signals; // interrupts sent to the guest for either ring
+};
+
+struct port_info {
+	uint16_t id; // stable while the port exists
+	const struct config_port *config;
+	char socket_path[SOCKET_PATH_SIZE]; // absolute
+	struct vhost_port_status status;
+	struct traffic from_vm;
+	struct traffic to_vm;
+	uint64_t drops[DROP_REASON_COUNT]; // running totals
+	uint64_t drops_total;
+	uint32_t macs; // learned behind it
+	uint16_t nqueues;
+	struct queue_info queues[QUEUE_PAIRS_MAX];
+};
+
+size_t switch_port_count(const struct weir_switch *sw);
+// By position, sorted by name; false beyond the end.
+bool switch_port_at(struct weir_switch *sw, size_t position, struct port_info *info);
+bool switch_port_find(struct weir_switch *sw, const char *name, struct port_info *info);
+
+struct fdb_entry {
+	uint8_t mac[6];
+	uint16_t vlan;
+	char port[NAME_SIZE];
+	uint32_t age_s; // since last seen as a source
+};
+// Walks a bridge's MAC table from *cursor (0: start); returns how many of max were filled and moves
+// *cursor; *cursor is 0 after the last. Entries that come and go meanwhile may be missed. -ENOENT.
+int switch_fdb_list(struct weir_switch *sw, const char *bridge, uint32_t *cursor,
+	struct fdb_entry *entries, size_t max);
+// Forgets entries: of one port (NULL: all), of one VLAN (-1: all), one MAC (NULL: all). Returns the
+// count, or -ENOENT.
+int switch_fdb_flush(
+	struct weir_switch *sw, const char *bridge, const char *port, int vlan, const uint8_t *mac);
+
+struct bridge_info {
+	const struct config_bridge *config;
+	uint32_t macs;
+	uint32_t macs_max;
+	uint64_t learned;
+	uint64_t moved;
+	uint64_t aged;
+	uint64_t refused; // not learned: a port's limit or a full bucket
+};
+size_t switch_bridge_count(const struct weir_switch *sw);
+bool switch_bridge_at(struct weir_switch *sw, size_t position, struct bridge_info *info);
+
+struct worker_info {
+	uint16_t cpu;
+	uint64_t packets;
+	uint64_t busy_cycles;
+	uint64_t idle_cycles;
+	uint64_t polls;
+	uint64_t sleeps;
+	uint64_t tsc_hz;
+	uint32_t queues; // from-vm queues it owns
+};
+size_t switch_worker_count(const struct weir_switch *sw);
+bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_info *info);
+
+#endif

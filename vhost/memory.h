@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A guest's memory as mapped into this process: an immutable copy of the vhost-user memory table.
+#ifndef WEIR_VHOST_MEMORY_H
+#define WEIR_VHOST_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MEMORY_REGIONS_MAX = 8 }; // VHOST_MEMORY_MAX_NREGIONS of the vhost library
+
+struct memory_region {
+	uint64_t guest_addr; // guest physical
+	uint64_t size;       // bytes
+	uint8_t *host;
+};
+
+struct guest_memory {
+	uint32_t nregions;
+	struct memory_region regions[MEMORY_REGIONS_MAX];
+};
+
+// The host address of guest_addr, and in *len (in: wanted, out: available, at least 1) how many of
+// the bytes are contiguous there. NULL with *len 0 if the address is in no region. Never wraps.
+// Any thread; the result lives as long as the memory table.
+static inline uint8_t *memory_at(const struct guest_memory *mem, uint64_t guest_addr, uint64_t *len)
+{
+	for (uint32_t i = 0; i < mem->nregions; i++) {
+		const struct memory_region *r = &mem->regions[i];
+		uint64_t off = guest_addr - r->guest_addr;
+		if (guest_addr >= r->guest_addr && off < r->size) {
+			if (*len > r->size - off)
+				*len = r->size - off;
+			return r->host + off;
+		}
+	}
+	*len = 0;
+	return NULL;
+}
+
+#endif
