@@ -1,0 +1,15 @@
+"""The end-to-end laboratory: guests, libvirt and the switch process, each cleaned up by `with`."""
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.insert(0, os.path.join(ROOT, "vm-images"))
+
+from weirvm.accel import accelerator                                            # noqa: E402
+from weirvm.guest import Guest                                                  # noqa: E402
+from weirvm.images import image                                                 # noqa: E402
+from weirvm.procs import Deadline, Failure, Workdir, run, spawn, wait_until     # noqa: E402
+from weirvm.qemu import Nic                                                     # noqa: E402
+
+__all__ = ["ROOT", "Deadline", "Failure", "Guest", "Nic", "Workdir", "accelerator", "image", "run",
+           "spawn", "wait_until"]
