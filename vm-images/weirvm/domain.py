@@ -35,15 +35,18 @@ def interface(nic):
 
 
 def domain(name, interfaces=(), memory="shared", megabytes=192, cpus=1, ip=(), mtu=None, words="",
-           console="/dev/null", accel=None, found=None):
+           console=None, accel=None, found=None):
     """A transient domain that boots the image. interfaces: XML texts, or qemu.Nic.
 
-    memory: as for QEMU, or a <memoryBacking> element as text.
+    memory: as for QEMU, or a <memoryBacking> element as text. console: a file; None: `virsh console`.
     """
     accel = accel or accelerator()
     found = found or image()
     cards = "\n    ".join(one if isinstance(one, str) else interface(one) for one in interfaces)
     cpu = "<cpu mode='host-passthrough'/>" if accel == "kvm" else "<cpu mode='maximum'/>"
+    # libvirt gives a file it names to QEMU's user, so it must never be a device such as /dev/null.
+    serial = (f"<serial type='file'><source path={quoteattr(console)}/></serial>" if console
+              else "<serial type='pty'/>")
     return f"""<domain type='{'kvm' if accel == 'kvm' else 'qemu'}'>
   <name>{name}</name>
   <memory unit='MiB'>{megabytes}</memory>
@@ -71,7 +74,7 @@ def domain(name, interfaces=(), memory="shared", megabytes=192, cpus=1, ip=(), m
     <controller type='pci' model='pcie-root-port'/>
     <controller type='pci' model='pcie-root-port'/>
     <memballoon model='none'/>
-    <serial type='file'><source path='{console}'/></serial>
+    {serial}
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     {cards}
   </devices>

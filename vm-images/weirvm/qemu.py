@@ -83,8 +83,11 @@ def kernel_words(name, ip=(), mtu=None, words="", accel=None):
 
 
 def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), mtu=None, words="",
-            spare_slots=0, extra=(), accel=None, found=None):
-    """The words that start a guest; its sockets and console are files in `folder`."""
+            spare_slots=0, extra=(), accel=None, found=None, terminal=False):
+    """The words that start a guest; its sockets and console are files in `folder`.
+
+    terminal: the console is the terminal QEMU runs in. spare_slots: how many DIMMs may be plugged.
+    """
     accel = accel or accelerator()
     found = found or image()
     argv = ["qemu-system-x86_64", "-name", f"guest={name},debug-threads=on",
@@ -95,11 +98,14 @@ def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), m
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", found.kernel, "-initrd", found.initrd,
             "-append", kernel_words(name, ip, mtu, words, accel),
-            "-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console",
+            "-chardev", ("stdio,id=console,mux=on,signal=off" if terminal
+                         else f"file,id=console,path={folder}/console"), "-serial", "chardev:console",
             "-device", "virtio-serial-pci,id=serial0",
             "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=weir.agent",
             "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
     for index, nic in enumerate(nics):
         argv += nic.arguments(index)
+    if terminal:
+        argv += ["-mon", "console"]
     return argv + list(extra)
