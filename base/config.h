@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	NAME_SIZE = 32,         // a port's, bridge's, user's name with its NUL
+	NAME_SIZE = 32,		// a port's, bridge's, user's name with its NUL
 	SOCKET_PATH_SIZE = 108, // sockaddr_un.sun_path
 	WORKERS_MAX = 64,
 	PORTS_MAX = 1024,
@@ -18,10 +18,23 @@ enum {
 	QUEUE_PAIRS_MAX = 16,
 };
 
-enum config_poll { POLL_ADAPTIVE, POLL_BUSY };
-enum config_hugepages { HUGEPAGES_AUTO, HUGEPAGES_OFF, HUGEPAGES_REQUIRED };
-enum config_listens { LISTENS_VMM, LISTENS_SWITCH };
-enum config_port_kind { PORT_KIND_VHOST_USER, PORT_KIND_DPDK };
+enum config_poll {
+	POLL_ADAPTIVE,
+	POLL_BUSY
+};
+enum config_hugepages {
+	HUGEPAGES_AUTO,
+	HUGEPAGES_OFF,
+	HUGEPAGES_REQUIRED
+};
+enum config_listens {
+	LISTENS_VMM,
+	LISTENS_SWITCH
+};
+enum config_port_kind {
+	PORT_KIND_VHOST_USER,
+	PORT_KIND_DPDK
+};
 
 struct config_switch {
 	uint16_t nworkers;
@@ -37,7 +50,11 @@ struct config_bridge {
 };
 
 // No vlan key: kind VLAN_UNTAGGED. A port is a member of VLAN v if bit v of members is set.
-enum config_vlan_kind { VLAN_UNTAGGED, VLAN_ACCESS, VLAN_TRUNK };
+enum config_vlan_kind {
+	VLAN_UNTAGGED,
+	VLAN_ACCESS,
+	VLAN_TRUNK
+};
 struct config_vlan {
 	enum config_vlan_kind kind;
 	uint16_t access; // VLAN_ACCESS: 1 to 4094
@@ -50,7 +67,7 @@ struct config_vhost_user {
 	enum config_listens listens;
 	char owner[NAME_SIZE]; // of the socket Weir makes (listens: switch); empty: unchanged
 	char group[NAME_SIZE];
-	uint32_t mode;   // permission bits of that socket
+	uint32_t mode;	 // permission bits of that socket
 	uint16_t queues; // queue pairs, upper bound
 };
 

@@ -5,23 +5,25 @@
 #ifndef WEIR_BASE_DROP_H
 #define WEIR_BASE_DROP_H
 
-#define DROP_REASONS(X)                                                                            \
-	X(FRAME_TOO_SHORT, "frame-too-short", "shorter than an Ethernet header")                   \
-	X(FRAME_TOO_LONG, "frame-too-long", "longer than 64 KiB and its headers")                  \
-	X(HEADERS_TOO_LONG, "headers-too-long", "headers do not fit the 192 bytes that are read")  \
-	X(BAD_HEADER, "bad-header", "a length or version in the packet contradicts its size")      \
-	X(BAD_OFFLOAD, "bad-offload", "the virtio-net header contradicts the packet")              \
-	X(LINK_LOCAL, "link-local", "a link control frame, 01-80-C2-00-00-0X, that no bridge forwards") \
-	X(SOURCE_MULTICAST, "source-multicast", "the source address is a group address or zero")   \
-	X(VLAN_NOT_MEMBER, "vlan-not-member", "its VLAN is not one of the port's")                 \
-	X(SAME_PORT, "same-port", "its destination is behind the port it came from")               \
-	X(NO_RECEIVER, "no-receiver", "flooded, and no other port of its VLAN can receive")        \
-	X(PORT_DISABLED, "queue-disabled", "taken from a queue that the guest has disabled")       \
-	X(TO_VM_NOT_UP, "to-vm-not-up", "the receiving port is not up")                            \
-	X(TO_VM_RING_FULL, "to-vm-ring-full", "the receiver has no free buffers")                  \
-	X(TO_VM_BUFFER_TOO_SMALL, "to-vm-buffer-too-small", "the receiver's buffers cannot hold it") \
-	X(TO_VM_MTU, "to-vm-mtu", "longer than the receiving port's MTU, and not segmentable")     \
-	X(TO_VM_FAULTED, "to-vm-faulted", "the receiver's ring is malformed")                      \
+#define DROP_REASONS(X) \
+	X(FRAME_TOO_SHORT, "frame-too-short", "shorter than an Ethernet header") \
+	X(FRAME_TOO_LONG, "frame-too-long", "longer than 64 KiB and its headers") \
+	X(HEADERS_TOO_LONG, "headers-too-long", "headers do not fit the 192 bytes that are read") \
+	X(BAD_HEADER, "bad-header", "a length or version in the packet contradicts its size") \
+	X(BAD_OFFLOAD, "bad-offload", "the virtio-net header contradicts the packet") \
+	X(LINK_LOCAL, "link-local", \
+		"a link control frame, 01-80-C2-00-00-0X, that no bridge forwards") \
+	X(SOURCE_MULTICAST, "source-multicast", "the source address is a group address or zero") \
+	X(VLAN_NOT_MEMBER, "vlan-not-member", "its VLAN is not one of the port's") \
+	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \
+	X(NO_RECEIVER, "no-receiver", "flooded, and no other port of its VLAN can receive") \
+	X(QUEUE_DISABLED, "queue-disabled", "taken from a queue that the guest has disabled") \
+	X(TO_VM_NOT_UP, "to-vm-not-up", "the receiving port is not up") \
+	X(TO_VM_RING_FULL, "to-vm-ring-full", "the receiver has no free buffers") \
+	X(TO_VM_BUFFER_TOO_SMALL, "to-vm-buffer-too-small", \
+		"the receiver's buffers cannot hold it") \
+	X(TO_VM_MTU, "to-vm-mtu", "longer than the receiving port's MTU, and not segmentable") \
+	X(TO_VM_FAULTED, "to-vm-faulted", "the receiver's ring is malformed") \
 	X(SEGMENT_FAILED, "segment-failed", "it cannot be segmented for a receiver without TSO")
 
 enum drop_reason {
@@ -29,7 +31,7 @@ enum drop_reason {
 #define X(id, name, about) DROP_##id,
 	DROP_REASONS(X)
 #undef X
-		DROP_REASON_COUNT
+	DROP_REASON_COUNT
 };
 
 // The stable name, as in `weirctl drops -o json`. Static storage; any thread.

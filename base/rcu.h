@@ -6,6 +6,9 @@
 #ifndef WEIR_BASE_RCU_H
 #define WEIR_BASE_RCU_H
 
+// The short names, and the read side inline: it runs once per round.
+#define URCU_API_MAP
+#define _LGPL_SOURCE
 #include <urcu/urcu-qsbr.h>
 #include <urcu/pointer.h>
 

@@ -29,7 +29,8 @@ void switch_destroy(struct weir_switch *sw);
 
 // Makes the running switch equal to `config` (copied), or changes nothing and says why. Ports whose
 // own entry is unchanged, or changed in live keys only, keep running. A port that cannot open is no
-// error: it is `faulted: reason` and tried again each second. Restart-only keys keep their old effect.
+// error: it is `faulted: reason` and tried again each second. Restart-only keys keep their old
+// effect.
 int switch_apply(struct weir_switch *sw, const struct config *config, struct error *err);
 // The same checks, no change.
 int switch_check(struct weir_switch *sw, const struct config *config, struct error *err);
@@ -47,12 +48,10 @@ struct traffic {
 };
 
 struct queue_info {
-	bool from_vm_running;
-	bool to_vm_running;
+	bool running;	// the guest uses this queue pair
 	int worker_cpu; // that polls the from-vm queue
 	struct traffic from_vm;
 	struct traffic to_vm;
-	uint64_t signals; // interrupts sent to the guest for either ring
 };
 
 struct port_info {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Life cycle: starts before the first worker, ends after the last.
+// Synchronisation: an RCU reader, online only while it works, so a grace period never waits for its
+// sleep. It finds bridges through the snapshot, as workers do. Ageing holds a MAC table's lock for
+// one entry at a time.
+#include "switch/janitor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rcu.h"
+
+#define TICK_NS 250000000
+
+static uint32_t seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint32_t)ts.tv_sec;
+}
+
+// Each bridge once: where its first port stands.
+static void age_bridges(const struct snapshot *s, uint32_t now_s)
+{
+	for (unsigned id = 0; id < PORTS_MAX; id++) {
+		const struct port_view *v = s->views[id];
+		if (!v || v->peers[0] != id)
+			continue;
+		uint32_t age_s = atomic_load_explicit(&v->bridge->ageing_s, memory_order_relaxed);
+		if (age_s)
+			mac_age(v->bridge->macs, now_s, age_s);
+	}
+}
+
+static void *janitor_main(void *arg)
+{
+	struct janitor *j = arg;
+	uint32_t aged_at = 0;
+	rcu_register_thread();
+	rcu_thread_offline();
+	while (!atomic_load(&j->stop)) {
+		uint64_t ticks;
+		if (read(j->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EINTR)
+			break;
+		uint32_t now = seconds();
+		atomic_store_explicit(&j->now_s, now, memory_order_relaxed);
+		if (now == aged_at)
+			continue;
+		aged_at = now;
+		rcu_thread_online();
+		age_bridges(rcu_dereference(*j->snapshot), now);
+		rcu_thread_offline();
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+int janitor_start(struct janitor *j, struct snapshot *const *snapshot, struct error *err)
+{
+	j->snapshot = snapshot;
+	atomic_store(&j->now_s, seconds());
+	j->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (j->timer_fd < 0)
+		return error_set(err, errno, "janitor: timerfd: %s", strerror(errno));
+	const struct itimerspec each = {{0, TICK_NS}, {0, TICK_NS}};
+	timerfd_settime(j->timer_fd, 0, &each, NULL);
+	int rc = -pthread_create(&j->thread, NULL, janitor_main, j);
+	if (rc) {
+		error_set(err, -rc, "janitor: %s", strerror(-rc));
+		close(j->timer_fd);
+		return rc;
+	}
+	pthread_setname_np(j->thread, "weir-janitor");
+	return 0;
+}
+
+void janitor_stop(struct janitor *j)
+{
+	atomic_store(&j->stop, true);
+	pthread_join(j->thread, NULL);
+	close(j->timer_fd);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The janitor: the one thread that reclaims. Now: aged MACs; and it keeps the clock that workers
+// read, so that they need not ask the kernel.
+#ifndef WEIR_SWITCH_JANITOR_H
+#define WEIR_SWITCH_JANITOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "switch/snapshot.h"
+
+struct janitor {
+	struct snapshot *const *snapshot; // the published pointer, RCU
+	_Atomic uint32_t now_s;		  // seconds since some start; grows
+	int timer_fd;
+	pthread_t thread;
+	_Atomic bool stop;
+};
+
+// Main thread. The janitor lies in zeroed memory of the caller's.
+int janitor_start(struct janitor *janitor, struct snapshot *const *snapshot, struct error *err);
+void janitor_stop(struct janitor *janitor);
+
+#endif

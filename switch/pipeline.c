@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Open this file first: a packet's way through Weir, stage after stage. Each stage is the file of
+// its name; every packet leaves with a verdict, and a drop has a name (base/drop.h).
+#include "switch/pipeline.h"
+
+unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
+{
+	// rx: up to 32 frames from the guest's ring; their first bytes into the stash, the rest
+	// stays.
+	unsigned taken = stage_rx(pass, queue);
+	if (!taken)
+		return 0;
+
+	// parse: Ethernet, VLAN, ARP, IPv4, IPv6, L4, all bounded; the sender's offload claims
+	// checked.
+	stage_parse(pass);
+
+	// admit: which VLAN it belongs to, and whether it may enter at all.
+	stage_admit(pass);
+
+	// forward: learn the source, look up the destination; one port, a flood, or a drop.
+	stage_forward(pass);
+
+	// tx: one copy, straight into the receivers' buffers; segments and checksums where they
+	// lack the offload. Drops are counted here, each under its name.
+	stage_tx(pass);
+
+	// The sender gets its buffers back when nobody needs their bytes any more.
+	ring_complete(pass->source);
+	return taken;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The way of a burst through the switch. A stage is one function over a burst: it reads and writes
+// the pass and nothing else, and reaches the next stage by what it leaves in the packets.
+#ifndef WEIR_SWITCH_PIPELINE_H
+#define WEIR_SWITCH_PIPELINE_H
+
+#include <stdint.h>
+
+#include "base/packet.h"
+#include "switch/segment.h"
+#include "switch/snapshot.h"
+
+// One burst on its way. The worker owns it and uses it again for each burst.
+struct pass {
+	const struct snapshot *snapshot;
+	const struct port_view *in; // where the burst came from
+	struct ring *source;
+	uint16_t pair;
+	uint16_t worker; // index, for the per-worker counters
+	uint32_t now_s;
+	struct segmenter segmenter;
+	struct burst burst;
+};
+
+// Takes a burst from one from-vm queue and walks it to its end. Returns the number of packets
+// taken; 0 if there was nothing. Worker, inside a round.
+unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue);
+
+// The stages, in order. Worker.
+unsigned stage_rx(struct pass *pass, const struct queue_ref *queue);
+void stage_parse(struct pass *pass);
+void stage_admit(struct pass *pass);
+void stage_forward(struct pass *pass);
+void stage_tx(struct pass *pass);
+
+#endif

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+
+#define RETRY_NS 1000000000ull
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+// Ids are given out in turn, so that one that was just freed is not soon another port's.
+static uint16_t free_id(struct weir_switch *sw)
+{
+	for (unsigned tries = 0; tries < PORTS_MAX; tries++) {
+		uint16_t id = sw->next_id;
+		sw->next_id = (uint16_t)(id + 1 < PORTS_MAX ? id + 1 : 1);
+		bool used = false;
+		for (size_t i = 0; i < sw->nports && !used; i++)
+			used = sw->ports[i]->id == id;
+		if (!used)
+			return id;
+	}
+	return 0;
+}
+
+struct port *port_new(struct weir_switch *sw, const struct config_port *config)
+{
+	uint16_t id = free_id(sw);
+	size_t size = sizeof(struct port) + sw->nworkers * sizeof(struct drop_counters);
+	struct port *port = id ? aligned_alloc(64, (size + 63) & ~(size_t)63) : NULL;
+	if (!port)
+		return NULL;
+	memset(port, 0, size);
+	port->id = id;
+	port->sw = sw;
+	port->config = *config;
+	// Queue q of each port goes to a worker of its own as long as there are enough. A queue
+	// keeps its worker: a ring has one owner, and a change of owner would need a hand-over.
+	for (uint16_t q = 0; q < QUEUE_PAIRS_MAX; q++)
+		port->owner[q] = (uint16_t)((id - 1 + q) % sw->nworkers);
+	return port;
+}
+
+void port_free(struct port *port)
+{
+	free(port);
+}
+
+static void on_ring_up(void *ctx, unsigned pair, int kick_fd)
+{
+	struct port *port = ctx;
+	struct worker *worker = &port->sw->workers[port->owner[pair]];
+	int rc = kick_fd >= 0 ? worker_watch(worker, kick_fd) : 0;
+	if (rc)
+		log_error(LOG_SWITCH, "port %s: queue %u cannot wake its worker: %s",
+			port->config.name, pair, strerror(-rc));
+	worker_wake(worker);
+}
+
+static void on_ring_down(void *ctx, unsigned pair, int kick_fd)
+{
+	struct port *port = ctx;
+	if (kick_fd >= 0)
+		worker_unwatch(&port->sw->workers[port->owner[pair]], kick_fd);
+}
+
+// switch_poll sees changes within its period; nothing has to be done at once.
+static void on_changed(void *ctx)
+{
+	(void)ctx;
+}
+
+static const struct vhost_port_events events = {
+	.ring_up = on_ring_up,
+	.ring_down = on_ring_down,
+	.changed = on_changed,
+};
+
+static int socket_path(struct port *port, struct error *err)
+{
+	const char *socket = port->config.vhost_user.socket;
+	int n = socket[0] == '/'
+			? snprintf(port->socket_path, sizeof(port->socket_path), "%s", socket)
+			: snprintf(port->socket_path, sizeof(port->socket_path), "%s/%s",
+				  port->sw->vm_dir, socket);
+	if ((size_t)n >= sizeof(port->socket_path))
+		return error_set(err, ENAMETOOLONG,
+			"the path of socket %s is longer than %zu bytes", socket,
+			sizeof(port->socket_path) - 1);
+	return 0;
+}
+
+void port_open(struct port *port)
+{
+	int rc = socket_path(port, &port->failure);
+	if (!rc)
+		rc = vhost_port_open(&port->vhost, port->config.name, port->socket_path,
+			&port->config.vhost_user, port->config.mtu, &events, port, &port->failure);
+	if (rc) {
+		port->vhost = NULL;
+		port->retry_at_ns = now_ns() + RETRY_NS;
+	}
+}
+
+void port_close(struct port *port)
+{
+	if (port->vhost)
+		vhost_port_close(port->vhost);
+	port->vhost = NULL;
+}
+
+void port_status(struct port *port, struct vhost_port_status *status)
+{
+	if (port->vhost) {
+		vhost_port_status(port->vhost, status);
+		return;
+	}
+	*status = (struct vhost_port_status){.state = VHOST_PORT_FAULTED};
+	snprintf(status->text, sizeof(status->text), "faulted: %.240s", port->failure.text);
+	snprintf(status->mend, sizeof(status->mend),
+		"mend the cause; it is tried again each second");
+}
+
+bool port_needs_reopen(const struct config_port *a, const struct config_port *b)
+{
+	const struct config_vhost_user *x = &a->vhost_user, *y = &b->vhost_user;
+	return a->kind != b->kind || strcmp(a->bridge, b->bridge) || strcmp(x->socket, y->socket) ||
+	       x->listens != y->listens || strcmp(x->owner, y->owner) ||
+	       strcmp(x->group, y->group) || x->mode != y->mode || x->queues != y->queues;
+}
+
+static void report(struct weir_switch *sw, struct port *port)
+{
+	struct vhost_port_status status;
+	port_status(port, &status);
+	if (!strcmp(status.text, port->last_text))
+		return;
+	char before[sizeof(port->last_text)];
+	memcpy(before, port->last_text, sizeof(before));
+	snprintf(port->last_text, sizeof(port->last_text), "%s", status.text);
+	if (status.state == VHOST_PORT_FAULTED)
+		log_warning(LOG_SWITCH, "port %s: %s", port->config.name, status.text);
+	else
+		log_info(LOG_SWITCH, "port %s: %s", port->config.name, status.text);
+	if (sw->on_change)
+		sw->on_change(sw->on_change_ctx, port->config.name, &status, before);
+}
+
+void switch_poll(struct weir_switch *sw)
+{
+	for (size_t i = 0; i < sw->nports; i++) {
+		struct port *port = sw->ports[i];
+		if (!port->vhost && now_ns() >= port->retry_at_ns) {
+			port_open(port);
+			sw->publish_due |= port->vhost != NULL;
+		}
+	}
+	if (sw->publish_due && switch_publish(sw))
+		log_error(LOG_SWITCH, "no memory to publish a port that opened; trying again");
+	for (size_t i = 0; i < sw->nports; i++)
+		report(sw, sw->ports[i]);
+}
+
+void switch_on_change(struct weir_switch *sw, switch_change_fn *fn, void *ctx)
+{
+	sw->on_change = fn;
+	sw->on_change_ctx = ctx;
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the files of the switch's main-thread half share. Everything here belongs to the main thread
+// but `published`, which workers read under RCU.
+#ifndef WEIR_SWITCH_PRIVATE_H
+#define WEIR_SWITCH_PRIVATE_H
+
+#include "switch/janitor.h"
+#include "switch/snapshot.h"
+#include "switch/switch.h"
+#include "switch/worker.h"
+
+struct weir_switch {
+	struct snapshot *published;
+	uint64_t generation;
+	bool publish_due; // a port has opened and is not in the published snapshot yet
+	enum config_poll poll;
+	char vm_dir[SOCKET_PATH_SIZE];
+	uint64_t mac_secret[2];
+	uint16_t next_id;
+	size_t nports;
+	struct port *ports[PORTS_MAX]; // sorted by name
+	size_t nbridges;
+	struct bridge *bridges[BRIDGES_MAX];
+	switch_change_fn *on_change;
+	void *on_change_ctx;
+	struct janitor janitor;
+	uint16_t nworkers;
+	struct worker *workers;
+};
+
+// Compiles the present ports and publishes; frees the old snapshot after a grace period. -ENOMEM:
+// nothing has changed.
+int switch_publish(struct weir_switch *sw);
+
+struct bridge *switch_bridge_find(const struct weir_switch *sw, const char *name);
+struct port *switch_port_by_name(const struct weir_switch *sw, const char *name);
+
+// port.c: a port's lasting half.
+// A port with a free id, not open. NULL: no memory or no id.
+struct port *port_new(struct weir_switch *sw, const struct config_port *config);
+// After the grace period that follows a snapshot without it.
+void port_free(struct port *port);
+// Opens its vhost-user end; on failure it stays closed, `failure` says why and when to try again.
+void port_open(struct port *port);
+// Closes it. No published snapshot may name its vhost_port any more.
+void port_close(struct port *port);
+void port_status(struct port *port, struct vhost_port_status *status);
+// Whether the change from a to b needs the port to be opened anew.
+bool port_needs_reopen(const struct config_port *a, const struct config_port *b);
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/parse.h"
+#include "switch/pipeline.h"
+
+unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
+{
+	const struct port_view *view = queue->view;
+	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
+	if (!ring || !ring_pending(ring))
+		return 0;
+	struct burst *burst = &pass->burst;
+	unsigned n = ring_take(ring, burst, BURST_MAX);
+	if (!n)
+		return 0;
+	pass->in = view;
+	pass->source = ring;
+	pass->pair = queue->pair;
+
+	uint64_t bytes = 0;
+	for (unsigned i = 0; i < n; i++)
+		bytes += burst->packets[i].len;
+	counter_add(&view->port->counters[queue->pair].from_vm, n, bytes);
+
+	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.
+	if (!vhost_port_from_vm_enabled(view->vhost, queue->pair))
+		for (unsigned i = 0; i < n; i++)
+			packet_drop(&burst->packets[i], DROP_QUEUE_DISABLED);
+	return n;
+}
+
+void stage_parse(struct pass *pass)
+{
+	struct burst *burst = &pass->burst;
+	for (unsigned i = 0; i < burst->count; i++)
+		if (burst->packets[i].verdict == VERDICT_NONE)
+			parse_packet(&burst->packets[i]);
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void compile_view(struct port_view *v, struct port *port)
+{
+	const struct config_vlan *vlan = &port->config.vlan;
+	*v = (struct port_view){
+		.port = port,
+		.vhost = port->vhost,
+		.bridge = port->bridge,
+		.id = port->id,
+		.mtu = port->config.mtu,
+		.mac_limit = port->config.limits.macs,
+		.trunk = vlan->kind == VLAN_TRUNK,
+	};
+	switch (vlan->kind) {
+	case VLAN_UNTAGGED:
+		v->untagged_vlan = 0;
+		break;
+	case VLAN_ACCESS:
+		v->untagged_vlan = vlan->access;
+		break;
+	case VLAN_TRUNK:
+		v->untagged_vlan = vlan->native ? vlan->native : VLAN_NONE;
+		memcpy(v->members, vlan->members, sizeof(v->members));
+		break;
+	}
+	if (v->untagged_vlan != VLAN_NONE)
+		v->members[v->untagged_vlan / 64] |= 1ull << (v->untagged_vlan % 64);
+}
+
+// Each bridge's ports stand together in one array, so that a flood walks nothing else.
+static void compile_peers(struct snapshot *s, struct port *const *ports, size_t nports)
+{
+	uint16_t *next = s->peers;
+	for (size_t i = 0; i < nports; i++) {
+		if (s->all[i].peers)
+			continue;
+		const uint16_t *first = next;
+		for (size_t j = i; j < nports; j++)
+			if (ports[j]->bridge == ports[i]->bridge)
+				*next++ = ports[j]->id;
+		for (size_t j = i; j < nports; j++)
+			if (ports[j]->bridge == ports[i]->bridge) {
+				s->all[j].peers = first;
+				s->all[j].npeers = (uint16_t)(next - first);
+			}
+	}
+}
+
+static void compile_queues(struct snapshot *s, struct port *const *ports, size_t nports)
+{
+	struct queue_ref *next = s->refs;
+	for (uint16_t w = 0; w < s->nworkers; w++) {
+		s->queues[w].refs = next;
+		for (size_t i = 0; i < nports; i++)
+			for (uint16_t q = 0; q < ports[i]->config.vhost_user.queues; q++)
+				if (ports[i]->owner[q] == w && ports[i]->vhost)
+					*next++ = (struct queue_ref){.view = &s->all[i], .pair = q};
+		s->queues[w].count = (uint32_t)(next - s->queues[w].refs);
+	}
+}
+
+struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint16_t nworkers,
+	enum config_poll poll, uint64_t generation)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->generation = generation;
+	s->poll = poll;
+	s->nworkers = nworkers;
+	s->all = calloc(nports + 1, sizeof(*s->all));
+	s->peers = calloc(nports + 1, sizeof(*s->peers));
+	s->refs = calloc(nports * QUEUE_PAIRS_MAX + 1, sizeof(*s->refs));
+	if (!s->all || !s->peers || !s->refs) {
+		snapshot_free(s);
+		return NULL;
+	}
+	for (size_t i = 0; i < nports; i++) {
+		compile_view(&s->all[i], ports[i]);
+		s->views[ports[i]->id] = &s->all[i];
+	}
+	compile_peers(s, ports, nports);
+	compile_queues(s, ports, nports);
+	return s;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	free(s->refs);
+	free(s->peers);
+	free(s->all);
+	free(s);
+}

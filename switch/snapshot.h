@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The snapshot: the immutable, compiled form of the whole configuration, published by one RCU
+// pointer. A worker reads the pointer once per round and uses what it finds until the round ends.
+//
+// Beside it stand the things that outlive a snapshot because packets or guests change them: bridges
+// (their MAC tables) and ports (their vhost-user end and counters). A snapshot points to them; they
+// are freed after the grace period that follows the first snapshot without them.
+#ifndef WEIR_SWITCH_SNAPSHOT_H
+#define WEIR_SWITCH_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/drop.h"
+#include "switch/mac_table.h"
+#include "switch/switch.h"
+#include "vhost/port.h"
+
+enum {
+	VLAN_NONE = VLAN_COUNT
+};
+
+struct bridge {
+	struct config_bridge config; // main thread
+	_Atomic uint32_t ageing_s;   // changed live
+	struct mac_table *macs;
+	uint16_t nmembers; // while compiling
+};
+
+// Plain counters with one writer at a time: the owner of a from-vm queue, or whoever holds the lock
+// of a to-vm queue. Readers may see them a moment late.
+struct counter {
+	_Atomic uint64_t packets;
+	_Atomic uint64_t bytes;
+};
+
+static inline void counter_add(struct counter *c, uint64_t packets, uint64_t bytes)
+{
+	atomic_store_explicit(&c->packets,
+		atomic_load_explicit(&c->packets, memory_order_relaxed) + packets,
+		memory_order_relaxed);
+	atomic_store_explicit(&c->bytes,
+		atomic_load_explicit(&c->bytes, memory_order_relaxed) + bytes,
+		memory_order_relaxed);
+}
+
+struct queue_counters {
+	struct counter from_vm __attribute__((aligned(64)));
+	struct counter to_vm __attribute__((aligned(64)));
+};
+
+// Drops of one port as counted by one worker.
+struct drop_counters {
+	_Atomic uint64_t of[DROP_REASON_COUNT];
+} __attribute__((aligned(64)));
+
+static inline void drop_count(struct drop_counters *drops, enum drop_reason reason, uint64_t n)
+{
+	atomic_store_explicit(&drops->of[reason],
+		atomic_load_explicit(&drops->of[reason], memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+
+// A port's lasting half. Fields without a note belong to the main thread.
+struct port {
+	uint16_t id; // 1…PORTS_MAX-1; what the MAC table names
+	struct config_port config;
+	char socket_path[SOCKET_PATH_SIZE];
+	struct weir_switch *sw;
+	struct bridge *bridge;
+	struct vhost_port *vhost; // NULL: not open, for the reason in `failure`
+	struct error failure;
+	uint64_t retry_at_ns;
+	char last_text[256];		 // state as last reported
+	bool kept;			 // while applying: also in the new configuration
+	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
+	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
+	struct drop_counters drops[];			 // one per worker
+};
+
+// A port's compiled half: all that a worker needs to know about it.
+struct port_view {
+	struct port *port;
+	struct vhost_port *vhost; // NULL: not open
+	struct bridge *bridge;
+	uint16_t id;
+	uint16_t untagged_vlan; // of frames without a tag; VLAN_NONE: they are dropped
+	uint16_t mtu;
+	bool trunk; // tags are understood and, but for untagged_vlan, kept
+	uint32_t mac_limit;
+	const uint16_t *peers; // all ports of its bridge, itself too
+	uint16_t npeers;
+	uint64_t members[VLAN_COUNT / 64];
+};
+
+static inline bool view_is_member(const struct port_view *view, uint16_t vlan)
+{
+	return view->members[vlan / 64] >> (vlan % 64) & 1;
+}
+
+struct queue_ref {
+	const struct port_view *view;
+	uint16_t pair;
+};
+
+struct worker_queues {
+	uint32_t count;
+	struct queue_ref *refs;
+};
+
+struct snapshot {
+	uint64_t generation;
+	enum config_poll poll;
+	const struct port_view *views[PORTS_MAX]; // by port id; NULL: no such port
+	struct port_view *all;
+	uint16_t *peers;
+	struct queue_ref *refs;
+	uint16_t nworkers;
+	struct worker_queues queues[WORKERS_MAX];
+};
+
+// Compiles the switch's present ports and bridges. NULL: no memory. Main thread.
+struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint16_t nworkers,
+	enum config_poll poll, uint64_t generation);
+// After the grace period. Main thread.
+void snapshot_free(struct snapshot *snapshot);
+
+#endif

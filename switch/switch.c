@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Life cycle of the switch, and how a configuration becomes the running one.
+//
+// Synchronisation: all of this is the main thread's. Workers and the janitor see `published` and
+// what it points to; so each change is: build aside, publish, wait for a grace period, and only
+// then close and free what the old snapshot named. The main thread is no RCU reader and holds no
+// lock while it waits.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/rcu.h"
+#include "switch/private.h"
+
+int switch_publish(struct weir_switch *sw)
+{
+	struct snapshot *s = snapshot_compile(
+		sw->ports, sw->nports, sw->nworkers, sw->poll, sw->generation + 1);
+	if (!s)
+		return -ENOMEM;
+	struct snapshot *old = sw->published;
+	sw->generation++;
+	sw->publish_due = false;
+	rcu_assign_pointer(sw->published, s);
+	for (uint16_t i = 0; i < sw->nworkers; i++)
+		worker_wake(&sw->workers[i]);
+	synchronize_rcu();
+	snapshot_free(old);
+	return 0;
+}
+
+struct bridge *switch_bridge_find(const struct weir_switch *sw, const char *name)
+{
+	for (size_t i = 0; i < sw->nbridges; i++)
+		if (!strcmp(sw->bridges[i]->config.name, name))
+			return sw->bridges[i];
+	return NULL;
+}
+
+struct port *switch_port_by_name(const struct weir_switch *sw, const char *name)
+{
+	for (size_t i = 0; i < sw->nports; i++)
+		if (!strcmp(sw->ports[i]->config.name, name))
+			return sw->ports[i];
+	return NULL;
+}
+
+static void bridge_free(struct bridge *bridge)
+{
+	if (bridge)
+		mac_table_free(bridge->macs);
+	free(bridge);
+}
+
+static struct bridge *bridge_new(const struct weir_switch *sw, const struct config_bridge *config)
+{
+	struct bridge *bridge = calloc(1, sizeof(*bridge));
+	if (!bridge)
+		return NULL;
+	bridge->config = *config;
+	atomic_store(&bridge->ageing_s, config->ageing_s);
+	bridge->macs = mac_table_new(sw->mac_secret);
+	if (!bridge->macs) {
+		free(bridge);
+		return NULL;
+	}
+	return bridge;
+}
+
+static const struct config_bridge *wanted_bridge(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->nbridges; i++)
+		if (!strcmp(config->bridges[i].name, name))
+			return &config->bridges[i];
+	return NULL;
+}
+
+int switch_check(struct weir_switch *sw, const struct config *config, struct error *err)
+{
+	(void)sw;
+	if (config->nports >= PORTS_MAX)
+		return error_set(err, E2BIG,
+			"ports: %zu are more than the %d that one switch can have", config->nports,
+			PORTS_MAX - 1);
+	if (config->nbridges > BRIDGES_MAX)
+		return error_set(err, E2BIG,
+			"bridges: %zu are more than the %d that one switch can have",
+			config->nbridges, BRIDGES_MAX);
+	for (size_t i = 0; i < config->nports; i++)
+		if (!wanted_bridge(config, config->ports[i].bridge))
+			return error_set(err, EINVAL, "port %s: no bridge is named %s",
+				config->ports[i].name, config->ports[i].bridge);
+	return 0;
+}
+
+// A change under way: what will be, beside what is. Nothing running is touched before `commit`.
+struct change {
+	struct weir_switch *sw;
+	const struct config *config;
+	size_t nbridges;
+	struct bridge *bridges[BRIDGES_MAX];
+	size_t nports;
+	struct port *ports[PORTS_MAX];
+	bool reopen[PORTS_MAX];
+	bool port_is_new[PORTS_MAX];
+	bool bridge_is_new[BRIDGES_MAX];
+};
+
+static void abandon(struct change *c)
+{
+	for (size_t i = 0; i < c->nports; i++)
+		if (c->port_is_new[i])
+			port_free(c->ports[i]);
+	for (size_t i = 0; i < c->nbridges; i++)
+		if (c->bridge_is_new[i])
+			bridge_free(c->bridges[i]);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct config_port *const *x = a, *const *y = b;
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int prepare_bridges(struct change *c)
+{
+	for (size_t i = 0; i < c->config->nbridges; i++) {
+		const struct config_bridge *wanted = &c->config->bridges[i];
+		struct bridge *bridge = switch_bridge_find(c->sw, wanted->name);
+		c->bridge_is_new[i] = !bridge;
+		if (!bridge)
+			bridge = bridge_new(c->sw, wanted);
+		if (!bridge)
+			return -ENOMEM;
+		c->bridges[c->nbridges++] = bridge;
+	}
+	return 0;
+}
+
+static int prepare_ports(struct change *c)
+{
+	const struct config_port *sorted[PORTS_MAX];
+	for (size_t i = 0; i < c->config->nports; i++)
+		sorted[i] = &c->config->ports[i];
+	qsort(sorted, c->config->nports, sizeof(sorted[0]), by_name);
+	for (size_t i = 0; i < c->config->nports; i++) {
+		struct port *port = switch_port_by_name(c->sw, sorted[i]->name);
+		c->port_is_new[i] = !port;
+		if (!port)
+			port = port_new(c->sw, sorted[i]);
+		if (!port)
+			return -ENOMEM;
+		c->reopen[i] = c->port_is_new[i] || port_needs_reopen(&port->config, sorted[i]);
+		c->ports[c->nports++] = port;
+	}
+	return 0;
+}
+
+static const struct config_port *wanted_port(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->nports; i++)
+		if (!strcmp(config->ports[i].name, name))
+			return &config->ports[i];
+	return NULL;
+}
+
+static bool is_kept(const struct change *c, const struct port *port)
+{
+	for (size_t i = 0; i < c->nports; i++)
+		if (c->ports[i] == port)
+			return true;
+	return false;
+}
+
+static bool bridge_is_kept(const struct change *c, const struct bridge *bridge)
+{
+	for (size_t i = 0; i < c->nbridges; i++)
+		if (c->bridges[i] == bridge)
+			return true;
+	return false;
+}
+
+// A snapshot without the ports that go or are opened anew; behind its grace period they are closed.
+// Closing comes first, since another port may take over the socket.
+static int retire(struct change *c, struct port **gone, size_t *ngone)
+{
+	struct weir_switch *sw = c->sw;
+	struct port *old[PORTS_MAX];
+	size_t nold = sw->nports, nstay = 0;
+	memcpy(old, sw->ports, nold * sizeof(old[0]));
+	*ngone = 0;
+	for (size_t i = 0; i < nold; i++) {
+		bool stays = is_kept(c, old[i]);
+		for (size_t k = 0; k < c->nports && stays; k++)
+			if (c->ports[k] == old[i] && c->reopen[k])
+				stays = false;
+		if (stays)
+			sw->ports[nstay++] = old[i];
+		else
+			gone[(*ngone)++] = old[i];
+	}
+	sw->nports = nstay;
+	if (*ngone && switch_publish(sw)) {
+		memcpy(sw->ports, old, nold * sizeof(old[0]));
+		sw->nports = nold;
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < *ngone; i++) {
+		port_close(gone[i]);
+		mac_flush(gone[i]->bridge->macs, gone[i]->id, -1, NULL);
+	}
+	return 0;
+}
+
+// Takes the new settings over and opens what is to be opened. Cannot fail: a port that cannot open
+// is faulted, and what cannot be published for want of memory is published by the next switch_poll.
+static void commit(struct change *c)
+{
+	struct weir_switch *sw = c->sw;
+	struct bridge *old_bridges[BRIDGES_MAX];
+	size_t nold = sw->nbridges;
+	memcpy(old_bridges, sw->bridges, nold * sizeof(old_bridges[0]));
+
+	sw->poll = c->config->sw.poll;
+	sw->nbridges = c->nbridges;
+	memcpy(sw->bridges, c->bridges, c->nbridges * sizeof(c->bridges[0]));
+	for (size_t i = 0; i < c->nbridges; i++) {
+		c->bridges[i]->config = *wanted_bridge(c->config, c->bridges[i]->config.name);
+		atomic_store(&c->bridges[i]->ageing_s, c->bridges[i]->config.ageing_s);
+	}
+	sw->nports = c->nports;
+	memcpy(sw->ports, c->ports, c->nports * sizeof(c->ports[0]));
+	for (size_t i = 0; i < c->nports; i++) {
+		struct port *port = c->ports[i];
+		port->config = *wanted_port(c->config, port->config.name);
+		port->bridge = switch_bridge_find(sw, port->config.bridge);
+		if (c->reopen[i])
+			port_open(port);
+	}
+	if (switch_publish(sw)) {
+		sw->publish_due = true;
+		log_error(LOG_SWITCH, "no memory to publish the new configuration; trying again");
+	}
+	for (size_t i = 0; i < nold; i++)
+		if (!bridge_is_kept(c, old_bridges[i]))
+			bridge_free(old_bridges[i]);
+}
+
+int switch_apply(struct weir_switch *sw, const struct config *config, struct error *err)
+{
+	int rc = switch_check(sw, config, err);
+	if (rc)
+		return rc;
+	struct change *c = calloc(1, sizeof(*c));
+	struct port **gone = calloc(PORTS_MAX, sizeof(*gone));
+	size_t ngone;
+	if (!c || !gone) {
+		rc = error_set(err, ENOMEM, "no memory for the new configuration");
+		goto out;
+	}
+	c->sw = sw;
+	c->config = config;
+	if (prepare_bridges(c) || prepare_ports(c) || retire(c, gone, &ngone)) {
+		abandon(c);
+		rc = error_set(err, ENOMEM, "no memory for the new configuration");
+		goto out;
+	}
+	commit(c);
+	for (size_t i = 0; i < ngone; i++)
+		if (!is_kept(c, gone[i]))
+			port_free(gone[i]);
+out:
+	free(gone);
+	free(c);
+	return rc;
+}
+
+static int start_workers(
+	struct weir_switch *sw, const struct config_switch *config, struct error *err)
+{
+	size_t size = config->nworkers * sizeof(struct worker);
+	sw->workers = aligned_alloc(64, size);
+	if (!sw->workers)
+		return error_set(err, ENOMEM, "no memory for %u workers", config->nworkers);
+	memset(sw->workers, 0, size);
+	for (; sw->nworkers < config->nworkers; sw->nworkers++) {
+		int rc = worker_start(&sw->workers[sw->nworkers], sw->nworkers,
+			config->workers[sw->nworkers], &sw->published, &sw->janitor.now_s, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void stop_workers(struct weir_switch *sw)
+{
+	while (sw->nworkers)
+		worker_stop(&sw->workers[--sw->nworkers]);
+	free(sw->workers);
+}
+
+int switch_create(struct weir_switch **out, const struct config *config,
+	const struct switch_options *options, struct error *err)
+{
+	int rc;
+	struct weir_switch *sw = calloc(1, sizeof(*sw));
+	if (!sw)
+		return error_set(err, ENOMEM, "no memory for the switch");
+	sw->next_id = 1;
+	sw->poll = config->sw.poll;
+	if ((size_t)snprintf(sw->vm_dir, sizeof(sw->vm_dir), "%s/vm", options->run_dir) >=
+		sizeof(sw->vm_dir)) {
+		rc = error_set(err, ENAMETOOLONG, "run directory %s: longer than a socket's path",
+			options->run_dir);
+		goto free_switch;
+	}
+	if (getrandom(sw->mac_secret, sizeof(sw->mac_secret), 0) != sizeof(sw->mac_secret)) {
+		rc = error_set(err, errno, "no random numbers: %s", strerror(errno));
+		goto free_switch;
+	}
+	// Workers need a snapshot to look at from their first round on; its shape is for all of
+	// them.
+	sw->published = snapshot_compile(NULL, 0, config->sw.nworkers, sw->poll, 0);
+	if (!sw->published) {
+		rc = error_set(err, ENOMEM, "no memory for the first snapshot");
+		goto free_switch;
+	}
+	rc = janitor_start(&sw->janitor, &sw->published, err);
+	if (rc)
+		goto free_snapshot;
+	rc = start_workers(sw, &config->sw, err);
+	if (rc)
+		goto stop_threads;
+	rc = switch_apply(sw, config, err);
+	if (rc)
+		goto stop_threads;
+	*out = sw;
+	return 0;
+
+stop_threads:
+	stop_workers(sw);
+	janitor_stop(&sw->janitor);
+free_snapshot:
+	snapshot_free(sw->published);
+free_switch:
+	free(sw);
+	return rc;
+}
+
+void switch_destroy(struct weir_switch *sw)
+{
+	// Workers first: then nothing reads the last snapshot, and closing a port waits for nobody.
+	stop_workers(sw);
+	for (size_t i = 0; i < sw->nports; i++)
+		port_close(sw->ports[i]);
+	janitor_stop(&sw->janitor);
+	snapshot_free(sw->published);
+	for (size_t i = 0; i < sw->nports; i++)
+		port_free(sw->ports[i]);
+	for (size_t i = 0; i < sw->nbridges; i++)
+		bridge_free(sw->bridges[i]);
+	free(sw);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A worker: a polling thread on its own CPU. It runs the pipeline over its queues in turn, reports
+// one quiescent state per round, and sleeps when nothing comes (poll: adaptive).
+#ifndef WEIR_SWITCH_WORKER_H
+#define WEIR_SWITCH_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "switch/pipeline.h"
+
+struct worker {
+	// Set before the thread starts.
+	struct snapshot *const *snapshot; // the published pointer, RCU
+	const _Atomic uint32_t *now_s;	  // the janitor's clock
+	uint16_t index;
+	uint16_t cpu;
+	int epoll_fd;
+	int wake_fd;
+	pthread_t thread;
+	_Atomic bool stop;
+	// Running totals; the worker writes, anyone reads.
+	_Atomic uint64_t packets, busy_cycles, idle_cycles, polls, sleeps;
+
+	struct pass pass __attribute__((aligned(64))); // the worker's alone
+};
+
+// Starts the thread on `cpu`. 0, or -errno with a sentence (the CPU is not there or not allowed).
+// Main thread; the worker lies in zeroed memory of the caller's until worker_stop has returned.
+int worker_start(struct worker *worker, uint16_t index, uint16_t cpu,
+	struct snapshot *const *snapshot, const _Atomic uint32_t *now_s, struct error *err);
+// Ends and joins the thread. Main thread.
+void worker_stop(struct worker *worker);
+
+// Makes a sleeping worker look again: something was published. Any thread.
+void worker_wake(struct worker *worker);
+// Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. Any thread.
+int worker_watch(struct worker *worker, int kick_fd);
+void worker_unwatch(struct worker *worker, int kick_fd);
+
+// Cycles of the time stamp counter per second. Any thread.
+uint64_t worker_tsc_hz(void);
+
+#endif
