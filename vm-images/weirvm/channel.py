@@ -77,7 +77,7 @@ class Agent(Lines):
                     _, _, what, uptime = line.split(" ")
                     if what == "boot" or what == word and not boot:
                         return float(uptime)
-        raise Failure(f"the guest's agent said nothing for {timeout} s")
+        raise Failure(f"the guest's agent said nothing for {timeout:.0f} s")
 
     def call(self, command, timeout):
         """Run a command in the guest: its output and its exit status."""

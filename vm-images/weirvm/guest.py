@@ -38,7 +38,9 @@ class Guest(Shell):
         with open(self.file("command"), "w") as file:
             file.write(shlex.join(argv) + "\n")
         with open(self.file("stderr"), "w") as log:
-            self.child = spawn(argv, user=self.user, stdout=log, stderr=log)
+            # As libvirt does it: a socket that QEMU creates takes its group's rights from the umask, and
+            # with an ACL on the folder those bound what the ACL grants to the switch's user.
+            self.child = spawn(argv, user=self.user, umask=0o002, stdout=log, stderr=log)
         return self
 
     def wait_ready(self, timeout=60):

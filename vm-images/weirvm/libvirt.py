@@ -138,7 +138,7 @@ class Libvirt:
 
     def close(self):
         """Destroy what was started here, and the private libvirtd."""
-        for one in self.domains:
+        for one in list(self.domains):
             with contextlib.suppress(Failure):
                 one.close()
         self.domains = []
