@@ -10,18 +10,49 @@
 
 #include "base/packet.h"
 
-// Parses p->data[0…head_len): Ethernet, up to two VLAN tags (802.1Q, 802.1ad), ARP, IPv4 with
-// options, IPv6 with extension headers (at most 8), TCP, UDP, ICMP, ICMPv6, SCTP. Sets flags,
-// offsets, vlan_tpid/vlan_tci (outer tag), l4_proto and hash. Confirms the sender's offload claims
-// against the headers (csum_start/csum_offset, gso_type, gso_size); a claim that does not hold is
-// verdict VERDICT_DROP with DROP_BAD_OFFLOAD. An unknown protocol is no error: it is switched on
-// its MAC. Contradictions (an IP header longer than the frame, a total length beyond it) are
-// DROP_BAD_HEADER; headers that run past the stash while the frame goes on are no error unless an
-// offload needs them: then DROP_HEADERS_TOO_LONG. Worker.
+enum {
+	IPV6_EXTENSIONS_MAX = 8
+};
+
+// Parses p->data[0…head_len): Ethernet, up to two VLAN tags (802.1Q, 802.1ad, outer 0x9100), ARP,
+// IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200; at most 8), TCP (RFC 9293),
+// UDP (RFC 768), ICMP, ICMPv6, SCTP. Reads data, head_len, len and the offload fields; writes all
+// of flags, the offsets, ether_type, vlan_tpid/vlan_tci (outer tag), l4_proto and hash. Worker.
+//
+// Layer 3 contradictions (a truncated tag or IP header, a total length beyond the frame, an
+// extension header beyond the packet) are DROP_BAD_HEADER. What is no error, and is switched on its
+// MAC: an unknown protocol; bytes behind the IP packet's end (Ethernet padding); headers that run
+// past the stash while the frame goes on; an L4 header that contradicts its packet: it leaves
+// PACKET_L4 clear.
+//
+// PACKET_IPV4/PACKET_IPV6: the IP header (IPv4: with its options) is in the stash and sound.
+// PACKET_L4: so is the whole L4 header, and TCP, UDP, ICMP, ICMPv6 or SCTP is its protocol; never
+// set for a later fragment. An IPv6 atomic fragment is not a fragment (RFC 6946). l3_off is set
+// always (behind all tags). l4_off and l4_proto are set as far as the headers could be followed,
+// so a later fragment has its protocol; without IP they are l3_off and 0. Without PACKET_L4
+// payload_off is l4_off. hash is over addresses and protocol, of whole packets with L4 ports; for
+// other protocols over both MACs: all fragments of a packet have the same.
+//
+// Offload claims: what is left set afterwards is confirmed, and everything else is cleared.
+// - OFFLOAD_CSUM_PARTIAL: TCP or UDP, no fragment, csum_start == l4_off and the right csum_offset.
+//   The frame is cut at the IP packet's end (the checksum is defined over that), and the checksum
+//   field in the stash is set to the pseudo header's sum, as every receiver expects it there. A
+//   packet with a routing header that is not yet used up is refused: its pseudo header has another
+//   destination.
+// - OFFLOAD_TSO4/6: CSUM_PARTIAL too (virtio 1.2, 5.1.6.2), TCP over that IP version, gso_size > 0.
+//   A payload that fits one segment leaves only CSUM_PARTIAL. OFFLOAD_ECN then says whether CWR is
+//   set, whatever was claimed.
+// - OFFLOAD_CSUM_VALID is cleared: a driver must not claim it (virtio 1.2, 5.1.6.2). A NIC that
+//   did check sets it after this.
+// A claim that does not hold is DROP_BAD_OFFLOAD; one whose headers are not all in the stash,
+// DROP_HEADERS_TOO_LONG.
 void parse_packet(struct packet *p);
 
-// Puts the frame into tagged form with this TPID and TCI, or into untagged form, in the stash;
-// idempotent. Moves all offsets, csum_start and the lengths. tpid 0: untagged. Worker.
+// Puts the frame into tagged form with this TPID and TCI (host byte order), or into untagged form
+// (tpid 0), in the stash; idempotent. Only the outer tag is meant: an inner one stays. Moves data
+// within the headroom, all offsets, csum_start, head_len and len. Tagged, vlan_tpid/vlan_tci are
+// what now stands in the stash; untagged, they keep the last tag (so a priority survives a pop).
+// After parse_packet. Worker.
 void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci);
 
 #endif

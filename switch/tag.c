@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "switch/parse.h"
+
+enum {
+	MACS_LEN = 12,
+	TAG_LEN = 4
+};
+
+// Moves the Ethernet addresses, and everything counted from data, by this many bytes.
+static void move_start(struct packet *p, int by)
+{
+	uint8_t macs[MACS_LEN];
+	memcpy(macs, p->data, sizeof(macs));
+	p->data += by;
+	memcpy(p->data, macs, sizeof(macs));
+
+	p->len -= by;
+	p->head_len -= by;
+	p->l3_off -= by;
+	p->l4_off -= by;
+	p->payload_off -= by;
+	p->csum_start -=
+		by; // without a partial checksum it means nothing, and moving it is harmless
+}
+
+void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci)
+{
+	if (!tpid) {
+		if (p->flags & PACKET_TAGGED)
+			move_start(p, TAG_LEN);
+		p->flags &= ~PACKET_TAGGED;
+		return;
+	}
+	if (!(p->flags & PACKET_TAGGED))
+		move_start(p, -TAG_LEN);
+	p->flags |= PACKET_TAGGED;
+	p->vlan_tpid = tpid;
+	p->vlan_tci = tci;
+	uint32_t tag = htonl((uint32_t)tpid << 16 | tci);
+	memcpy(p->data + MACS_LEN, &tag, sizeof(tag));
+}
