@@ -2,7 +2,8 @@
 // The split virtqueue, device side (virtio 1.2, 2.7), without DPDK: what a guest writes is read
 // once into private memory, checked there and used from there. A ring that contradicts the
 // specification faults: `fault` is set, every later call does nothing, and only a new ring_init
-// (after the guest's reset) clears it.
+// (after the guest's reset) clears it. What was taken or put before the fault stays good and is
+// still completed.
 //
 // Life cycle: the port builds a ring when the guest's driver has started it, publishes it by an RCU
 // pointer, unpublishes it before the vhost library touches the queue or its memory, waits for a
@@ -21,89 +22,94 @@
 #include "vhost/memory.h"
 
 // Why a ring is malformed. The text completes `faulted: … in queue N`.
-#define RING_FAULTS(X)                                                                             \
-	X(INDEX_JUMP, "available index beyond the ring")                                           \
-	X(BAD_HEAD, "descriptor index beyond the ring")                                            \
-	X(LOOP, "descriptor loop")                                                                 \
-	X(BAD_ADDRESS, "descriptor outside the guest's memory")                                    \
-	X(BAD_LENGTH, "descriptor of length zero or shorter than its header")                      \
-	X(BAD_DIRECTION, "descriptor of the wrong direction")                                      \
-	X(BAD_INDIRECT, "malformed indirect table")                                                \
-	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024")
+#define RING_FAULTS(X) \
+	X(INDEX_JUMP, "available index beyond the ring") \
+	X(BAD_HEAD, "descriptor index beyond the ring") \
+	X(LOOP, "descriptor loop") \
+	X(BAD_ADDRESS, "descriptor outside the guest's memory") \
+	X(BAD_LENGTH, "descriptor of length zero or shorter than its header") \
+	X(BAD_DIRECTION, "descriptor of the wrong direction") \
+	X(BAD_INDIRECT, "malformed indirect table") \
+	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024") \
+	X(CALL_BLOCKED, "call eventfd that blocks")
 
 enum ring_fault {
 	RING_OK,
 #define X(id, text) RING_FAULT_##id,
 	RING_FAULTS(X)
 #undef X
-		RING_FAULT_COUNT
+	RING_FAULT_COUNT
 };
 
 // Static storage; any thread.
 const char *ring_fault_text(enum ring_fault fault);
 
 struct ring_setup {
-	struct vring_desc *desc; // host addresses, each wholly inside mem's mappings
-	struct vring_avail *avail;
-	struct vring_used *used;
-	uint16_t size; // a power of two, at most 32768
+	// Host addresses, each wholly inside mem's mappings, with the event fields at their ends:
+	struct vring_desc *desc;   // 16 × size bytes, aligned to 16
+	struct vring_avail *avail; // 6 + 2 × size bytes, aligned to 2
+	struct vring_used *used;   // 6 + 8 × size bytes, aligned to 4
+	uint16_t size;		   // a power of two, at most 32768
 	uint16_t next_avail;
 	uint16_t next_used;
 	uint64_t features; // negotiated; of the ring's own: INDIRECT_DESC, EVENT_IDX, MRG_RXBUF,
 			   // VERSION_1
 	const struct guest_memory *mem; // outlives the ring
-	int call_fd;                    // an eventfd, O_NONBLOCK; or -1: the guest polls
+	int call_fd;			// an eventfd, O_NONBLOCK; or -1: the guest polls
 };
 
 struct ring {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	const struct guest_memory *mem;
+	const struct memory_region *near; // of mem: where the last buffer was found
+	struct ring_room *room;		  // to-vm: private copies of the next buffers' descriptors
 	uint16_t size;
 	uint16_t mask;
-	uint16_t next_avail;  // the next available entry to read
-	uint16_t next_used;   // the next used entry to write
-	uint16_t avail_seen;  // the driver's index as last read
-	uint16_t signalled;   // used index at the last signal (event index)
-	uint16_t vnet_size;   // 10 or 12 bytes of virtio-net header
+	uint16_t next_avail; // the next available entry to read
+	uint16_t next_used;  // the next used entry to write
+	uint16_t avail_seen; // the driver's index as last read
+	uint16_t published;  // the used index that the driver was last given
+	uint16_t vnet_size;  // 10 or 12 bytes of virtio-net header
 	bool event_idx;
 	bool indirect;
 	bool mergeable;
-	bool signalled_valid; // false right after ring_init: signal once
+	bool signalled_once; // false right after ring_init: the first entries are always signalled
+	_Atomic int fault;   // enum ring_fault; written by the using thread, read by any
 	int call_fd;
-	_Atomic int fault; // enum ring_fault; written by the using thread, read by any
-	uint64_t signals;  // sent to the guest; statistics
+	const struct guest_memory *mem;
+	uint64_t signals; // sent to the guest; statistics
 	// from-vm: the heads taken and not yet completed, in order.
 	uint16_t ntaken;
 	uint16_t taken[BURST_MAX];
-	// to-vm: private copies of the descriptors of one frame's chains.
-	struct ring_room *room;
 };
 
 // Makes *ring ready for use; the guest is asked not to notify (polling) until ring_arm. Allocates
-// the room for private copies. 0, -EINVAL for a size that is no power of two or out of bounds,
-// -ENOMEM. Main or library threads.
+// the room for private copies. 0, -EINVAL for a size that is no power of two or out of bounds, a
+// misaligned part or an empty memory table, -ENOMEM. Main or library threads.
 int ring_init(struct ring *ring, const struct ring_setup *setup);
 // Frees what ring_init allocated. After the grace period.
 void ring_fini(struct ring *ring);
 
 // --- from-vm: frames the guest sends -------------------------------------------------------------
 
-// True if the guest has made entries available that were not taken. One load. Owner.
+// True if the guest has made entries available that were not taken; never of a faulted ring, so
+// that its owner can sleep. One load of shared memory. Owner.
 bool ring_pending(const struct ring *ring);
 
 // Takes up to max (≤ BURST_MAX) frames: fills burst->packets[0…count), their stash with the first
 // STASH_HEADERS bytes, body segments with the rest, and offload fields as claimed by the
-// virtio-net header. Frames shorter than FRAME_MIN or longer than FRAME_MAX are taken with verdict
-// VERDICT_DROP and their reason. Bounded: at most max chains, CHAIN_MAX descriptors each; ends
-// early when burst->segments would overflow. Returns burst->count; 0 if nothing is there or the
-// ring is faulted. Frames taken before a fault in the same call are returned. Owner.
+// virtio-net header. Stash bytes behind head_len are unspecified. Frames shorter than FRAME_MIN or
+// longer than FRAME_MAX are taken with verdict VERDICT_DROP, their reason, their len and no body.
+// A descriptor of length zero is a fault, as it is for QEMU's devices.
+// Bounded: at most max chains, CHAIN_MAX descriptors each; ends early when burst->segments would
+// overflow. Returns burst->count; 0 if nothing is there or the ring is faulted. Frames taken before
+// a fault in the same call are returned. Owner.
 unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max);
 
 // Gives the buffers of all frames taken back to the guest, in order, publishes the used index and
 // signals if the driver asked for it. Called once after each ring_take that returned > 0, when no
-// byte of the frames is needed any more. Owner.
+// byte of the frames is needed any more; without frames taken it does nothing. Owner.
 void ring_complete(struct ring *ring);
 
 // --- to-vm: frames for the guest -----------------------------------------------------------------
@@ -111,28 +117,31 @@ void ring_complete(struct ring *ring);
 // One frame to deliver: head bytes from trusted memory, the rest from the sender's memory.
 struct frame {
 	struct virtio_net_hdr vnet; // as the receiver shall see it; num_buffers is the ring's
-	uint8_t *head;              // head_len bytes; the checksum field in it may be written
+	uint8_t *head;		    // head_len bytes; the checksum field in it may be written
 	uint32_t head_len;
 	const struct segment *body; // body_len bytes, starting body_off bytes into body[0]…
 	uint32_t body_off;
 	uint32_t body_len;
-	// Checksum completed during the copy (RFC 1071): csum_at is the offset in head of the field,
-	// 0 for none; csum_start is the offset in head where summing starts (the L4 header);
-	// csum_init is the pseudo header's sum (not folded, in host order of 16-bit words as loaded
-	// from memory). A UDP checksum that comes out as zero is written as 0xffff.
+	// Checksum completed during the copy (RFC 1071): csum_at is the offset in head of the
+	// field, which counts as zero in the sum, 0 for none; csum_start is the offset in head
+	// where summing starts (the L4 header); csum_init is the pseudo header's sum (not folded,
+	// in host order of 16-bit words as loaded from memory). A UDP checksum that comes out as
+	// zero is written as 0xffff.
 	uint16_t csum_at;
 	uint16_t csum_start;
 	uint32_t csum_init;
 	bool csum_udp;
 };
 
-// Reads the driver's index and prefetches the next entries. Call once before a burst of ring_put.
+// Reads the driver's index and the next entries ahead, and prefetches their buffers. Call once
+// before a burst of ring_put.
 void ring_put_begin(struct ring *ring, unsigned nframes);
 
 // Copies one frame into the receiver's next buffers: payload first, then the header, over any
 // layout of descriptors, over several buffers if mergeable. 0; -ENOBUFS: no free buffers, after the
 // driver's index was read again once; -EMSGSIZE: the next buffer (not mergeable) cannot hold it, or
-// the whole ring cannot; -EIO: faulted. On an error nothing is consumed. Under the queue's lock.
+// the whole ring cannot, or it would be cut into more than ROOM_PIECES; -EIO: faulted. On an error
+// nothing is consumed. Under the queue's lock.
 int ring_put(struct ring *ring, const struct frame *frame);
 
 // Publishes the used index and signals if asked for. Call once after the burst.
@@ -145,7 +154,8 @@ void ring_put_end(struct ring *ring);
 void ring_arm(struct ring *ring);
 // Asks the driver not to notify. Owner.
 void ring_disarm(struct ring *ring);
-// Signals regardless of what the driver asked, e.g. once after republishing. Under the lock / owner.
+// Signals regardless of what the driver asked, e.g. once after republishing. Never blocks on a
+// non-blocking eventfd; a full counter counts as signalled. Under the lock / owner.
 void ring_signal(struct ring *ring);
 
 #endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A ring's set-up and its notifications in both directions. ring_chain.c walks descriptors,
+// ring_take.c has the from-vm side and ring_put.c the to-vm side.
+//
+// Two orders with the driver matter here. What we wrote must be visible before the used index
+// (release), and the index must be visible before we look whether the driver wants a signal (full
+// fence): the driver, the other way round, asks for a signal and then looks at the index. The same
+// holds mirrored for ring_arm, whose fence is the caller's, one for all its rings.
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vhost/ring_private.h"
+
+enum {
+	RING_SIZE_MAX = 32768
+};
+
+const char *ring_fault_text(enum ring_fault fault)
+{
+	static const char *const texts[RING_FAULT_COUNT] = {[RING_OK] = "no fault",
+#define X(id, text) [RING_FAULT_##id] = (text),
+		RING_FAULTS(X)
+#undef X
+	};
+	return (unsigned)fault < RING_FAULT_COUNT ? texts[fault] : "unknown fault";
+}
+
+static bool aligned(const void *p, uintptr_t to)
+{
+	return p && !((uintptr_t)p & (to - 1));
+}
+
+int ring_init(struct ring *ring, const struct ring_setup *setup)
+{
+	uint16_t size = setup->size;
+	const struct guest_memory *mem = setup->mem;
+	if (!size || size > RING_SIZE_MAX || (size & (size - 1)))
+		return -EINVAL;
+	if (!aligned(setup->desc, VRING_DESC_ALIGN_SIZE) ||
+		!aligned(setup->avail, VRING_AVAIL_ALIGN_SIZE) ||
+		!aligned(setup->used, VRING_USED_ALIGN_SIZE))
+		return -EINVAL;
+	if (!mem || !mem->nregions || mem->nregions > MEMORY_REGIONS_MAX)
+		return -EINVAL;
+	// Zeroed pages are mapped when first touched: a from-vm ring's room costs nothing.
+	struct ring_room *room = calloc(1, sizeof(*room));
+	if (!room)
+		return -ENOMEM;
+
+	uint64_t features = setup->features;
+	bool mergeable = features & (1ULL << VIRTIO_NET_F_MRG_RXBUF);
+	bool long_header = mergeable || features & (1ULL << VIRTIO_F_VERSION_1);
+	*ring = (struct ring){
+		.desc = setup->desc,
+		.avail = setup->avail,
+		.used = setup->used,
+		.near = &mem->regions[0],
+		.room = room,
+		.size = size,
+		.mask = size - 1,
+		.next_avail = setup->next_avail,
+		.next_used = setup->next_used,
+		.avail_seen = setup->next_avail,
+		.published = setup->next_used,
+		.vnet_size = long_header ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
+					 : sizeof(struct virtio_net_hdr),
+		.event_idx = features & (1ULL << VIRTIO_RING_F_EVENT_IDX),
+		.indirect = features & (1ULL << VIRTIO_RING_F_INDIRECT_DESC),
+		.mergeable = mergeable,
+		.call_fd = setup->call_fd,
+		.mem = mem,
+	};
+	ring_disarm(ring);
+	return 0;
+}
+
+void ring_fini(struct ring *ring)
+{
+	free(ring->room);
+	ring->room = NULL;
+}
+
+void ring_set_fault(struct ring *ring, enum ring_fault fault)
+{
+	if (ring_ok(ring))
+		atomic_store_explicit(&ring->fault, (int)fault, memory_order_relaxed);
+}
+
+unsigned ring_available(struct ring *ring, unsigned want)
+{
+	uint16_t n = ring->avail_seen - ring->next_avail;
+	if (n >= want)
+		return n;
+	uint16_t index = __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE);
+	n = index - ring->next_avail;
+	if (unlikely(n > ring->size)) {
+		ring_set_fault(ring, RING_FAULT_INDEX_JUMP);
+		return 0;
+	}
+	ring->avail_seen = index;
+	return n;
+}
+
+bool ring_pending(const struct ring *ring)
+{
+	return ring_ok(ring) &&
+	       __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED) != ring->next_avail;
+}
+
+// used_event and avail_event stand behind the last entry of the avail and the used ring.
+static bool driver_wants_signal(struct ring *ring, uint16_t before, uint16_t now)
+{
+	if (!ring->event_idx)
+		return !(__atomic_load_n(&ring->avail->flags, __ATOMIC_RELAXED) &
+			 VRING_AVAIL_F_NO_INTERRUPT);
+	uint16_t event = __atomic_load_n(&ring->avail->ring[ring->size], __ATOMIC_RELAXED);
+	return !ring->signalled_once || vring_need_event(event, now, before);
+}
+
+void ring_publish(struct ring *ring)
+{
+	uint16_t before = ring->published;
+	uint16_t now = ring->next_used;
+	__atomic_store_n(&ring->used->idx, now, __ATOMIC_RELEASE);
+	ring->published = now;
+	if (ring->call_fd < 0)
+		return;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (driver_wants_signal(ring, before, now))
+		ring_signal(ring);
+}
+
+void ring_signal(struct ring *ring)
+{
+	if (ring->call_fd < 0)
+		return;
+	static const uint64_t one = 1;
+	ring->signalled_once = true;
+	ring->signals++;
+	// EAGAIN: the counter is full, so the guest has a signal that it did not look at yet.
+	// EINTR: the peer made the eventfd blocking, and a watchdog got this thread out of it.
+	if (write(ring->call_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		ring_set_fault(ring, RING_FAULT_CALL_BLOCKED);
+}
+
+static void set_avail_event(struct ring *ring, uint16_t index)
+{
+	__atomic_store_n((uint16_t *)&ring->used->ring[ring->size], index, __ATOMIC_RELAXED);
+}
+
+void ring_arm(struct ring *ring)
+{
+	if (ring->event_idx)
+		set_avail_event(ring, ring->next_avail);
+	else
+		__atomic_store_n(&ring->used->flags, 0, __ATOMIC_RELAXED);
+}
+
+void ring_disarm(struct ring *ring)
+{
+	// With event indexes there is no "never": name an entry that lies behind the driver, so it
+	// notifies once in 65536 entries.
+	if (ring->event_idx)
+		set_avail_event(ring, ring->next_avail - 1);
+	else
+		__atomic_store_n(&ring->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+}

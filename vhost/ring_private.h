@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the files of the ring share: reading what a guest can write, exactly once, and walking
+// chains of descriptors.
+//
+// The guest can change its memory between any two of our reads. So an index, a descriptor or a
+// header is loaded by a volatile or atomic access into a private variable, and only that variable
+// is looked at afterwards. Payload is copied, never looked at.
+#ifndef WEIR_VHOST_RING_PRIVATE_H
+#define WEIR_VHOST_RING_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "vhost/ring.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+enum {
+	// Pieces of guest memory that one frame for a guest may be cut into.
+	ROOM_PIECES = 8 * CHAIN_MAX,
+	// Without a hint from ring_put_begin, so many buffers are looked at ahead.
+	LOOK_AHEAD = 16,
+};
+
+// A buffer that the driver has made available to-vm, read once.
+struct ring_buffer {
+	struct vring_desc desc; // the chain's first descriptor
+	uint8_t *host;		// its memory if the chain is this one, sound, and in one region
+	uint16_t head;		// may lie beyond the ring: then nothing else is set
+};
+
+struct ring_room {
+	// Buffers read ahead: ahead[i] is the available entry ahead_from + i.
+	uint16_t ahead_from;
+	uint16_t nahead;
+	struct ring_buffer ahead[BURST_MAX];
+	// One frame spread over several descriptors or buffers.
+	struct segment pieces[ROOM_PIECES];
+	struct vring_used_elem used[ROOM_PIECES];
+};
+
+// A word of guest memory at any alignment, read or written by one access.
+struct guest_u64 {
+	uint64_t value;
+} __attribute__((packed, may_alias));
+
+static inline uint64_t guest_read_u64(const void *at)
+{
+	return ((const volatile struct guest_u64 *)at)->value;
+}
+
+static inline struct vring_desc guest_read_desc(const void *at)
+{
+	uint64_t addr = guest_read_u64(at);
+	uint64_t rest = guest_read_u64((const uint8_t *)at + 8);
+	return (struct vring_desc){.addr = addr,
+		.len = (uint32_t)rest,
+		.flags = (uint16_t)(rest >> 32),
+		.next = (uint16_t)(rest >> 48)};
+}
+
+static inline uint16_t ring_read_head(const struct ring *ring, uint16_t index)
+{
+	return __atomic_load_n(&ring->avail->ring[index & ring->mask], __ATOMIC_RELAXED);
+}
+
+static inline void ring_write_used(struct ring *ring, uint16_t index, uint32_t id, uint32_t len)
+{
+	struct vring_used_elem *at = &ring->used->ring[index & ring->mask];
+	__atomic_store_n(&at->id, id, __ATOMIC_RELAXED);
+	__atomic_store_n(&at->len, len, __ATOMIC_RELAXED);
+}
+
+static inline bool ring_ok(const struct ring *ring)
+{
+	return likely(atomic_load_explicit(&ring->fault, memory_order_relaxed) == RING_OK);
+}
+
+void ring_set_fault(struct ring *ring, enum ring_fault fault);
+
+// How many entries are available; the driver's index is read again if fewer than want were known.
+// 0 after a fault.
+unsigned ring_available(struct ring *ring, unsigned want);
+
+// Gives the driver the used index and signals if it asked for it.
+void ring_publish(struct ring *ring);
+
+// Makes the region of addr, if there is one, the near one: the next buffers are likely there too.
+void ring_remember_region(struct ring *ring, uint64_t addr);
+
+// The host address of len bytes if the near region has them all, and in *reach how many bytes it
+// has from there on. NULL otherwise.
+static inline uint8_t *ring_near(
+	const struct ring *ring, uint64_t addr, uint32_t len, uint64_t *reach)
+{
+	const struct memory_region *near = ring->near;
+	uint64_t off = addr - near->guest_addr;
+	if (unlikely(off >= near->size || near->size - off < len))
+		return NULL;
+	*reach = near->size - off;
+	return near->host + off;
+}
+
+// The same for any one region.
+static inline uint8_t *ring_at(struct ring *ring, uint64_t addr, uint32_t len, uint64_t *reach)
+{
+	uint8_t *host = ring_near(ring, addr, len, reach);
+	if (likely(host))
+		return host;
+	ring_remember_region(ring, addr);
+	return ring_near(ring, addr, len, reach);
+}
+
+// Where a chain's memory is collected.
+struct chain {
+	struct segment *segments;
+	uint32_t room;	    // free entries at segments
+	uint32_t count;	    // used ones
+	uint32_t want;	    // collect no more than so many bytes
+	uint32_t gathered;  // bytes in segments
+	uint64_t bytes;	    // of the whole chain
+	uint16_t direction; // 0 or VRING_DESC_F_WRITE: what each descriptor must have
+	bool full;	    // room did not suffice; the chain was not walked to its end
+};
+
+// Walks the chain that begins with the descriptor `first` to its end, and collects the memory of
+// its first `want` bytes. RING_OK or what is wrong with it.
+enum ring_fault chain_walk(struct ring *ring, struct vring_desc first, struct chain *chain);
+
+#endif

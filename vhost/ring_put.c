@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The to-vm side: frames into a guest's buffers. Buffers are read ahead, up to a burst of them, so
+// that their cache misses overlap. Almost every frame fits one buffer of one descriptor and takes
+// the short way (put_flat); anything else is first laid out in the ring's room and then poured.
+//
+// Until a frame is laid out completely nothing is written and nothing consumed. Then: payload,
+// head, virtio-net header, used entries; the used index follows at the end of the burst.
+#include <errno.h>
+
+#include "vhost/ring_copy.h"
+#include "vhost/ring_private.h"
+
+// Where the next byte comes from or goes to.
+struct cursor {
+	const struct segment *at;
+	uint32_t off; // into *at
+};
+
+static inline void cursor_skip(struct cursor *c, uint32_t n)
+{
+	n += c->off;
+	while (n && n >= c->at->len)
+		n -= c->at++->len;
+	c->off = n;
+}
+
+static inline uint32_t cursor_run(const struct cursor *c, uint32_t n)
+{
+	uint32_t run = c->at->len - c->off;
+	return run < n ? run : n;
+}
+
+static inline void cursor_advance(struct cursor *c, uint32_t n)
+{
+	c->off += n;
+	if (c->off == c->at->len) {
+		c->at++;
+		c->off = 0;
+	}
+}
+
+static inline void copy_or_sum(uint8_t *dst, const uint8_t *src, uint32_t n, struct csum *csum)
+{
+	if (csum)
+		csum_add(csum, dst, src, n);
+	else
+		copy_bytes(dst, src, n);
+}
+
+// --- the checksum --------------------------------------------------------------------------------
+
+static bool csum_wanted(const struct frame *frame)
+{
+	return frame->csum_at && frame->csum_at + 2U <= frame->head_len &&
+	       frame->csum_start <= frame->head_len;
+}
+
+static struct csum csum_of_head(const struct frame *frame)
+{
+	struct csum csum = {.sum = frame->csum_init};
+	memset(frame->head + frame->csum_at, 0, 2);
+	csum_add(&csum, NULL, frame->head + frame->csum_start, frame->head_len - frame->csum_start);
+	return csum;
+}
+
+static void csum_finish(const struct frame *frame, struct csum csum)
+{
+	uint16_t value = (uint16_t)~csum_fold(csum.sum);
+	if (!value && frame->csum_udp)
+		value = 0xffff;
+	memcpy(frame->head + frame->csum_at, &value, sizeof(value));
+}
+
+// --- one buffer, one descriptor ------------------------------------------------------------------
+
+static inline void put_body_flat(uint8_t *dst, const struct frame *frame, struct csum *csum)
+{
+	uint32_t left = frame->body_len;
+	struct cursor src = {.at = frame->body};
+	if (frame->body_off)
+		cursor_skip(&src, frame->body_off);
+	while (left) {
+		uint32_t run = cursor_run(&src, left);
+		copy_or_sum(dst, src.at->base + src.off, run, csum);
+		src.at++;
+		src.off = 0;
+		dst += run;
+		left -= run;
+	}
+}
+
+static inline void write_vnet(
+	uint8_t *dst, const struct frame *frame, uint16_t nbuffers, bool longer)
+{
+	uint64_t low;
+	memcpy(&low, &frame->vnet, sizeof(low));
+	memcpy(dst, &low, sizeof(low));
+	memcpy(dst + 8, &frame->vnet.csum_offset, 2);
+	if (longer)
+		memcpy(dst + 10, &nbuffers, 2);
+}
+
+static inline void put_flat(const struct ring *ring, const struct frame *frame, uint8_t *dst)
+{
+	uint16_t vnet_size = ring->vnet_size;
+	uint8_t *body = dst + vnet_size + frame->head_len;
+	if (unlikely(csum_wanted(frame))) {
+		struct csum csum = csum_of_head(frame);
+		put_body_flat(body, frame, &csum);
+		csum_finish(frame, csum);
+	} else if (frame->body_len) {
+		put_body_flat(body, frame, NULL);
+	}
+	copy_bytes(dst + vnet_size, frame->head, frame->head_len);
+	write_vnet(dst, frame, 1, vnet_size > sizeof(struct virtio_net_hdr));
+}
+
+// --- any layout ----------------------------------------------------------------------------------
+
+static void pour(struct cursor *dst, const uint8_t *src, uint32_t n, struct csum *csum)
+{
+	while (n) {
+		uint32_t run = cursor_run(dst, n);
+		// A piece is guest memory that its descriptor lets us write.
+		copy_or_sum((uint8_t *)(uintptr_t)dst->at->base + dst->off, src, run, csum);
+		cursor_advance(dst, run);
+		src += run;
+		n -= run;
+	}
+}
+
+static void pour_body(struct cursor *dst, const struct frame *frame, struct csum *csum)
+{
+	uint32_t left = frame->body_len;
+	struct cursor src = {.at = frame->body};
+	if (left)
+		cursor_skip(&src, frame->body_off);
+	while (left) {
+		uint32_t run = cursor_run(&src, left);
+		pour(dst, src.at->base + src.off, run, csum);
+		cursor_advance(&src, run);
+		left -= run;
+	}
+}
+
+static void pour_frame(const struct ring *ring, const struct frame *frame, uint16_t nbuffers)
+{
+	uint8_t vnet[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	struct cursor start = {.at = ring->room->pieces};
+	struct cursor dst = start;
+	cursor_skip(&dst, ring->vnet_size + frame->head_len);
+	if (csum_wanted(frame)) {
+		struct csum csum = csum_of_head(frame);
+		pour_body(&dst, frame, &csum);
+		csum_finish(frame, csum);
+	} else {
+		pour_body(&dst, frame, NULL);
+	}
+	dst = start;
+	cursor_skip(&dst, ring->vnet_size);
+	pour(&dst, frame->head, frame->head_len, NULL);
+	write_vnet(vnet, frame, nbuffers, true);
+	pour(&start, vnet, ring->vnet_size, NULL);
+}
+
+// --- buffers -------------------------------------------------------------------------------------
+
+// Reads n available entries from index `from` on into the room, and prefetches what they name.
+static void look_ahead(struct ring *ring, uint16_t from, unsigned n)
+{
+	struct ring_room *room = ring->room;
+	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	room->ahead_from = from;
+	room->nahead = (uint16_t)n;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t head = ring_read_head(ring, (uint16_t)(from + i));
+		room->ahead[i].head = head;
+		if (likely(head < ring->size))
+			__builtin_prefetch(&ring->desc[head]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct ring_buffer *b = &room->ahead[i];
+		uint64_t reach;
+		b->host = NULL;
+		if (unlikely(b->head >= ring->size))
+			continue;
+		b->desc = guest_read_desc(&ring->desc[b->head]);
+		if (unlikely((b->desc.flags & not_flat) != VRING_DESC_F_WRITE))
+			continue;
+		b->host = ring_at(ring, b->desc.addr, b->desc.len, &reach);
+		if (likely(b->host)) {
+			__builtin_prefetch(b->host, 1);
+			__builtin_prefetch(b->host + 64, 1);
+		}
+	}
+}
+
+// The k-th buffer from next_avail on. NULL: the driver has not made it available, or the ring is
+// faulted.
+static inline const struct ring_buffer *buffer_at(struct ring *ring, unsigned k)
+{
+	struct ring_room *room = ring->room;
+	uint16_t index = (uint16_t)(ring->next_avail + k);
+	uint16_t slot = index - room->ahead_from;
+	if (unlikely(slot >= room->nahead)) {
+		unsigned n = ring_available(ring, k + 1);
+		if (n <= k)
+			return NULL;
+		n -= k;
+		look_ahead(ring, index, n < LOOK_AHEAD ? n : LOOK_AHEAD);
+		slot = 0;
+	}
+	const struct ring_buffer *buffer = &room->ahead[slot];
+	if (unlikely(buffer->head >= ring->size)) {
+		ring_set_fault(ring, RING_FAULT_BAD_HEAD);
+		return NULL;
+	}
+	return buffer;
+}
+
+// Adds the memory of one buffer to the layout. Its length in *bytes, or an error of ring_put.
+static int lay_out_buffer(struct ring *ring, const struct ring_buffer *buffer, struct chain *chain)
+{
+	chain->bytes = 0;
+	enum ring_fault fault = chain_walk(ring, buffer->desc, chain);
+	// With mergeable buffers each one may turn out to be a frame's first.
+	if (!fault && !chain->full && chain->bytes < ring->vnet_size)
+		fault = RING_FAULT_BAD_LENGTH;
+	if (unlikely(fault != RING_OK)) {
+		ring_set_fault(ring, fault);
+		return -EIO;
+	}
+	return unlikely(chain->full) ? -EMSGSIZE : 0;
+}
+
+// Finds room for `need` bytes. The number of buffers, their used entries in the room; or an error
+// of ring_put.
+static int lay_out(struct ring *ring, uint32_t need)
+{
+	struct ring_room *room = ring->room;
+	unsigned max = ring->mergeable ? ring->size : 1;
+	unsigned n = 0;
+	struct chain chain = {.segments = room->pieces,
+		.room = ROOM_PIECES,
+		.want = need,
+		.direction = VRING_DESC_F_WRITE};
+	while (chain.gathered < need) {
+		if (n == max)
+			return -EMSGSIZE;
+		const struct ring_buffer *buffer = buffer_at(ring, n);
+		if (!buffer)
+			return ring_ok(ring) ? -ENOBUFS : -EIO;
+		uint32_t before = chain.gathered;
+		int err = lay_out_buffer(ring, buffer, &chain);
+		if (err)
+			return err;
+		room->used[n++] = (struct vring_used_elem){
+			.id = buffer->head, .len = chain.gathered - before};
+	}
+	return (int)n;
+}
+
+static int put_spread(struct ring *ring, const struct frame *frame, uint32_t need)
+{
+	int n = lay_out(ring, need);
+	if (unlikely(n < 0))
+		return n;
+	pour_frame(ring, frame, (uint16_t)n);
+	for (int i = 0; i < n; i++) {
+		const struct vring_used_elem *used = &ring->room->used[i];
+		ring_write_used(ring, ring->next_used++, used->id, used->len);
+	}
+	ring->next_avail += (uint16_t)n;
+	return 0;
+}
+
+// --- the interface -------------------------------------------------------------------------------
+
+void ring_put_begin(struct ring *ring, unsigned nframes)
+{
+	if (!ring_ok(ring))
+		return;
+	if (nframes > BURST_MAX)
+		nframes = BURST_MAX;
+	uint16_t passed = ring->next_avail - ring->room->ahead_from;
+	if (passed + nframes <= ring->room->nahead)
+		return;
+	unsigned n = ring_available(ring, nframes);
+	look_ahead(ring, ring->next_avail, n < nframes ? n : nframes);
+}
+
+int ring_put(struct ring *ring, const struct frame *frame)
+{
+	if (!ring_ok(ring))
+		return -EIO;
+	const struct ring_buffer *buffer = buffer_at(ring, 0);
+	if (unlikely(!buffer))
+		return ring_ok(ring) ? -ENOBUFS : -EIO;
+	uint32_t need = ring->vnet_size + frame->head_len + frame->body_len;
+	if (unlikely(!buffer->host || buffer->desc.len < need))
+		return put_spread(ring, frame, need);
+	put_flat(ring, frame, buffer->host);
+	ring_write_used(ring, ring->next_used++, buffer->head, need);
+	ring->next_avail++;
+	return 0;
+}
+
+void ring_put_end(struct ring *ring)
+{
+	if (ring->next_used != ring->published)
+		ring_publish(ring);
+}
