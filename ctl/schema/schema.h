@@ -9,54 +9,76 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/config.h"
 #include "base/error.h"
 
 struct doc;
 
-// Parses YAML. `file` names it in errors: `weir.yaml:12: …`. NULL and *err on a syntax error, a
-// duplicate key, an alias or anchor (a document is finite), more than 64 levels or 16 MiB.
-// The caller frees it.
+enum {
+	DOC_BYTES_MAX = 16 << 20,
+	DOC_DEPTH_MAX = 64, // maps and lists inside each other
+};
+
+// Parses YAML. `file` names it in errors: `weir.yaml:12: …`; NULL: the text comes from elsewhere
+// and errors name no line. NULL and *err on a syntax error, a duplicate key, an alias, anchor or
+// tag (a document is a finite tree of plain values), a second document, more than DOC_DEPTH_MAX
+// levels or DOC_BYTES_MAX bytes. The caller frees it.
 struct doc *doc_parse(const char *file, const char *text, size_t len, struct error *err);
 struct doc *doc_new(void); // the empty document
 struct doc *doc_copy(const struct doc *doc);
 void doc_free(struct doc *doc);
 
 // Checks the document against the schema and builds the typed configuration: unknown keys (with the
-// nearest known one), wrong types and units, bounds, references (a port's bridge), conflicts (two ports with one socket).
-// A key that the design names and no issue has built yet is `… is not supported yet`. Errors name file, line,
-// key path, what stands there and what was expected. 0 and *out (config_free), or -EINVAL / -ENOTSUP / -ENOMEM.
+// nearest known one), wrong types and units, bounds, references (a port's bridge), conflicts (two
+// ports with one socket). The first error wins; it names file, line and key path, what was expected
+// and what stands there: `weir.yaml:7: ports.vm1.mtu: expected an integer from 68 to 9216, found
+// 20`. A key that the design names and no issue has built yet is `weir.yaml:9: ports.vm1.rate: not
+// supported yet`. What doc_set has put in has no line: `ports.vm1.mtu: expected …`.
+// Every default is filled in; the bridge `default` always exists.
+// 0 and *out (config_free; out may be NULL), or -EINVAL / -ENOTSUP / -ENOMEM.
 int doc_check(const struct doc *doc, struct config **out, struct error *err);
 void config_free(struct config *config);
 
 // Edits: path is dotted (`ports.vm1.rate.from-vm.bits`); value is YAML in flow style (`9000`,
-// `{access: 10}`, `[1, 2]`). doc_set creates the maps on the way and replaces what stands there. Neither checks
-// the schema: doc_check does. -EINVAL, -ENOENT (doc_remove), -ENOMEM.
+// `{access: 10}`, `[1, 2]`). doc_set creates the maps on the way and replaces what stands there.
+// Neither checks the schema: doc_check does. -EINVAL, -ENOENT (doc_remove), -ENOMEM; the document
+// is then unchanged but for empty maps on the way.
 int doc_set(struct doc *doc, const char *path, const char *value, struct error *err);
 int doc_remove(struct doc *doc, const char *path, struct error *err);
 bool doc_has(const struct doc *doc, const char *path);
 
-// Canonical YAML in the schema's order, names sorted as they stand; with_defaults also writes what
-// was left out. Parsing it back gives an equal document. Allocated; the caller frees it. NULL: no memory.
+// Canonical YAML in the schema's order, names in the order in which they stand, comments lost;
+// with_defaults also writes what was left out. Parsing it back gives an equal document, and
+// printing that the same text. Works on documents that doc_check refuses too. Allocated; the caller
+// frees it. NULL: no memory.
 char *doc_print(const struct doc *doc, bool with_defaults);
+// Compares the trees, whatever the order of keys; `300s` and `5min` differ here, not in doc_diff.
 bool doc_equal(const struct doc *a, const struct doc *b);
 
 // What changing a value takes.
 enum schema_effect {
-	EFFECT_LIVE,    // packets go on
-	EFFECT_PORT,    // that port is closed and opened again
+	EFFECT_LIVE,	// packets go on
+	EFFECT_PORT,	// that port is closed and opened again
 	EFFECT_RESTART, // takes effect when weir-switchd is started again
 };
 const char *schema_effect_name(enum schema_effect effect); // "live", "reopens the port", "restart"
 
-// Calls back for each difference in document order: path, old and new value in flow style (NULL: absent).
-// Defaults count as absent on both sides. Returns the number of differences.
+// Calls back for each difference, in the schema's order: path, old and new value in flow style
+// (NULL: absent). A port or bridge that comes or goes is one difference. Values are compared as
+// what they mean, and defaults count as absent on both sides, so that a document and its
+// doc_print(…, true) do not differ. Returns the number of differences or -ENOMEM. Both documents
+// should have passed doc_check, else it may take long.
 typedef void doc_diff_fn(void *ctx, const char *path, const char *old_value, const char *new_value,
 	enum schema_effect effect);
-size_t doc_diff(const struct doc *from, const struct doc *to, doc_diff_fn *fn, void *ctx);
+ssize_t doc_diff(const struct doc *from, const struct doc *to, doc_diff_fn *fn, void *ctx);
 
-// Completion and help: the keys that may stand below a dotted path (`ports.*` accepts any name).
+// Completion and help: the keys that may stand below a dotted path (empty: at the top), in the
+// table's order. Where any name may stand (`ports`), the one key is `*`, and a path may have a name
+// or
+// `*` there. type is for people (`duration`, `vmm | switch`); default_value NULL: none. -ENOENT: no
+// such path.
 typedef void schema_key_fn(void *ctx, const char *key, const char *type, const char *default_value,
 	const char *about, enum schema_effect effect, bool supported);
 int schema_keys(const char *path, schema_key_fn *fn, void *ctx);

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The differences between two documents as the schema understands them.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/schema/key.h"
+
+struct diff {
+	doc_diff_fn *fn;
+	void *ctx;
+	char path[512];
+	size_t len;
+	ssize_t count;
+};
+
+static size_t push(struct diff *diff, const char *key)
+{
+	size_t mark = diff->len;
+	size_t left = sizeof(diff->path) - diff->len;
+	int n = snprintf(diff->path + diff->len, left, "%s%s", diff->len ? "." : "", key);
+	diff->len += (size_t)n < left ? (size_t)n : left - 1;
+	return mark;
+}
+
+static void pop(struct diff *diff, size_t mark)
+{
+	diff->len = mark;
+	diff->path[mark] = '\0';
+}
+
+static int report(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	char *old_value = a ? node_print_flow(a) : NULL;
+	char *new_value = b ? node_print_flow(b) : NULL;
+	int rc = (a && !old_value) || (b && !new_value) ? -ENOMEM : 0;
+	if (rc == 0) {
+		diff->count++;
+		if (diff->fn)
+			diff->fn(diff->ctx, diff->path, old_value, new_value,
+				key ? key->effect : EFFECT_LIVE);
+	}
+	free(old_value);
+	free(new_value);
+	return rc;
+}
+
+static int diff_value(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	struct node *fallback = NULL;
+	if (key->fallback && !(fallback = key_default(key)))
+		return -ENOMEM;
+	if (fallback && a && value_equal(key, a, fallback))
+		a = NULL;
+	if (fallback && b && value_equal(key, b, fallback))
+		b = NULL;
+	node_free(fallback);
+	if ((!a && !b) || (a && b && value_equal(key, a, b)))
+		return 0;
+	return report(diff, key, a, b);
+}
+
+static int diff_map(
+	struct diff *diff, const struct key *keys, const struct node *a, const struct node *b);
+
+static bool is_always(const struct key *key, const char *name)
+{
+	return key->always && !strcmp(key->always, name);
+}
+
+static bool maps_or_less(const struct node *a, const struct node *b)
+{
+	return (!a || a->type == NODE_MAP || node_is_null(a)) &&
+	       (!b || b->type == NODE_MAP || node_is_null(b));
+}
+
+// An item of a map of names: whole when it comes or goes, by key when it stays.
+static int diff_item(struct diff *diff, const struct key *key, const char *name,
+	const struct node *a, const struct node *b)
+{
+	size_t mark = push(diff, name);
+	int rc = 0;
+	if (maps_or_less(a, b) && ((a && b) || is_always(key, name)))
+		rc = diff_map(diff, key->keys, a, b);
+	else if (!a || !b || !node_equal(a, b))
+		rc = report(diff, key, a, b);
+	pop(diff, mark);
+	return rc;
+}
+
+static int diff_named(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	int rc = 0;
+	for (size_t i = 0; a && i < a->count && rc == 0; i++) {
+		const char *name = a->items[i]->key;
+		rc = diff_item(diff, key, name, a->items[i], node_find(b, name));
+	}
+	for (size_t i = 0; b && i < b->count && rc == 0; i++) {
+		const char *name = b->items[i]->key;
+		if (!node_find(a, name))
+			rc = diff_item(diff, key, name, NULL, b->items[i]);
+	}
+	return rc;
+}
+
+static int diff_key(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	if (!a && !b)
+		return 0;
+	if (!key->keys)
+		return diff_value(diff, key, a, b);
+	if (!maps_or_less(a, b))
+		return a && b && node_equal(a, b) ? 0 : report(diff, key, a, b);
+	if (key->type == TYPE_NAMED)
+		return diff_named(diff, key, a, b);
+	return diff_map(diff, key->keys, a, b);
+}
+
+// Keys that the table does not know, of documents that nobody has checked.
+static int diff_unknown(struct diff *diff, const struct key *keys, const struct node *map,
+	const struct node *other, bool added)
+{
+	int rc = 0;
+	for (size_t i = 0; map && i < map->count && rc == 0; i++) {
+		const struct node *item = map->items[i];
+		const struct node *twin = node_find(other, item->key);
+		if (key_find(keys, item->key) || (twin && (added || node_equal(item, twin))))
+			continue;
+		size_t mark = push(diff, item->key);
+		rc = added ? report(diff, NULL, NULL, item) : report(diff, NULL, item, twin);
+		pop(diff, mark);
+	}
+	return rc;
+}
+
+static int diff_map(
+	struct diff *diff, const struct key *keys, const struct node *a, const struct node *b)
+{
+	int rc = 0;
+	for (const struct key *key = keys; key->name && rc == 0; key++) {
+		size_t mark = push(diff, key->name);
+		rc = diff_key(diff, key, node_find(a, key->name), node_find(b, key->name));
+		pop(diff, mark);
+	}
+	if (rc == 0)
+		rc = diff_unknown(diff, keys, a, b, false);
+	if (rc == 0)
+		rc = diff_unknown(diff, keys, b, a, true);
+	return rc;
+}
+
+ssize_t doc_diff(const struct doc *from, const struct doc *to, doc_diff_fn *fn, void *ctx)
+{
+	struct diff diff = {.fn = fn, .ctx = ctx};
+	int rc = diff_map(&diff, schema_root.keys, from->root, to->root);
+	return rc < 0 ? rc : diff.count;
+}
+
+const char *schema_effect_name(enum schema_effect effect)
+{
+	static const char *const names[] = {
+		[EFFECT_LIVE] = "live",
+		[EFFECT_PORT] = "reopens the port",
+		[EFFECT_RESTART] = "restart",
+	};
+	return names[effect];
+}

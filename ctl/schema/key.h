@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the schema table says about a key, and the functions that read the table. Internal to
+// ctl/schema.
+#ifndef WEIR_CTL_SCHEMA_KEY_H
+#define WEIR_CTL_SCHEMA_KEY_H
+
+#include <stdint.h>
+
+#include "ctl/schema/node.h"
+#include "ctl/schema/schema.h"
+
+enum key_type {
+	TYPE_LATER,    // no issue has built it yet; its insides are unknown
+	TYPE_INT,      // bounds, lands in an unsigned field
+	TYPE_ENUM,     // one of words, lands as the word's index
+	TYPE_NAME,     // of a port or bridge
+	TYPE_USER,     // of a Unix user or group, or its number
+	TYPE_SOCKET,   // path of a Unix socket
+	TYPE_MODE,     // permission bits in octal
+	TYPE_DURATION, // bounds in nanoseconds, lands in units
+	TYPE_SIZE,     // in bytes
+	TYPE_BITS,     // bits per second
+	TYPE_PACKETS,  // packets per second
+	TYPE_INTS,     // up to count integers, none twice, or words[0]; lands by land
+	TYPE_MAP,      // keys
+	TYPE_NAMED,    // up to count maps of keys under names of the user's choice
+};
+
+struct check;
+
+struct key {
+	const char *name; // NULL ends a table
+	enum key_type type;
+	bool required;
+	const char *fallback; // the default, as YAML; NULL: none
+	uint64_t min;
+	uint64_t max;
+	uint64_t unit; // of a quantity's field; 0: 1
+	unsigned count;
+	const char *const *words; // ends with NULL
+	const struct key *keys;
+	const char *always; // TYPE_NAMED: a name that exists even if nobody wrote it
+	enum schema_effect effect;
+	const char *about; // one sentence; not NULL
+	// Where it lands: in the structure of the map around it. TYPE_NAMED: a pointer to an array
+	// of structures of item_size which begin with the name, and their number at count_offset.
+	size_t offset;
+	size_t size;
+	size_t count_offset;
+	size_t item_size;
+	void (*land)(const struct node *node, void *base); // TYPE_INTS
+	// TYPE_MAP and TYPE_NAMED: what concerns several keys, after each has landed.
+	int (*finish)(struct check *check, const struct node *node, void *base);
+};
+
+extern const struct key schema_root; // TYPE_MAP over struct config
+
+const struct key *key_find(const struct key *keys, const char *name);
+// The known key nearest to a wrong one; NULL if none is near.
+const struct key *key_nearest(const struct key *keys, const char *name);
+bool name_is_valid(const char *name);
+
+// Types and bounds in words, for the reference and for completion.
+void key_describe(const struct key *key, char *buf, size_t size);
+
+// A scalar against its key. On a fault, expected says in words what should stand there.
+struct value {
+	uint64_t number;  // TYPE_ENUM: the word's index
+	const char *text; // the node's own
+};
+enum {
+	EXPECTED_SIZE = 256
+};
+bool value_parse(
+	const struct key *key, const struct node *node, struct value *value, char *expected);
+// TYPE_INTS, with a sentence of its own for a repeated value.
+bool ints_parse(const struct key *key, const struct node *node, char *expected);
+// A plain integer without sign or leading zero.
+bool node_integer(const struct node *node, uint64_t *out);
+// Do both mean the same to the key, as `300s` and `5min` do?
+bool value_equal(const struct key *key, const struct node *a, const struct node *b);
+
+// quantity.c: `300s`, `1.5Gbit`. false: no such quantity, or not a whole number of the smallest
+// unit.
+bool quantity_parse(enum key_type type, const char *text, uint64_t *out);
+// In the largest unit that gives a whole number.
+void quantity_print(enum key_type type, uint64_t value, char *buf, size_t size);
+const char *quantity_noun(enum key_type type);				// "duration"
+const char *quantity_example(enum key_type type);			// "300s"
+const char *quantity_units(enum key_type type, char *buf, size_t size); // "ns, us, ms, …"
+
+// canonical.c: puts a map's keys into the table's order; writes every default into it.
+int tree_arrange(struct node *map, const struct key *keys);
+int tree_complete(struct node *map, const struct key *keys);
+struct node *key_default(const struct key *key);
+
+// check.c, for finish functions: says what is wrong with node at the current path, or at one key
+// below it. Returns -code.
+int check_fail(struct check *check, const struct node *node, const char *key, int code,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+// land.c
+void land_workers(const struct node *node, void *base);
+void land_trunk(const struct node *node, void *base);
+int finish_vlan(struct check *check, const struct node *node, void *base);
+int finish_port(struct check *check, const struct node *node, void *base);
+int finish_config(struct check *check, const struct node *node, void *base);
+
+#endif

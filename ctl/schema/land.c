@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What one key's row of the table cannot say: values that land in more than one field, and rules
+// between keys.
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/schema/key.h"
+
+// check.c writes a named item's name to its first bytes.
+static_assert(offsetof(struct config_bridge, name) == 0, "the name comes first");
+static_assert(offsetof(struct config_port, name) == 0, "the name comes first");
+
+static void add_vlan(struct config_vlan *vlan, unsigned id)
+{
+	vlan->members[id / 64] |= 1ull << id % 64;
+}
+
+void land_workers(const struct node *node, void *base)
+{
+	struct config_switch *sw = base;
+	for (size_t i = 0; i < node->count; i++) {
+		uint64_t cpu = 0;
+		node_integer(node->items[i], &cpu);
+		sw->workers[sw->nworkers++] = cpu;
+	}
+}
+
+void land_trunk(const struct node *node, void *base)
+{
+	struct config_vlan *vlan = base;
+	vlan->kind = VLAN_TRUNK;
+	for (unsigned id = 1; id < VLAN_COUNT - 1 && node->type == NODE_SCALAR; id++)
+		add_vlan(vlan, id);
+	for (size_t i = 0; i < node->count; i++) {
+		uint64_t id = 0;
+		node_integer(node->items[i], &id);
+		add_vlan(vlan, id);
+	}
+}
+
+int finish_vlan(struct check *check, const struct node *node, void *base)
+{
+	struct config_vlan *vlan = base;
+	if (vlan->access && vlan->kind == VLAN_TRUNK)
+		return check_fail(check, node_find(node, "access"), "access", EINVAL,
+			"expected either access or trunk, found both");
+	if (vlan->native && vlan->kind != VLAN_TRUNK)
+		return check_fail(check, node_find(node, "native"), "native", EINVAL,
+			"expected trunk beside native, found none");
+	if (vlan->access) {
+		vlan->kind = VLAN_ACCESS;
+		add_vlan(vlan, vlan->access);
+	}
+	if (vlan->native)
+		add_vlan(vlan, vlan->native);
+	return 0;
+}
+
+int finish_port(struct check *check, const struct node *node, void *base)
+{
+	struct config_port *port = base;
+	if (!node_find(node, "vhost-user"))
+		return check_fail(check, node, NULL, EINVAL,
+			"expected what the port is, vhost-user, found nothing");
+	port->kind = PORT_KIND_VHOST_USER;
+	if (port->vlan.kind == VLAN_UNTAGGED)
+		add_vlan(&port->vlan, 0);
+	return 0;
+}
+
+static bool has_bridge(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->nbridges; i++) {
+		if (!strcmp(config->bridges[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static const char *skip_idle(const char *path)
+{
+	for (;;) {
+		if (*path == '/')
+			path++;
+		else if (*path == '.' && (path[1] == '/' || !path[1]))
+			path++;
+		else
+			return path;
+	}
+}
+
+// Equal but for "//" and "/./".
+static bool same_path(const char *a, const char *b)
+{
+	if ((*a == '/') != (*b == '/'))
+		return false;
+	for (;;) {
+		a = skip_idle(a);
+		b = skip_idle(b);
+		while (*a && *a != '/' && *a == *b) {
+			a++;
+			b++;
+		}
+		if ((*a && *a != '/') || (*b && *b != '/'))
+			return false;
+		if (!*a || !*b)
+			return !*skip_idle(a) && !*skip_idle(b);
+	}
+}
+
+static int check_port(
+	struct check *check, const struct config *config, const struct node *ports, size_t index)
+{
+	const struct config_port *port = &config->ports[index];
+	const struct node *node = ports->items[index];
+	char path[NAME_SIZE + 40];
+	if (!has_bridge(config, port->bridge)) {
+		snprintf(path, sizeof(path), "ports.%s.bridge", port->name);
+		return check_fail(check, node_find(node, "bridge"), path, EINVAL,
+			"expected a bridge that exists, found %s", port->bridge);
+	}
+	for (size_t i = 0; i < index; i++) {
+		if (!same_path(config->ports[i].vhost_user.socket, port->vhost_user.socket))
+			continue;
+		snprintf(path, sizeof(path), "ports.%s.vhost-user.socket", port->name);
+		const struct node *socket = node_find(node_find(node, "vhost-user"), "socket");
+		return check_fail(check, socket, path, EINVAL,
+			"expected a socket of its own, found that of port %s",
+			config->ports[i].name);
+	}
+	return 0;
+}
+
+int finish_config(struct check *check, const struct node *node, void *base)
+{
+	const struct config *config = base;
+	const struct node *ports = node_find(node, "ports");
+	int rc = 0;
+	for (size_t i = 0; i < config->nports && rc == 0; i++)
+		rc = check_port(check, config, ports, i);
+	return rc;
+}

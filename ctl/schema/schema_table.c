@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The one table of all keys. A key's type, default, bounds, effect and documentation stand here and
+// nowhere else; docs/weir.yaml.md is made from it.
+#include "ctl/schema/key.h"
+
+#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define ITEMS(type, member, number) \
+	.offset = offsetof(struct config, member), \
+	.count_offset = offsetof(struct config, number), .item_size = sizeof(type)
+
+#define SECOND 1000000000ull
+#define MIB    (1ull << 20)
+#define TIB    (1ull << 40)
+
+// In the order of the enums in base/config.h.
+static const char *const poll_words[] = {"adaptive", "busy", NULL};
+static const char *const hugepages_words[] = {"auto", "off", "required", NULL};
+static const char *const listens_words[] = {"vmm", "switch", NULL};
+static const char *const trunk_words[] = {"all", NULL};
+
+// One key, one block.
+// clang-format off
+static const struct key switch_keys[] = {
+	{"workers", TYPE_INTS, .fallback = "[1]", .max = 1023, .count = WORKERS_MAX,
+		.land = land_workers, .effect = EFFECT_RESTART,
+		.about = "The CPUs that switch packets: one worker thread each."},
+	{"poll", TYPE_ENUM, .fallback = "adaptive", .words = poll_words,
+		FIELD(struct config_switch, poll), .effect = EFFECT_LIVE,
+		.about = "Whether a worker without traffic sleeps (`adaptive`) or looks at its queues "
+			"all the time (`busy`), which wakes no one late and costs its whole CPU."},
+	{"memory", TYPE_SIZE, .fallback = "256MiB", .min = 32 * MIB, .max = TIB,
+		FIELD(struct config_switch, memory_bytes), .effect = EFFECT_RESTART,
+		.about = "Memory for packet buffers; never more is taken."},
+	{"hugepages", TYPE_ENUM, .fallback = "auto", .words = hugepages_words,
+		FIELD(struct config_switch, hugepages), .effect = EFFECT_RESTART,
+		.about = "Whether that memory comes from huge pages: where there are some (`auto`), "
+			"never (`off`), or no start without them (`required`)."},
+	{"connections", TYPE_LATER, .about = "How many connections the table holds."},
+	{0},
+};
+
+static const struct key bridge_keys[] = {
+	{"ageing", TYPE_DURATION, .fallback = "300s", .max = 1000000 * SECOND, .unit = SECOND,
+		FIELD(struct config_bridge, ageing_s), .effect = EFFECT_LIVE,
+		.about = "After this time without a frame from it a MAC address is forgotten; "
+			"`0s`: never."},
+	{0},
+};
+
+static const struct key vhost_user_keys[] = {
+	{"socket", TYPE_SOCKET, .required = true, FIELD(struct config_vhost_user, socket),
+		.effect = EFFECT_PORT,
+		.about = "The Unix socket between VMM and switch: absolute, or relative to RUN_DIR/vm."},
+	{"listens", TYPE_ENUM, .fallback = "vmm", .words = listens_words,
+		FIELD(struct config_vhost_user, listens), .effect = EFFECT_PORT,
+		.about = "Who listens on the socket: the VMM (the switch connects, and again after "
+			"either side was restarted), or the switch."},
+	{"owner", TYPE_USER, FIELD(struct config_vhost_user, owner), .effect = EFFECT_PORT,
+		.about = "The user who owns the socket where the switch listens; left out, the "
+			"switch's own."},
+	{"group", TYPE_USER, FIELD(struct config_vhost_user, group), .effect = EFFECT_PORT,
+		.about = "The group of the socket where the switch listens; left out, the switch's own."},
+	{"mode", TYPE_MODE, .fallback = "0660", FIELD(struct config_vhost_user, mode),
+		.effect = EFFECT_PORT,
+		.about = "The permission bits of the socket where the switch listens."},
+	{"queues", TYPE_INT, .fallback = "1", .min = 1, .max = QUEUE_PAIRS_MAX,
+		FIELD(struct config_vhost_user, queues), .effect = EFFECT_PORT,
+		.about = "The most queue pairs that the VM may use."},
+	{0},
+};
+
+static const struct key vlan_keys[] = {
+	{"access", TYPE_INT, .min = 1, .max = 4094, FIELD(struct config_vlan, access),
+		.effect = EFFECT_LIVE,
+		.about = "The one VLAN of the port, whose frames carry no tag there."},
+	{"trunk", TYPE_INTS, .min = 1, .max = 4094, .count = 4094, .words = trunk_words,
+		.land = land_trunk, .effect = EFFECT_LIVE,
+		.about = "The VLANs whose frames pass with their tags."},
+	{"native", TYPE_INT, .min = 1, .max = 4094, FIELD(struct config_vlan, native),
+		.effect = EFFECT_LIVE,
+		.about = "Beside `trunk`: the VLAN of frames without a tag; left out, they are dropped."},
+	{0},
+};
+
+static const struct key limits_keys[] = {
+	{"macs", TYPE_INT, .fallback = "1024", .max = 1048576, FIELD(struct config_limits, macs),
+		.effect = EFFECT_LIVE,
+		.about = "The most MAC addresses learned behind the port; 0: no limit of its own."},
+	{"connections", TYPE_LATER, .about = "The most connections of the port."},
+	{"broadcast", TYPE_LATER, .about = "The most broadcast frames from the port."},
+	{"unknown", TYPE_LATER, .about = "The most frames from the port to unknown MAC addresses."},
+	{0},
+};
+
+static const struct key port_keys[] = {
+	{"vhost-user", TYPE_MAP, .keys = vhost_user_keys, FIELD(struct config_port, vhost_user),
+		.effect = EFFECT_PORT, .about = "The port is a VM's network card."},
+	{"dpdk", TYPE_LATER, .about = "The port is a NIC."},
+	{"bridge", TYPE_NAME, .fallback = "default", FIELD(struct config_port, bridge),
+		.effect = EFFECT_LIVE,
+		.about = "The bridge that the port belongs to; the MAC addresses learned behind the "
+			"port are forgotten when it changes."},
+	{"mtu", TYPE_INT, .fallback = "1500", .min = 68, .max = 9216,
+		FIELD(struct config_port, mtu), .effect = EFFECT_LIVE,
+		.about = "The largest packet in bytes, without Ethernet header and VLAN tag."},
+	{"vlan", TYPE_MAP, .keys = vlan_keys, FIELD(struct config_port, vlan),
+		.finish = finish_vlan, .effect = EFFECT_LIVE,
+		.about = "The VLANs of the port: `access`, or `trunk` with or without `native`. Left "
+			"out: frames without a tag only."},
+	{"addresses", TYPE_LATER, .about = "The addresses that the VM may use."},
+	{"groups", TYPE_LATER, .about = "The security groups of the port."},
+	{"rate", TYPE_LATER, .about = "How fast the VM may send and receive."},
+	{"limits", TYPE_MAP, .keys = limits_keys, FIELD(struct config_port, limits),
+		.effect = EFFECT_LIVE, .about = "What the port may use up."},
+	{0},
+};
+
+static const struct key root_keys[] = {
+	{"switch", TYPE_MAP, .keys = switch_keys, FIELD(struct config, sw),
+		.about = "The switch as a whole."},
+	{"bridges", TYPE_NAMED, .keys = bridge_keys, .count = BRIDGES_MAX, .always = "default",
+		ITEMS(struct config_bridge, bridges, nbridges),
+		.about = "MAC tables by name. The bridge `default` exists even if it is not listed."},
+	{"ports", TYPE_NAMED, .keys = port_keys, .count = PORTS_MAX,
+		.finish = finish_port, ITEMS(struct config_port, ports, nports),
+		.about = "The attachments of the switch by name."},
+	{"groups", TYPE_LATER, .about = "Security groups by name."},
+	{"gateways", TYPE_LATER, .about = "Addresses of the switch in a VLAN, and routes."},
+	{"nat", TYPE_LATER, .about = "Address translation."},
+	{"chains", TYPE_LATER, .about = "Network functions that chosen traffic visits, by name."},
+	{"rates", TYPE_LATER, .about = "Rates that several ports share, by name."},
+	{0},
+};
+// clang-format on
+
+const struct key schema_root = {"", TYPE_MAP, .keys = root_keys, .finish = finish_config,
+	.about = "What may stand at the top of the document."};
