@@ -47,6 +47,7 @@ static void *janitor_main(void *arg)
 			break;
 		uint32_t now = seconds();
 		atomic_store_explicit(&j->now_s, now, memory_order_relaxed);
+		j->on_tick(j->ctx);
 		if (now == aged_at)
 			continue;
 		aged_at = now;
@@ -58,9 +59,12 @@ static void *janitor_main(void *arg)
 	return NULL;
 }
 
-int janitor_start(struct janitor *j, struct snapshot *const *snapshot, struct error *err)
+int janitor_start(struct janitor *j, struct snapshot *const *snapshot, void (*on_tick)(void *ctx),
+	void *ctx, struct error *err)
 {
 	j->snapshot = snapshot;
+	j->on_tick = on_tick;
+	j->ctx = ctx;
 	atomic_store(&j->now_s, seconds());
 	j->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (j->timer_fd < 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The janitor: the one thread that reclaims. Now: aged MACs; and it keeps the clock that workers
-// read, so that they need not ask the kernel.
+// The janitor: the one thread that reclaims. Now: aged MACs. It also keeps the clock that workers
+// read, so that they need not ask the kernel, and gets a worker out of a write that blocks.
 #ifndef WEIR_SWITCH_JANITOR_H
 #define WEIR_SWITCH_JANITOR_H
 
@@ -14,14 +14,17 @@
 
 struct janitor {
 	struct snapshot *const *snapshot; // the published pointer, RCU
-	_Atomic uint32_t now_s;		  // seconds since some start; grows
+	void (*on_tick)(void *ctx);	  // each quarter of a second, on the janitor's thread
+	void *ctx;
+	_Atomic uint32_t now_s; // seconds since some start; grows
 	int timer_fd;
 	pthread_t thread;
 	_Atomic bool stop;
 };
 
 // Main thread. The janitor lies in zeroed memory of the caller's.
-int janitor_start(struct janitor *janitor, struct snapshot *const *snapshot, struct error *err);
+int janitor_start(struct janitor *janitor, struct snapshot *const *snapshot,
+	void (*on_tick)(void *ctx), void *ctx, struct error *err);
 void janitor_stop(struct janitor *janitor);
 
 #endif

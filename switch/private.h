@@ -24,7 +24,7 @@ struct weir_switch {
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;
-	uint16_t nworkers;
+	_Atomic uint16_t nworkers; // running ones; the janitor looks after them
 	struct worker *workers;
 };
 

@@ -278,6 +278,13 @@ out:
 	return rc;
 }
 
+static void unstick_workers(void *ctx)
+{
+	struct weir_switch *sw = ctx;
+	for (uint16_t i = 0; i < atomic_load(&sw->nworkers); i++)
+		worker_unstick(&sw->workers[i]);
+}
+
 static int start_workers(
 	struct weir_switch *sw, const struct config_switch *config, struct error *err)
 {
@@ -295,10 +302,14 @@ static int start_workers(
 	return 0;
 }
 
-static void stop_workers(struct weir_switch *sw)
+// The janitor ends first: it looks at workers.
+static void stop_threads(struct weir_switch *sw)
 {
-	while (sw->nworkers)
-		worker_stop(&sw->workers[--sw->nworkers]);
+	janitor_stop(&sw->janitor);
+	while (sw->nworkers) {
+		worker_stop(&sw->workers[sw->nworkers - 1]);
+		sw->nworkers--;
+	}
 	free(sw->workers);
 }
 
@@ -328,21 +339,20 @@ int switch_create(struct weir_switch **out, const struct config *config,
 		rc = error_set(err, ENOMEM, "no memory for the first snapshot");
 		goto free_switch;
 	}
-	rc = janitor_start(&sw->janitor, &sw->published, err);
+	rc = janitor_start(&sw->janitor, &sw->published, unstick_workers, sw, err);
 	if (rc)
 		goto free_snapshot;
 	rc = start_workers(sw, &config->sw, err);
 	if (rc)
-		goto stop_threads;
+		goto stop_all;
 	rc = switch_apply(sw, config, err);
 	if (rc)
-		goto stop_threads;
+		goto stop_all;
 	*out = sw;
 	return 0;
 
-stop_threads:
-	stop_workers(sw);
-	janitor_stop(&sw->janitor);
+stop_all:
+	stop_threads(sw);
 free_snapshot:
 	snapshot_free(sw->published);
 free_switch:
@@ -352,11 +362,10 @@ free_switch:
 
 void switch_destroy(struct weir_switch *sw)
 {
-	// Workers first: then nothing reads the last snapshot, and closing a port waits for nobody.
-	stop_workers(sw);
+	// Threads first: then nothing reads the last snapshot, and closing a port waits for nobody.
+	stop_threads(sw);
 	for (size_t i = 0; i < sw->nports; i++)
 		port_close(sw->ports[i]);
-	janitor_stop(&sw->janitor);
 	snapshot_free(sw->published);
 	for (size_t i = 0; i < sw->nports; i++)
 		port_free(sw->ports[i]);

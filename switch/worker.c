@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -111,19 +112,38 @@ static void sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 	if (!stay) {
 		struct epoll_event events[16];
 		add(&w->sleeps, 1);
+		atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 		rcu_thread_offline();
 		epoll_wait(w->epoll_fd, events, 16, -1);
 		rcu_thread_online();
+		atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 		drain_wakes(w);
 		snapshot = rcu_dereference(*w->snapshot);
 	}
 	each_ring(w, snapshot, ring_disarm);
 }
 
+// Only to be interrupted by: without SA_RESTART, write(2) ends with EINTR.
+static void on_signal(int number)
+{
+	(void)number;
+}
+
+static void allow_unstick(void)
+{
+	const struct sigaction action = {.sa_handler = on_signal};
+	sigaction(SIGUSR2, &action, NULL);
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t idle_limit = worker_tsc_hz() / 1000000000.0 * IDLE_NS;
+	allow_unstick();
 	rcu_register_thread();
 	uint64_t last = __rdtsc(), idle_since = last;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
@@ -220,6 +240,15 @@ void worker_wake(struct worker *w)
 	// Non-blocking; a full counter means that it is awake anyway.
 	ssize_t rc = write(w->wake_fd, &one, sizeof(one));
 	(void)rc;
+}
+
+void worker_unstick(struct worker *w)
+{
+	uint64_t polls = atomic_load_explicit(&w->polls, memory_order_relaxed);
+	bool asleep = atomic_load_explicit(&w->asleep, memory_order_relaxed);
+	if (polls == w->polls_seen && !asleep)
+		pthread_kill(w->thread, SIGUSR2);
+	w->polls_seen = polls;
 }
 
 int worker_watch(struct worker *w, int kick_fd)

@@ -24,6 +24,8 @@ struct worker {
 	_Atomic bool stop;
 	// Running totals; the worker writes, anyone reads.
 	_Atomic uint64_t packets, busy_cycles, idle_cycles, polls, sleeps;
+	_Atomic bool asleep;
+	uint64_t polls_seen; // the janitor's, for worker_unstick
 
 	struct pass pass __attribute__((aligned(64))); // the worker's alone
 };
@@ -40,6 +42,11 @@ void worker_wake(struct worker *worker);
 // Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. Any thread.
 int worker_watch(struct worker *worker, int kick_fd);
 void worker_unwatch(struct worker *worker, int kick_fd);
+
+// Called at intervals: if the worker is not asleep and has made no round since the last call, it
+// sits in a write to a call fd that its peer made blocking. A signal gets it out; the ring then
+// faults. Janitor.
+void worker_unstick(struct worker *worker);
 
 // Cycles of the time stamp counter per second. Any thread.
 uint64_t worker_tsc_hz(void);
