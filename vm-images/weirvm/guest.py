@@ -120,8 +120,10 @@ class Guest(Shell):
             self._qmp = Qmp(self.file("qmp"))
         return self._qmp
 
-    def plug(self, nic, index, bus=""):
-        """Hot-plug a network card through QMP."""
+    def plug(self, nic, bus="spare0"):
+        """Plug a network card into one of the buses that spare_cards made; returns its index. With
+        listens="vmm" QEMU blocks until the switch has connected, and QMP with it."""
+        index = len(self.nics)
         listen = nic.listens == "vmm"
         backend = {"addr": {"type": "unix", "data": {"path": nic.socket}}, "server": listen}
         backend.update({"wait": False} if listen else {"reconnect": nic.reconnect})
@@ -130,6 +132,30 @@ class Guest(Shell):
                       queues=nic.queues)
         self.qmp.call("device_add", driver="virtio-net-pci", **nic.device(index, bus))
         self.nics.append(nic)
+        return index
+
+    def unplug(self, index):
+        """Unplug a network card; returns when the guest has let go of it."""
+        self.qmp.call("device_del", id=f"nic{index}")
+        deadline = Deadline(20)
+        while self.qmp.wait_event("DEVICE_DELETED", deadline.left())["data"].get("device") != f"nic{index}":
+            pass
+        # Takes the socket's chardev along.
+        self.qmp.call("netdev_del", id=f"net{index}")
+
+    def plug_memory(self, megabytes=128):
+        """Plug a DIMM of shared memory (spare_slots must allow it); the switch gets a new memory table.
+        The guest uses it, which is what sends the switch addresses there."""
+        number = len(self.qmp.call("query-memory-devices"))
+        before = int(self.ok("awk '/MemTotal/ { print $2 }' /proc/meminfo"))
+        self.qmp.call("object-add", qom_type="memory-backend-memfd", id=f"more{number}",
+                      size=megabytes << 20, share=True)
+        self.qmp.call("device_add", driver="pc-dimm", id=f"dimm{number}", memdev=f"more{number}")
+        # Debian's kernel leaves it to user space to put new memory to use.
+        online = "for file in /sys/devices/system/memory/memory*/state; do " \
+                 "grep -q offline $file && echo online >$file; done; awk '/MemTotal/ { print $2 }' /proc/meminfo"
+        wait_until(lambda: int(self.sh(online).output.split()[-1]) >= before + megabytes * 900, 20,
+                   f"{self.name} to use {megabytes} MiB more")
 
     def file(self, name):
         """A file of this guest: console, stderr, command, agent, qmp."""

@@ -83,13 +83,17 @@ def kernel_words(name, ip=(), mtu=None, words="", accel=None):
 
 
 def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), mtu=None, words="",
-            spare_slots=0, extra=(), accel=None, found=None, terminal=False):
+            spare_slots=0, spare_cards=0, extra=(), accel=None, found=None, terminal=False):
     """The words that start a guest; its sockets and console are files in `folder`.
 
-    terminal: the console is the terminal QEMU runs in. spare_slots: how many DIMMs may be plugged.
+    terminal: the console is the terminal QEMU runs in. spare_slots: how many DIMMs can be plugged in
+    later, spare_cards: how many network cards (into the buses "spare0", "spare1", ...).
     """
     accel = accel or accelerator()
     found = found or image()
+    if spare_slots:
+        # Room for memory above 4 GiB makes Linux set 64 MiB aside for bouncing, which virtio never uses.
+        words = f"swiotlb=noforce {words}".strip()
     argv = ["qemu-system-x86_64", "-name", f"guest={name},debug-threads=on",
             "-machine", f"q35,accel={accel},memory-backend=mem0,usb=off,vmport=off",
             "-cpu", "host" if accel == "kvm" else "max", "-smp", str(cpus),
@@ -106,6 +110,8 @@ def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), m
             "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
     for index, nic in enumerate(nics):
         argv += nic.arguments(index)
+    for index in range(spare_cards):
+        argv += ["-device", f"pcie-root-port,id=spare{index},chassis={index + 1},slot={index + 1}"]
     if terminal:
         argv += ["-mon", "console"]
     return argv + list(extra)
