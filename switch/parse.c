@@ -238,6 +238,8 @@ static void parse_any(struct packet *p, struct walk *w)
 	p->flags = 0;
 	p->vlan_tpid = 0;
 	p->vlan_tci = 0;
+	p->ether_type = 0;
+	p->l3_off = p->l4_off = p->payload_off = 0;
 	p->l4_proto = 0;
 	p->hash = 0;
 	if (p->head_len < ETHER_LEN) {
