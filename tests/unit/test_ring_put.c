@@ -80,7 +80,7 @@ static struct frame make_frame(uint32_t len, uint32_t head_len, uint32_t body_st
 static void expect_received(uint32_t len)
 {
 	memset(got, 0, sizeof(got));
-	cr_assert_eq(kit_receive(&driver, &vnet, got), len);
+	cr_assert_eq(kit_receive(&driver, &vnet, got), (int)len);
 	cr_assert_eq(memcmp(got, bytes, len), 0);
 	cr_assert_eq(vnet.hdr.flags, 1);
 	cr_assert_eq(vnet.hdr.hdr_len, 0x1122);
@@ -234,7 +234,7 @@ Test(ring_put, body_from_an_offset)
 		f.body_len -= off;
 		cr_assert_eq(ring_put(&ring, &f), 0);
 		ring_put_end(&ring);
-		cr_assert_eq(kit_receive(&driver, &vnet, got), 1500 - off);
+		cr_assert_eq(kit_receive(&driver, &vnet, got), (int)(1500 - off));
 		cr_assert_eq(memcmp(got, bytes, 20), 0);
 		cr_assert_eq(memcmp(got + 20, bytes + 20 + off, 1480 - off), 0);
 	}
@@ -338,7 +338,7 @@ static void check_csum(uint32_t len, uint32_t head_len, uint32_t csum_start, uin
 	f.csum_init = 0x12345 + len; // words as loaded: bytes swapped for the reference
 	cr_assert_eq(ring_put(&ring, &f), 0);
 	ring_put_end(&ring);
-	cr_assert_eq(kit_receive(&driver, &vnet, got), len);
+	cr_assert_eq(kit_receive(&driver, &vnet, got), (int)len);
 
 	uint16_t field = (uint16_t)(got[f.csum_at] << 8 | got[f.csum_at + 1]);
 	got[f.csum_at] = got[f.csum_at + 1] = 0;
