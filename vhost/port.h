@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A vhost-user port: DPDK's vhost library speaks the protocol, this file keeps the port's life in
-// order around it, and publishes rings to the workers by RCU pointers.
+// A vhost-user port: DPDK's vhost library speaks the protocol, port.c and its siblings keep the
+// port's life in order around it, and publish rings to the workers by RCU pointers.
 #ifndef WEIR_VHOST_PORT_H
 #define WEIR_VHOST_PORT_H
 
-#include <pthread.h>
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,15 +15,30 @@
 #include "base/rcu.h"
 #include "vhost/ring.h"
 
-struct vhost_port;
+// What workers see of a queue pair: vring 2 × pair + 1, the guest's transmitq, is from-vm; vring
+// 2 × pair, its receiveq, is to-vm. The from-vm side has one reader and the to-vm side may have
+// many, so each has a line of its own.
+struct vhost_queue_pair {
+	alignas(64) struct ring *from_vm; // RCU
+	atomic_bool from_vm_enabled;
+	alignas(64) struct ring *to_vm; // RCU
+	atomic_bool to_vm_locked;
+};
+
+// Begins what vhost_port_open made; the rest is vhost/control.h's.
+struct vhost_port {
+	struct vhost_queue_pair pairs[QUEUE_PAIRS_MAX];
+	alignas(64) _Atomic uint64_t features;
+	_Atomic uint32_t running; // bit per pair whose to-vm ring is published
+};
 
 // One table gives the enum and the stable name. The sentence, with reason and mend, is computed.
-#define VHOST_PORT_STATES(X)                                                                       \
-	X(WAITING_VMM, "waiting for the VMM")                                                      \
-	X(PERMISSION, "permission denied")                                                         \
-	X(WAITING_DRIVER, "waiting for the guest driver")                                          \
-	X(NOT_SHARED, "memory not shared")                                                         \
-	X(UP, "up")                                                                                \
+#define VHOST_PORT_STATES(X) \
+	X(WAITING_VMM, "waiting for the VMM") \
+	X(PERMISSION, "permission denied") \
+	X(WAITING_DRIVER, "waiting for the guest driver") \
+	X(NOT_SHARED, "memory not shared") \
+	X(UP, "up") \
 	X(FAULTED, "faulted")
 
 enum vhost_port_state {
@@ -33,59 +49,98 @@ enum vhost_port_state {
 
 struct vhost_port_status {
 	enum vhost_port_state state;
-	char text[256];    // e.g. "faulted: descriptor loop in queue 1"; what the state column shows
-	char mend[384];    // what to do about it; empty when nothing is to be done
-	uint64_t features; // negotiated virtio features, 0 if none
+	char text[256]; // e.g. "faulted: descriptor loop in queue 1"; what the state column shows
+	char mend[640]; // what to do about it; empty when nothing is to be done
+	uint64_t features;  // negotiated virtio features, 0 if none
 	uint16_t guest_mtu; // as the VMM told by NET_SET_MTU; 0: it did not
-	uint16_t pairs;     // queue pairs whose both rings are running
+	uint16_t pairs;	    // queue pairs whose both rings are running
 	uint32_t reconnects;
 	uint32_t refused; // second connections refused
-	pid_t peer_pid;   // 0: not connected or unknown
+	pid_t peer_pid;	  // who opened the other end of the socket; 0: not connected or unknown
+	uint32_t announcements;	 // SEND_RARP requests so far
+	uint8_t announce_mac[6]; // of the last one
 };
 
-// Who drives the from-vm rings. Called on main or library threads, possibly with the library's
-// queue locks held: no rte_vhost_* call, no RCU read side, no port_* call from inside.
+// Who drives the from-vm rings. Called on main or library threads, with the port's lock and
+// possibly the library's queue locks held: no rte_vhost_* call, no RCU read side, no vhost_port_*
+// call from inside. They may come before vhost_port_open returns.
 struct vhost_port_events {
-	// from-vm ring `pair` is published. kick_fd is an eventfd that stays open until the matching
-	// ring_down returns; wait on it edge-triggered, never read it.
+	// from-vm ring `pair` is published; poll it once, for a kick may have been lost while it
+	// was not. kick_fd is an eventfd that stays open until the matching ring_down returns; wait
+	// on it edge-triggered, never read it. -1: the guest never kicks, so the ring must be
+	// polled.
 	void (*ring_up)(void *ctx, unsigned pair, int kick_fd);
 	// It is being unpublished: stop waiting on kick_fd. The grace period follows the call.
 	void (*ring_down)(void *ctx, unsigned pair, int kick_fd);
-	// The guest asked (SEND_RARP) or its queues came up: something about the port changed. Cheap.
+	// The guest asked (SEND_RARP) or its queues came up: something about the port changed.
+	// Cheap.
 	void (*changed)(void *ctx);
 };
 
-// Creates the port and starts listening or connecting. `path` is the absolute socket path.
+// Creates the port and starts listening or connecting. `path` is the absolute socket path; events
+// stay valid until the port is closed, config is copied.
 // Returns 0 and *out, or -errno with a sentence: a path that cannot be bound, a library refusal.
 // What can mend itself by waiting (no VMM, no permission yet) is no error but a state.
 // Main thread, EAL initialised.
 int vhost_port_open(struct vhost_port **out, const char *name, const char *path,
-	const struct config_vhost_user *config, uint16_t mtu, const struct vhost_port_events *events,
-	void *ctx, struct error *err);
+	const struct config_vhost_user *config, uint16_t mtu,
+	const struct vhost_port_events *events, void *ctx, struct error *err);
 
 // Unpublishes all rings, waits for a grace period, unregisters from the library, frees. Calls
-// ring_down for what was up. Main thread; must not hold a lock that the events take.
+// ring_down for what was up. Main thread; must not hold a lock that the events take. No worker may
+// see the port any more: unpublish whatever leads to it and wait for a grace period before.
 void vhost_port_close(struct vhost_port *port);
 
 // The rings of a queue pair, or NULL while it is not running. Workers, inside a round (RCU); the
 // result is valid until the next quiescent state.
-struct ring *vhost_port_from_vm(struct vhost_port *port, unsigned pair);
-struct ring *vhost_port_to_vm(struct vhost_port *port, unsigned pair);
+static inline struct ring *vhost_port_from_vm(struct vhost_port *port, unsigned pair)
+{
+	return rcu_dereference(port->pairs[pair].from_vm);
+}
+
+static inline struct ring *vhost_port_to_vm(struct vhost_port *port, unsigned pair)
+{
+	return rcu_dereference(port->pairs[pair].to_vm);
+}
+
 // Taken once per burst around the use of a to-vm ring; never nested. Workers.
-void vhost_port_to_vm_lock(struct vhost_port *port, unsigned pair);
-void vhost_port_to_vm_unlock(struct vhost_port *port, unsigned pair);
+static inline void vhost_port_to_vm_lock(struct vhost_port *port, unsigned pair)
+{
+	atomic_bool *locked = &port->pairs[pair].to_vm_locked;
+	while (atomic_exchange_explicit(locked, true, memory_order_acquire))
+		while (atomic_load_explicit(locked, memory_order_relaxed))
+			caa_cpu_relax();
+}
+
+static inline void vhost_port_to_vm_unlock(struct vhost_port *port, unsigned pair)
+{
+	atomic_store_explicit(&port->pairs[pair].to_vm_locked, false, memory_order_release);
+}
+
 // Queue pairs that the guest has enabled (to-vm rings published), as a bit mask. Workers.
-uint32_t vhost_port_pairs(struct vhost_port *port);
+static inline uint32_t vhost_port_pairs(struct vhost_port *port)
+{
+	return atomic_load_explicit(&port->running, memory_order_relaxed);
+}
+
 // A disabled from-vm ring (SET_VRING_ENABLE 0, still running) is to be drained and discarded.
-bool vhost_port_from_vm_enabled(struct vhost_port *port, unsigned pair);
-// Negotiated features as of the published rings. Workers.
-uint64_t vhost_port_features(struct vhost_port *port);
+static inline bool vhost_port_from_vm_enabled(struct vhost_port *port, unsigned pair)
+{
+	return atomic_load_explicit(&port->pairs[pair].from_vm_enabled, memory_order_relaxed);
+}
+
+// Negotiated features as of the published rings: ask after the ring. Workers.
+static inline uint64_t vhost_port_features(struct vhost_port *port)
+{
+	return atomic_load_explicit(&port->features, memory_order_relaxed);
+}
 
 // The state now, for `weirctl port list`. Looks at the socket's file and at time-outs, so a state
-// such as `memory not shared` appears by asking. Main thread.
+// such as `memory not shared` appears by asking. Main thread; must not hold a lock that the events
+// take.
 void vhost_port_status(struct vhost_port *port, struct vhost_port_status *out);
 
-// Virtio features ever offered to a guest. Static.
+// Virtio features offered to a VMM, which adds its own (VIRTIO_NET_F_MAC, _STATUS, …). Any thread.
 uint64_t vhost_offered_features(void);
 
 #endif

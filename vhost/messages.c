@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One table says for each request what is taken down before the library handles it, and what is
+// noted before and after. The post hook then publishes what can be used. A request that fails ends
+// the connection, or, if the peer wants a reply, is answered and has no post hook: what it took
+// down stays down until the next request succeeds.
+#include "vhost/messages.h"
+
+#include <errno.h>
+#include <linux/vhost_types.h>
+#include <linux/virtio_net.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_version.h>
+#include <rte_vhost.h>
+
+#include "base/log.h"
+#include "vhost/publish.h"
+
+#if RTE_VERSION < RTE_VERSION_NUM(22, 11, 0, 0) || RTE_VERSION >= RTE_VERSION_NUM(22, 12, 0, 0)
+#error "struct message mirrors DPDK 22.11: compare it with lib/vhost/vhost_user.h of this DPDK"
+#endif
+
+enum request {
+	GET_FEATURES = 1,
+	SET_FEATURES = 2,
+	SET_OWNER = 3,
+	RESET_OWNER = 4,
+	SET_MEM_TABLE = 5,
+	SET_LOG_BASE = 6,
+	SET_LOG_FD = 7,
+	SET_VRING_NUM = 8,
+	SET_VRING_ADDR = 9,
+	SET_VRING_BASE = 10,
+	GET_VRING_BASE = 11,
+	SET_VRING_KICK = 12,
+	SET_VRING_CALL = 13,
+	SET_VRING_ERR = 14,
+	GET_PROTOCOL_FEATURES = 15,
+	SET_PROTOCOL_FEATURES = 16,
+	GET_QUEUE_NUM = 17,
+	SET_VRING_ENABLE = 18,
+	SEND_RARP = 19,
+	NET_SET_MTU = 20,
+	SET_BACKEND_REQ_FD = 21,
+	IOTLB_MSG = 22,
+	GET_CONFIG = 24,
+	SET_CONFIG = 25,
+	CREATE_CRYPTO_SESSION = 26,
+	CLOSE_CRYPTO_SESSION = 27,
+	POSTCOPY_ADVISE = 28,
+	POSTCOPY_LISTEN = 29,
+	POSTCOPY_END = 30,
+	GET_INFLIGHT_FD = 31,
+	SET_INFLIGHT_FD = 32,
+	SET_STATUS = 39,
+	GET_STATUS = 40,
+	REQUEST_COUNT
+};
+
+// The vhost library's struct vhu_msg_context, which its hooks get as a void pointer.
+struct message {
+	uint32_t request;
+	uint32_t flags;
+	uint32_t size;
+	union {
+		uint64_t u64;
+		struct vhost_vring_state state; // struct vhost_vring_addr begins with index as well
+		struct {
+			uint32_t nregions;
+			uint32_t padding;
+			struct {
+				uint64_t guest_addr;
+				uint64_t size;
+				uint64_t user_addr;
+				uint64_t mmap_offset;
+			} regions[MEMORY_REGIONS_MAX];
+		} memory;
+		uint8_t bytes[632];
+	} payload;
+	int fds[MEMORY_REGIONS_MAX];
+	int nfds;
+} __attribute__((packed));
+
+_Static_assert(offsetof(struct message, payload) == 12, "VHOST_USER_HDR_SIZE");
+_Static_assert(offsetof(struct message, fds) == 644, "sizeof(VhostUserMsg)");
+_Static_assert(offsetof(struct message, nfds) == 676, "VHOST_MEMORY_MAX_NREGIONS fds");
+_Static_assert(offsetof(struct vhost_vring_addr, index) == 0, "index_of");
+_Static_assert(offsetof(struct vhost_vring_state, index) == 0, "index_of");
+
+// --- what is noted -------------------------------------------------------------------------------
+
+static void before_get_queue_num(struct vhost_control *c, struct message *m)
+{
+	m->payload.u64 = c->config.queues;
+	m->size = sizeof(m->payload.u64);
+}
+
+// The library unmaps the old table first, whatever becomes of the new one.
+static void before_reset_owner(struct vhost_control *c, struct message *m)
+{
+	(void)m;
+	memory_drop(c);
+	rings_reset(c);
+	for (unsigned i = 0; i < VRINGS_MAX; i++)
+		c->vrings[i].enabled = false;
+	c->peer.features = 0;
+	c->peer.features_at_ns = 0;
+}
+
+// A guest that runs has written to its memory. If the files of its table hold next to nothing, it
+// writes elsewhere: they are mapped privately (share=off). Ours and the library's looks at the
+// rings fill a page or two, so this is asked before them and with room for those of earlier tables.
+// It is only a suspicion; vhost_port_status drops it when the guest's first entry is seen.
+static bool memory_untouched(const struct message *m)
+{
+	enum {
+		GUEST_MIN = 16 << 20,
+		TOUCHED_MIN = 1 << 20
+	};
+	uint64_t size = 0, written = 0;
+	for (int i = 0; i < m->nfds && i < MEMORY_REGIONS_MAX; i++) {
+		struct stat st;
+		// Only of files it is known what they hold; a device's memory (DAX) has no blocks.
+		if (fstat(m->fds[i], &st) || !S_ISREG(st.st_mode))
+			return false;
+		size += m->payload.memory.regions[i].size;
+		written += (uint64_t)st.st_blocks * 512;
+	}
+	return size >= GUEST_MIN && written < TOUCHED_MIN;
+}
+
+static void before_set_mem_table(struct vhost_control *c, struct message *m)
+{
+	memory_drop(c);
+	c->peer.memory_untouched = memory_untouched(m);
+}
+
+static void after_set_mem_table(struct vhost_control *c, const struct message *m)
+{
+	(void)m;
+	if (memory_load(c))
+		snprintf(c->failure, sizeof(c->failure), "no memory for the guest's memory table");
+}
+
+static void after_set_features(struct vhost_control *c, const struct message *m)
+{
+	c->peer.features = m->payload.u64;
+	c->peer.features_at_ns = vhost_now_ns();
+	// The library forgets the other queues then.
+	if (!(m->payload.u64 & (1ULL << VIRTIO_NET_F_MQ)))
+		for (unsigned i = 2; i < VRINGS_MAX; i++)
+			c->vrings[i].enabled = false;
+}
+
+static void after_set_protocol_features(struct vhost_control *c, const struct message *m)
+{
+	c->peer.has_status = m->payload.u64 & (1ULL << VHOST_USER_PROTOCOL_F_STATUS);
+}
+
+static void after_set_vring_kick(struct vhost_control *c, const struct message *m)
+{
+	// Without these features there is no SET_VRING_ENABLE, and a ring starts enabled.
+	if (!(c->peer.features & (1ULL << VHOST_USER_F_PROTOCOL_FEATURES)))
+		c->vrings[m->payload.u64 & 0xff].enabled = true;
+}
+
+static void after_set_vring_enable(struct vhost_control *c, const struct message *m)
+{
+	c->vrings[m->payload.state.index].enabled = m->payload.state.num;
+}
+
+static void after_net_set_mtu(struct vhost_control *c, const struct message *m)
+{
+	c->peer.mtu = (uint16_t)m->payload.u64;
+	if (c->peer.mtu > c->mtu)
+		log_warning(LOG_VHOST, "port %s: the VMM gives the guest MTU %u, the port has %u",
+			c->name, c->peer.mtu, c->mtu);
+}
+
+static void after_send_rarp(struct vhost_control *c, const struct message *m)
+{
+	memcpy(c->announce_mac, &m->payload, sizeof(c->announce_mac));
+	c->announcements++;
+	c->events->changed(c->ctx);
+}
+
+// --- the table -----------------------------------------------------------------------------------
+
+enum touches {
+	TOUCHES_NOTHING,
+	TOUCHES_INDEX_U64,   // the vring in the low byte
+	TOUCHES_INDEX_STATE, // the vring in the first word
+	TOUCHES_ALL,
+	// Nothing that was offered needs it. The library has a handler all the same, and some of
+	// them were never meant to run without what was not negotiated.
+	REFUSED,
+	ANSWERED, // by `before`
+};
+
+struct rule {
+	const char *name;
+	enum touches touches;
+	void (*before)(struct vhost_control *c, struct message *m);
+	void (*after)(struct vhost_control *c, const struct message *m);
+};
+
+#define RULE(id, ...) [id] = {#id, __VA_ARGS__}
+static const struct rule rules[REQUEST_COUNT] = {
+	RULE(GET_FEATURES, TOUCHES_NOTHING, NULL, NULL),
+	RULE(SET_FEATURES, TOUCHES_ALL, NULL, after_set_features), // may free queues
+	RULE(SET_OWNER, TOUCHES_NOTHING, NULL, NULL),
+	RULE(RESET_OWNER, TOUCHES_ALL, before_reset_owner, NULL),
+	RULE(SET_MEM_TABLE, TOUCHES_ALL, before_set_mem_table, after_set_mem_table),
+	RULE(SET_LOG_BASE, TOUCHES_ALL, NULL, NULL), // unmaps the log
+	RULE(SET_LOG_FD, TOUCHES_NOTHING, NULL, NULL),
+	RULE(SET_VRING_NUM, TOUCHES_INDEX_STATE, NULL, NULL),
+	RULE(SET_VRING_ADDR, TOUCHES_INDEX_STATE, NULL, NULL),
+	RULE(SET_VRING_BASE, TOUCHES_INDEX_STATE, NULL, NULL),
+	RULE(GET_VRING_BASE, TOUCHES_ALL, NULL, NULL), // stops the device
+	RULE(SET_VRING_KICK, TOUCHES_INDEX_U64, NULL, after_set_vring_kick),
+	RULE(SET_VRING_CALL, TOUCHES_INDEX_U64, NULL, NULL),
+	RULE(SET_VRING_ERR, TOUCHES_NOTHING, NULL, NULL),
+	RULE(GET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, NULL),
+	RULE(SET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, after_set_protocol_features),
+	RULE(GET_QUEUE_NUM, ANSWERED, before_get_queue_num, NULL),
+	RULE(SET_VRING_ENABLE, TOUCHES_INDEX_STATE, NULL, after_set_vring_enable),
+	RULE(SEND_RARP, TOUCHES_NOTHING, NULL, after_send_rarp),
+	RULE(NET_SET_MTU, TOUCHES_NOTHING, NULL, after_net_set_mtu),
+	RULE(SET_BACKEND_REQ_FD, REFUSED, NULL, NULL),
+	RULE(IOTLB_MSG, REFUSED, NULL, NULL),
+	RULE(GET_CONFIG, REFUSED, NULL, NULL),
+	RULE(SET_CONFIG, REFUSED, NULL, NULL),
+	RULE(CREATE_CRYPTO_SESSION, REFUSED, NULL, NULL),
+	RULE(CLOSE_CRYPTO_SESSION, REFUSED, NULL, NULL),
+	RULE(POSTCOPY_ADVISE, REFUSED, NULL, NULL),
+	RULE(POSTCOPY_LISTEN, REFUSED, NULL, NULL),
+	RULE(POSTCOPY_END, REFUSED, NULL, NULL),
+	RULE(GET_INFLIGHT_FD, REFUSED, NULL, NULL),
+	RULE(SET_INFLIGHT_FD, REFUSED, NULL, NULL),
+	RULE(SET_STATUS, TOUCHES_NOTHING, NULL, NULL),
+	RULE(GET_STATUS, TOUCHES_NOTHING, NULL, NULL),
+};
+
+static const struct rule *rule_of(uint32_t request)
+{
+	static const struct rule unknown = {"an unknown request", REFUSED, NULL, NULL};
+	return request < REQUEST_COUNT && rules[request].name ? &rules[request] : &unknown;
+}
+
+// The vrings a request touches, as a mask in *vrings. False: one that the port does not have.
+static bool touched(const struct vhost_control *c, const struct message *m, uint32_t *vrings)
+{
+	uint32_t index = 0;
+	switch (rule_of(m->request)->touches) {
+	case TOUCHES_INDEX_U64:
+		index = m->payload.u64 & 0xff;
+		break;
+	case TOUCHES_INDEX_STATE:
+		index = m->payload.state.index;
+		break;
+	case TOUCHES_ALL:
+		*vrings = ALL_VRINGS;
+		return true;
+	default:
+		*vrings = 0;
+		return true;
+	}
+	*vrings = index < VRINGS_MAX ? 1u << index : 0;
+	return index < 2u * c->config.queues;
+}
+
+// --- the hooks -----------------------------------------------------------------------------------
+
+static void fail(struct vhost_control *c, uint32_t request, const char *why)
+{
+	snprintf(c->failure, sizeof(c->failure), "the VMM's %s was refused%s",
+		rule_of(request)->name, why);
+	c->peer.failed = true;
+	log_warning(LOG_VHOST, "port %s: %s", c->name, c->failure);
+}
+
+void messages_note_refusal(struct vhost_control *c)
+{
+	uint32_t request = c->peer.request;
+	c->peer.request = 0;
+	if (request)
+		fail(c, request, "");
+}
+
+// The library does so only before its own handlers.
+static void close_message_fds(struct message *m)
+{
+	for (int i = 0; i < m->nfds && i < MEMORY_REGIONS_MAX; i++)
+		if (m->fds[i] >= 0)
+			close(m->fds[i]);
+	m->nfds = 0;
+}
+
+static enum rte_vhost_msg_result before(struct vhost_control *c, struct message *m)
+{
+	const struct rule *rule = rule_of(m->request);
+	uint32_t vrings;
+	messages_note_refusal(c);
+	bool known = touched(c, m, &vrings);
+	if (rule->touches == REFUSED || !known) {
+		fail(c, m->request, known ? ", which was not offered" : ": no such queue");
+		close_message_fds(m);
+		return RTE_VHOST_MSG_RESULT_ERR;
+	}
+	rings_quiesce(c, vrings);
+	if (rule->before)
+		rule->before(c, m);
+	if (rule->touches == ANSWERED) {
+		close_message_fds(m);
+		return RTE_VHOST_MSG_RESULT_REPLY;
+	}
+	c->peer.request = m->request;
+	c->peer.request_at_ns = vhost_now_ns();
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static enum rte_vhost_msg_result pre_hook(int vid, void *msg)
+{
+	struct vhost_control *c = vhost_control_of(vid);
+	enum rte_vhost_msg_result result = RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (!c)
+		return result;
+	pthread_mutex_lock(&c->lock);
+	if (!c->closing)
+		result = before(c, msg);
+	pthread_mutex_unlock(&c->lock);
+	return result;
+}
+
+static enum rte_vhost_msg_result post_hook(int vid, void *msg)
+{
+	struct vhost_control *c = vhost_control_of(vid);
+	const struct message *m = msg;
+	if (!c)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	const struct rule *rule = rule_of(m->request);
+	pthread_mutex_lock(&c->lock);
+	c->peer.request = 0;
+	if (!c->closing) {
+		if (rule->after)
+			rule->after(c, m);
+		rings_publish(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+	// The library's own result stands.
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+int messages_attach(int vid)
+{
+	static const struct rte_vhost_user_extern_ops hooks = {
+		.pre_msg_handle = pre_hook,
+		.post_msg_handle = post_hook,
+	};
+	return rte_vhost_extern_callback_register(vid, &hooks, NULL) ? -ENODEV : 0;
+}
+
+int messages_check_library(struct error *err)
+{
+	static const char built_with[] = "DPDK 22.11";
+	if (!strncmp(rte_version(), built_with, sizeof(built_with) - 1))
+		return 0;
+	return error_set(err, ENOTSUP,
+		"the vhost library is that of %s, and the messages it hands out "
+		"are known for %s only",
+		rte_version(), built_with);
+}

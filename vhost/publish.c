@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vhost/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_vhost.h>
+
+#include "base/log.h"
+
+_Static_assert(VRINGS_MAX <= 32, "a bit mask of vrings has 32 bits");
+_Static_assert(offsetof(struct vhost_control, port) == 0, "vhost_control() casts");
+
+static bool is_from_vm(unsigned vring)
+{
+	return vring & 1;
+}
+
+static struct ring **slot_of(struct vhost_control *c, unsigned vring)
+{
+	struct vhost_queue_pair *pair = &c->port.pairs[vring / 2];
+	return is_from_vm(vring) ? &pair->from_vm : &pair->to_vm;
+}
+
+// --- taking down ---------------------------------------------------------------------------------
+
+static void unpublish(struct vhost_control *c, unsigned vring)
+{
+	const struct vhost_vring *v = &c->vrings[vring];
+	if (is_from_vm(vring))
+		c->events->ring_down(c->ctx, vring / 2, v->kick_fd);
+	else
+		atomic_fetch_and(&c->port.running, ~(1u << vring / 2));
+	rcu_set_pointer(slot_of(c, vring), NULL);
+}
+
+static void close_fds(struct vhost_vring *v)
+{
+	if (v->kick_fd >= 0)
+		close(v->kick_fd);
+	if (v->call_fd >= 0)
+		close(v->call_fd);
+	v->kick_fd = v->call_fd = -1;
+}
+
+// After the grace period.
+static void release(struct vhost_control *c, unsigned vring)
+{
+	struct vhost_vring *v = &c->vrings[vring];
+	struct ring *ring = v->ring;
+	int fault = atomic_load(&ring->fault);
+	if (fault != RING_OK) {
+		v->fault = (enum ring_fault)fault;
+		log_warning(LOG_VHOST, "port %s: %s in queue %u", c->name,
+			ring_fault_text(v->fault), vring);
+	}
+	// The library answers GET_VRING_BASE with it, and starts there when it moves the ring.
+	rte_vhost_set_vring_base(c->vid, (uint16_t)vring, ring->next_avail, ring->next_used);
+	ring_fini(ring);
+	free(ring);
+	v->ring = NULL;
+	close_fds(v);
+}
+
+void rings_quiesce(struct vhost_control *c, uint32_t vrings)
+{
+	uint32_t down = 0;
+	for (unsigned i = 0; i < VRINGS_MAX; i++) {
+		if (vrings >> i & 1 && c->vrings[i].ring) {
+			unpublish(c, i);
+			down |= 1u << i;
+		}
+	}
+	if (!down)
+		return;
+	synchronize_rcu();
+	for (unsigned i = 0; i < VRINGS_MAX; i++)
+		if (down >> i & 1)
+			release(c, i);
+}
+
+void rings_reset(struct vhost_control *c)
+{
+	for (unsigned i = 0; i < VRINGS_MAX; i++) {
+		c->vrings[i].fault = RING_OK;
+		c->vrings[i].unusable = NULL;
+	}
+}
+
+// --- the guest's memory --------------------------------------------------------------------------
+
+int memory_load(struct vhost_control *c)
+{
+	struct rte_vhost_memory *table;
+	if (rte_vhost_get_mem_table(c->vid, &table))
+		return -ENOMEM;
+	struct guest_memory *memory = calloc(1, sizeof(*memory));
+	if (!memory) {
+		free(table);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
+		const struct rte_vhost_mem_region *from = &table->regions[i];
+		memory->regions[memory->nregions++] = (struct memory_region){
+			.guest_addr = from->guest_phys_addr,
+			.size = from->size,
+			.host = (uint8_t *)(uintptr_t)from->host_user_addr,
+		};
+	}
+	free(table);
+	c->memory = memory;
+	return 0;
+}
+
+void memory_drop(struct vhost_control *c)
+{
+	free(c->memory);
+	c->memory = NULL;
+}
+
+static bool in_memory(const struct guest_memory *memory, const void *at, uint64_t len)
+{
+	for (uint32_t i = 0; i < memory->nregions; i++) {
+		const struct memory_region *r = &memory->regions[i];
+		uint64_t off = (uint64_t)((uintptr_t)at - (uintptr_t)r->host);
+		if (off < r->size && r->size - off >= len)
+			return true;
+	}
+	return false;
+}
+
+// --- publishing ----------------------------------------------------------------------------------
+
+static bool is_eventfd(int fd)
+{
+	char link[64], target[64];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = '\0';
+	return !strcmp(target, "anon_inode:[eventfd]");
+}
+
+// Own duplicates: the library closes its fds whenever the peer sends others. Anything but an
+// eventfd could block a worker that writes to it or wake one without end that waits for it.
+static const char *open_fds(struct vhost_vring *v, const struct rte_vhost_vring *from)
+{
+	if (from->kickfd >= 0 && !is_eventfd(from->kickfd))
+		return "kick fd is no eventfd";
+	if (from->callfd >= 0 && !is_eventfd(from->callfd))
+		return "call fd is no eventfd";
+	v->kick_fd = from->kickfd >= 0 ? fcntl(from->kickfd, F_DUPFD_CLOEXEC, 0) : -1;
+	v->call_fd = from->callfd >= 0 ? fcntl(from->callfd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (v->kick_fd < 0 && from->kickfd >= 0)
+		return "no file descriptor left";
+	if (v->call_fd < 0 && from->callfd >= 0)
+		return "no file descriptor left";
+	if (v->call_fd >= 0 && fcntl(v->call_fd, F_SETFL, fcntl(v->call_fd, F_GETFL) | O_NONBLOCK))
+		return "call fd cannot be made non-blocking";
+	return NULL;
+}
+
+// The library has checked sizes only in part: a ring whose end lies outside its region is `ready`.
+static const char *check_place(
+	const struct guest_memory *memory, const struct rte_vhost_vring *vring)
+{
+	uint64_t n = vring->size;
+	if (!n || n > 32768 || (n & (n - 1)))
+		return "ring size is no power of two";
+	if (!vring->desc || !in_memory(memory, vring->desc, 16 * n))
+		return "descriptor table outside the guest's memory";
+	if (!vring->avail || !in_memory(memory, vring->avail, 6 + 2 * n))
+		return "available ring outside the guest's memory";
+	if (!vring->used || !in_memory(memory, vring->used, 6 + 8 * n))
+		return "used ring outside the guest's memory";
+	if ((uintptr_t)vring->desc % 16 || (uintptr_t)vring->avail % 2 ||
+		(uintptr_t)vring->used % 4)
+		return "misaligned ring";
+	return NULL;
+}
+
+// Makes v->ring. NULL, or why it cannot be.
+static const char *build(struct vhost_control *c, unsigned vring,
+	const struct rte_vhost_vring *from, uint64_t features)
+{
+	struct vhost_vring *v = &c->vrings[vring];
+	const char *why = check_place(c->memory, from);
+	if (why)
+		return why;
+	why = open_fds(v, from);
+	if (why)
+		goto fail;
+	struct ring_setup setup = {
+		.desc = from->desc,
+		.avail = from->avail,
+		.used = from->used,
+		.size = from->size,
+		.features = features,
+		.mem = c->memory,
+		.call_fd = v->call_fd,
+	};
+	rte_vhost_get_vring_base(c->vid, (uint16_t)vring, &setup.next_avail, &setup.next_used);
+	why = "no memory for a ring";
+	size_t size = (sizeof(struct ring) + 63) & ~(size_t)63;
+	v->ring = aligned_alloc(64, size);
+	if (!v->ring)
+		goto fail;
+	if (ring_init(v->ring, &setup))
+		goto fail_init;
+	return NULL;
+
+fail_init:
+	free(v->ring);
+	v->ring = NULL;
+fail:
+	close_fds(v);
+	return why;
+}
+
+static void publish(struct vhost_control *c, unsigned vring)
+{
+	struct vhost_vring *v = &c->vrings[vring];
+	struct vhost_queue_pair *pair = &c->port.pairs[vring / 2];
+	// What was used before the ring went down may not have been signalled, or to an old fd.
+	ring_signal(v->ring);
+	if (is_from_vm(vring))
+		atomic_store(&pair->from_vm_enabled, v->enabled);
+	rcu_set_pointer(slot_of(c, vring), v->ring);
+	if (is_from_vm(vring))
+		c->events->ring_up(c->ctx, vring / 2, v->kick_fd);
+	else
+		atomic_fetch_or(&c->port.running, 1u << vring / 2);
+}
+
+// A started from-vm ring is published even while disabled: the guest's packets are then to be taken
+// and discarded. To-vm, a disabled ring is not to be used.
+static bool is_started(
+	const struct vhost_control *c, unsigned vring, const struct rte_vhost_vring *library)
+{
+	return library->kickfd != FD_UNSET && library->callfd != FD_UNSET &&
+	       (is_from_vm(vring) || c->vrings[vring].enabled);
+}
+
+void rings_publish(struct vhost_control *c)
+{
+	uint64_t features;
+	if (!c->running || !c->memory || c->closing ||
+		rte_vhost_get_negotiated_features(c->vid, &features))
+		return;
+	atomic_store(&c->port.features, features);
+	bool changed = false;
+	for (unsigned i = 0; i < 2u * c->config.queues; i++) {
+		struct vhost_vring *v = &c->vrings[i];
+		struct rte_vhost_vring library;
+		if (v->ring || v->fault != RING_OK ||
+			rte_vhost_get_vhost_vring(c->vid, (uint16_t)i, &library) ||
+			!is_started(c, i, &library))
+			continue;
+		const char *before = v->unusable;
+		v->unusable = build(c, i, &library, features);
+		if (!v->unusable)
+			publish(c, i);
+		else if (v->unusable != before)
+			log_warning(LOG_VHOST, "port %s: %s in queue %u", c->name, v->unusable, i);
+		changed |= !v->unusable;
+	}
+	if (!changed)
+		return;
+	if (c->vrings[0].ring && c->vrings[1].ring)
+		c->failure[0] = '\0';
+	c->events->changed(c->ctx);
+}
