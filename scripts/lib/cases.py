@@ -28,7 +28,9 @@ class Report:
 
     def case(self, name, ok, seconds, detail="", log=None):
         self.cases.append((seconds, f"{self.name}: {name}", ok))
-        print(f"{'ok  ' if ok else 'FAIL'} {seconds:7.2f}s  {name}", flush=True)
+        # What a passing case has to say is a figure: it stands beside the name.
+        said = f"  ({detail})" if ok and detail else ""
+        print(f"{'ok  ' if ok else 'FAIL'} {seconds:7.2f}s  {name}{said}", flush=True)
         if ok:
             return
         for line in detail.rstrip().splitlines()[-40:]:
@@ -172,7 +174,7 @@ def single(runner, report, name, argv, deadline, env=None):
     """One command that is one case."""
     log = LOGS / (re.sub(r"[^\w.]+", "-", f"{report.name}-{name}") + ".log")
     seconds, why = runner.command(argv, log, deadline, env)
-    report.case(name, not why, seconds, f"{tail(log)}\n{why}", log)
+    report.case(name, not why, seconds, f"{tail(log)}\n{why}" if why else "", log)
     return not why
 
 

@@ -54,7 +54,7 @@ def unit_program(runner, report, preset, name, before):
         ok = verdict == "ok" and "# SKIP" not in rest
         passed += ok
         failed += not ok
-        report.case(case, ok, float(took[1]) if took else 0.0, detail or rest.strip(), log)
+        report.case(case, ok, float(took[1]) if took else 0.0, "" if ok else detail or rest, log)
     said = SANITIZER_SAID.search(tail(log, 100000))
     if said:
         why = said[0]
