@@ -24,9 +24,10 @@ static size_t push(struct check *check, const char *key)
 	char shown[SHOWN_SIZE];
 	size_t mark = check->len;
 	size_t left = sizeof(check->path) - check->len;
-	int n = snprintf(check->path + check->len, left, "%s%s", check->len ? "." : "",
-		text_show(key, shown, sizeof(shown)));
-	check->len += (size_t)n < left ? (size_t)n : left - 1;
+	size_t n = snprintf(check->path + check->len, left, "%s%s", check->len ? "." : "",
+		*key ? text_show(key, shown, sizeof(shown)) : "\"\"");
+	if (n < left)
+		check->len += n;
 	return mark;
 }
 
@@ -58,8 +59,14 @@ int check_fail(struct check *check, const struct node *node, const char *key, in
 static const char *found(const struct node *node, char *buf, size_t size)
 {
 	char shown[SHOWN_SIZE];
-	if (node->type != NODE_SCALAR)
-		return node->type == NODE_MAP ? "a map" : "a list";
+	if (node->type == NODE_MAP)
+		return "a map";
+	if (node->type == NODE_LIST && !node->count)
+		return "an empty list";
+	if (node->type == NODE_LIST) {
+		snprintf(buf, size, "a list of %zu", node->count);
+		return buf;
+	}
 	if (node_is_null(node))
 		return "nothing";
 	text_show(node->text, shown, sizeof(shown));
@@ -128,6 +135,7 @@ static int check_value(
 	struct check *check, const struct key *key, const struct node *node, char *base)
 {
 	char expected[EXPECTED_SIZE];
+	const struct node *culprit;
 	struct value value;
 	switch (key->type) {
 	case TYPE_LATER:
@@ -137,8 +145,8 @@ static int check_value(
 	case TYPE_NAMED:
 		return check_named(check, key, node, base);
 	case TYPE_INTS:
-		if (!ints_parse(key, node, expected))
-			return mismatch(check, node, expected);
+		if (!ints_parse(key, node, &culprit, expected))
+			return mismatch(check, culprit, expected);
 		key->land(node, base);
 		return 0;
 	default:

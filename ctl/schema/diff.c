@@ -16,10 +16,14 @@ struct diff {
 
 static size_t push(struct diff *diff, const char *key)
 {
+	// What is longer than this is in a document that nobody has checked.
+	char shown[128];
 	size_t mark = diff->len;
 	size_t left = sizeof(diff->path) - diff->len;
-	int n = snprintf(diff->path + diff->len, left, "%s%s", diff->len ? "." : "", key);
-	diff->len += (size_t)n < left ? (size_t)n : left - 1;
+	size_t n = snprintf(diff->path + diff->len, left, "%s%s", diff->len ? "." : "",
+		text_show(key, shown, sizeof(shown)));
+	if (n < left)
+		diff->len += n;
 	return mark;
 }
 

@@ -73,8 +73,9 @@ enum {
 };
 bool value_parse(
 	const struct key *key, const struct node *node, struct value *value, char *expected);
-// TYPE_INTS, with a sentence of its own for a repeated value.
-bool ints_parse(const struct key *key, const struct node *node, char *expected);
+// TYPE_INTS. *culprit is the list or the item at fault.
+bool ints_parse(const struct key *key, const struct node *node, const struct node **culprit,
+	char *expected);
 // A plain integer without sign or leading zero.
 bool node_integer(const struct node *node, uint64_t *out);
 // Do both mean the same to the key, as `300s` and `5min` do?

@@ -74,8 +74,8 @@ struct node *node_parse(const char *file, const char *text, size_t len, struct e
 char *node_print(const struct node *node);
 char *node_print_flow(const struct node *node);
 
-// Text as it may stand in an error or a path: cut at a character boundary to fit, control
-// characters as '?'. Returns buf.
+// Text as it may stand in an error or a path: valid UTF-8 cut between characters to fit, with '?'
+// for control characters. Returns buf.
 const char *text_show(const char *text, char *buf, size_t size);
 
 #endif

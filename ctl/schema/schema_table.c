@@ -97,9 +97,8 @@ static const struct key port_keys[] = {
 		.effect = EFFECT_PORT, .about = "The port is a VM's network card."},
 	{"dpdk", TYPE_LATER, .about = "The port is a NIC."},
 	{"bridge", TYPE_NAME, .fallback = "default", FIELD(struct config_port, bridge),
-		.effect = EFFECT_LIVE,
-		.about = "The bridge that the port belongs to; the MAC addresses learned behind the "
-			"port are forgotten when it changes."},
+		.effect = EFFECT_PORT,
+		.about = "The bridge that the port belongs to."},
 	{"mtu", TYPE_INT, .fallback = "1500", .min = 68, .max = 9216,
 		FIELD(struct config_port, mtu), .effect = EFFECT_LIVE,
 		.about = "The largest packet in bytes, without Ethernet header and VLAN tag."},

@@ -75,14 +75,29 @@ bool text_is_ambiguous(const char *text)
 	return !address && !text[strspn(text, "+-.:_0123456789eExXbB")];
 }
 
-// The length of the character at text if people may see it, else 0. Text is valid UTF-8.
-static size_t visible(const uint8_t *text)
+static bool is_tail(uint8_t byte)
 {
-	if (*text < 0x80)
+	return (byte & 0xc0) == 0x80;
+}
+
+// The bytes of the character at text; 1 for what is no UTF-8.
+static size_t length(const uint8_t *text)
+{
+	if (*text >= 0xc2 && *text < 0xe0 && is_tail(text[1]))
+		return 2;
+	if (*text >= 0xe0 && *text < 0xf0 && is_tail(text[1]) && is_tail(text[2]))
+		return 3;
+	if (*text >= 0xf0 && *text < 0xf5 && is_tail(text[1]) && is_tail(text[2]) &&
+		is_tail(text[3]))
+		return 4;
+	return 1;
+}
+
+static bool is_visible(const uint8_t *text, size_t len)
+{
+	if (len == 1)
 		return *text >= 0x20 && *text < 0x7f;
-	if (*text < 0xe0) // C1 control characters steer terminals too
-		return *text == 0xc2 && text[1] < 0xa0 ? 0 : 2;
-	return *text < 0xf0 ? 3 : 4;
+	return *text != 0xc2 || text[1] >= 0xa0; // C1 control characters steer terminals too
 }
 
 const char *text_show(const char *text, char *buf, size_t size)
@@ -91,18 +106,18 @@ const char *text_show(const char *text, char *buf, size_t size)
 	size_t used = 0;
 	const uint8_t *from = (const uint8_t *)text;
 	while (*from) {
-		size_t len = visible(from);
-		size_t step = len ? len : *from < 0x80 ? 1 : 2;
-		if (used + step + sizeof(cut) > size && strlen((const char *)from) + used >= size) {
+		size_t len = length(from);
+		if (used + len + sizeof(cut) > size && used + strlen((const char *)from) >= size) {
 			memcpy(buf + used, cut, sizeof(cut));
 			return buf;
 		}
-		if (len)
+		if (is_visible(from, len)) {
 			memcpy(buf + used, from, len);
-		else
-			buf[used] = '?';
-		used += len ? len : 1;
-		from += step;
+			used += len;
+		} else {
+			buf[used++] = '?';
+		}
+		from += len;
 	}
 	buf[used] = '\0';
 	return buf;

@@ -198,9 +198,12 @@ bool value_parse(
 	return true;
 }
 
-bool ints_parse(const struct key *key, const struct node *node, char *expected)
+bool ints_parse(
+	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
 {
 	uint64_t seen[4096 / 64] = {0};
+	char range[80];
+	*culprit = node;
 	form_print(key, expected, EXPECTED_SIZE);
 	if (node->type == NODE_SCALAR)
 		return key->words && !strcmp(node->text, key->words[0]);
@@ -208,9 +211,12 @@ bool ints_parse(const struct key *key, const struct node *node, char *expected)
 		return false;
 	for (size_t i = 0; i < node->count; i++) {
 		uint64_t number;
-		if (!node_integer(node->items[i], &number) || number < key->min ||
-			number > key->max)
+		*culprit = node->items[i];
+		if (!node_integer(*culprit, &number) || number < key->min || number > key->max) {
+			range_print(key, range, sizeof(range));
+			snprintf(expected, EXPECTED_SIZE, "integers %s", range);
 			return false;
+		}
 		if (seen[number / 64] >> number % 64 & 1) {
 			snprintf(expected, EXPECTED_SIZE, "each number once");
 			return false;

@@ -45,7 +45,7 @@ static bool plain_is_safe(const char *text)
 	static const char first[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.";
 	static const char other[] = "@%+=-";
-	if (!*text || !strchr(first, *text))
+	if (!*text || !strchr(first, *text) || (*text == '.' && text[1] != '/'))
 		return false;
 	for (const char *c = text; *c; c++) {
 		if (!strchr(first, *c) && !strchr(other, *c))

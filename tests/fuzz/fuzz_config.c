@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Any bytes as a configuration. The input is a document, and behind bytes 0xff (which no document
+// may hold) a path and a value to set there. Whatever is accepted must survive printing and reading
+// back, equal itself, and land inside its bounds.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/schema/schema.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void must_explain(const struct error *err)
+{
+	must(err->code > 0 && err->text[0] && strlen(err->text) < sizeof(err->text));
+	for (const char *c = err->text; *c; c++)
+		must((unsigned char)*c >= 0x20 && *c != 0x7f);
+}
+
+static bool has_bridge(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->nbridges; i++) {
+		if (!strcmp(config->bridges[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void must_be_in_bounds(const struct config *config)
+{
+	must(config->sw.nworkers >= 1 && config->sw.nworkers <= WORKERS_MAX);
+	must(config->nports <= PORTS_MAX && config->nbridges <= BRIDGES_MAX);
+	must(has_bridge(config, "default"));
+	for (size_t i = 0; i < config->nports; i++) {
+		const struct config_port *port = &config->ports[i];
+		must(port->name[0] && strlen(port->name) < sizeof(port->name));
+		must(has_bridge(config, port->bridge));
+		must(port->mtu >= 68 && port->mtu <= 9216);
+		must(port->vhost_user.socket[0] && port->vhost_user.mode <= 0777);
+		must(port->vhost_user.queues >= 1 && port->vhost_user.queues <= QUEUE_PAIRS_MAX);
+		bool tagged = port->vlan.kind != VLAN_UNTAGGED;
+		must(tagged != (port->vlan.members[0] & 1));
+		must(!(port->vlan.members[VLAN_COUNT / 64 - 1] >> 63));
+	}
+}
+
+static struct doc *reread(const struct doc *doc, bool with_defaults)
+{
+	char *text = doc_print(doc, with_defaults);
+	must(text != NULL);
+	struct doc *again = doc_parse(NULL, text, strlen(text), NULL);
+	must(again != NULL);
+	char *same = doc_print(again, with_defaults);
+	must(same && !strcmp(text, same));
+	free(text);
+	free(same);
+	return again;
+}
+
+static void exercise(const struct doc *doc)
+{
+	struct error err = {0};
+	struct config *config = NULL;
+	struct doc *again = reread(doc, false);
+	struct doc *complete = reread(doc, true);
+	must(doc_equal(doc, again));
+	must(doc_diff(doc, doc, NULL, NULL) == 0);
+	must(doc_diff(doc, again, NULL, NULL) == 0);
+	int rc = doc_check(doc, &config, &err);
+	must(doc_check(again, NULL, NULL) == rc);
+	must(doc_check(complete, NULL, NULL) == rc);
+	if (rc < 0) {
+		must(!config);
+		must_explain(&err);
+	} else {
+		must_be_in_bounds(config);
+		must(doc_diff(doc, complete, NULL, NULL) == 0);
+	}
+	config_free(config);
+	doc_free(again);
+	doc_free(complete);
+}
+
+static void edit(struct doc *doc, char *path)
+{
+	struct error err = {0};
+	char *value = strchr(path, 0xff);
+	if (value)
+		*value++ = '\0';
+	struct doc *before = doc_copy(doc);
+	if (doc_set(doc, path, value ? value : "", &err) < 0) {
+		must_explain(&err);
+	} else {
+		must(doc_has(doc, path));
+		exercise(doc);
+		must(doc_diff(before, doc, NULL, NULL) >= 0);
+		must(doc_remove(doc, path, NULL) == 0);
+		must(!doc_has(doc, path));
+	}
+	doc_free(before);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct error err = {0};
+	const uint8_t *end = memchr(data, 0xff, len);
+	size_t doc_len = end ? (size_t)(end - data) : len;
+	struct doc *doc = doc_parse("fuzz.yaml", (const char *)data, doc_len, &err);
+	if (!doc) {
+		must_explain(&err);
+		return 0;
+	}
+	exercise(doc);
+	if (end) {
+		char *path = strndup((const char *)end + 1, len - doc_len - 1);
+		if (path)
+			edit(doc, path);
+		free(path);
+	}
+	doc_free(doc);
+	return 0;
+}
