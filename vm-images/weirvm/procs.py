@@ -132,8 +132,11 @@ class Workdir:
     reach it, and the path of a Unix socket has room for 107 bytes.
     """
 
+    made = set()    # the paths of all so far, for a test that looks whether they are gone
+
     def __init__(self, prefix="weir-", keep=False):
         self.path = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
+        self.made.add(self.path)
         os.chmod(self.path, 0o711)
         self.keep = keep
         atexit.register(self.remove)
