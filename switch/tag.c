@@ -22,8 +22,8 @@ static void move_start(struct packet *p, int by)
 	p->l3_off -= by;
 	p->l4_off -= by;
 	p->payload_off -= by;
-	p->csum_start -=
-		by; // without a partial checksum it means nothing, and moving it is harmless
+	// It means something with a partial checksum only; moving it otherwise is harmless.
+	p->csum_start -= by;
 }
 
 void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci)

@@ -126,6 +126,7 @@ static void expect_segments(const struct shape *sh, uint64_t features)
 	struct frame frame;
 	for (uint32_t n = 0; n < count; n++) {
 		cr_assert_eq(segment_next(&seg, &frame), 1, "segment %u", n);
+		cr_expect(!frame.body_len || frame.body_off < frame.body->len);
 		uint32_t len = frame_assemble(&frame, got);
 		if (features & F(CSUM))
 			finish(&frame, got, len);
