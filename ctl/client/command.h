@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The grammar of weirctl: one table of commands drives parsing, usage and help.
+#ifndef WEIR_CTL_CLIENT_COMMAND_H
+#define WEIR_CTL_CLIENT_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ctl/client/link.h"
+
+enum {
+	ARGS_MAX = 3,
+	OPTIONS_MAX = 4
+};
+
+enum format {
+	FORMAT_TABLE,
+	FORMAT_JSON
+};
+
+struct argument {
+	const char *name; // NULL ends the list
+	bool optional;
+	bool rest; // takes all that is left; the last one only
+};
+
+struct option_spec {
+	const char *name;  // "--port"; NULL ends the list
+	const char *value; // what it is called in help; NULL: a flag
+	const char *about;
+};
+
+struct call;
+
+struct command {
+	const char *noun;
+	const char *verb; // NULL: the noun is a command itself
+	const char *about;
+	int (*run)(struct call *call); // an exit status
+	bool reads;		       // takes -o
+	struct argument args[ARGS_MAX + 1];
+	struct option_spec options[OPTIONS_MAX + 1];
+};
+
+// A parsed command line. Strings belong to argv.
+struct call {
+	const struct command *command;
+	const char *noun;   // as soon as it is known
+	const char *socket; // NULL: search
+	enum format format;
+	bool help;
+	const char *args[ARGS_MAX]; // by position in the table; NULL: not given
+	char **rest;		    // of the argument that takes the rest
+	int nrest;
+	const char
+		*options[OPTIONS_MAX]; // by position in the table; "" for a flag; NULL: not given
+	struct link link;
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+// Parses argv, which it reorders. EXIT_DONE, or EXIT_USAGE after it has said why.
+int command_parse(struct call *call, int argc, char **argv);
+// Help for all commands, for those of a noun, or for one; call->command or `noun` may be NULL.
+void command_help(const struct call *call, const char *noun);
+// Says what is wrong on standard error and points to the help. EXIT_USAGE.
+int command_usage(const struct call *call, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+// The value of an option by its name; NULL: not given.
+const char *command_option(const struct call *call, const char *name);
+
+// One function per command; the table says which. Each returns an exit status.
+int run_help(struct call *call);
+int run_status(struct call *call);
+int run_apply(struct call *call);
+int run_diff(struct call *call);
+int run_export(struct call *call);
+int run_save(struct call *call);
+int run_port_list(struct call *call);
+int run_port_show(struct call *call);
+int run_port_add(struct call *call);
+int run_port_set(struct call *call);
+int run_port_remove(struct call *call);
+int run_port_wait(struct call *call);
+int run_port_libvirt(struct call *call);
+int run_bridge_list(struct call *call);
+int run_fdb_list(struct call *call);
+int run_fdb_flush(struct call *call);
+int run_drops(struct call *call);
+int run_log_list(struct call *call);
+int run_log_set(struct call *call);
+
+#endif

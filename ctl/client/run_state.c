@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Commands on what the switch knows and counts.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/client/run.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct column status_columns[] = {
+	{"version", "version", false},
+	{"pid", "pid", false},
+	{"up for, seconds", "uptime_s", false},
+	{"run directory", "run_dir", false},
+	{"configuration file", "config_file", false},
+	{"unsaved changes", "unsaved_changes", false},
+	{"waits for a restart", "restart", false},
+	{"packet memory", "memory", false},
+	{"ports", "ports.total", false},
+	{"ports up", "ports.up", false},
+	{"bridges", "bridges", false},
+	{"control clients", "clients", false},
+};
+static const struct column worker_columns[] = {
+	{"CPU", "cpu", true},
+	{"QUEUES", "queues", true},
+	{"PACKETS", "packets", true},
+	{"CYCLES/PACKET", "per_packet", true},
+	{"BUSY", "busy", true},
+	{"SLEEPS", "sleeps", true},
+};
+static const struct column bridge_columns[] = {
+	{"NAME", "name", false},
+	{"AGEING", "ageing_s", true},
+	{"MACS", "macs", true},
+	{"MAX", "macs_max", true},
+	{"LEARNED", "learned", true},
+	{"MOVED", "moved", true},
+	{"AGED", "aged", true},
+	{"REFUSED", "refused", true},
+};
+static const struct column fdb_columns[] = {
+	{"BRIDGE", "bridge", false},
+	{"VLAN", "vlan", true},
+	{"MAC", "mac", false},
+	{"PORT", "port", false},
+	{"AGE", "age_s", true},
+};
+static const struct column drop_columns[] = {
+	{"PORT", "port", false},
+	{"REASON", "reason", false},
+	{"COUNT", "count", true},
+	{"", "about", false},
+};
+static const struct column log_columns[] = {
+	{"SUBSYSTEM", "subsystem", false},
+	{"LEVEL", "level", false},
+	{"", "about", false},
+};
+
+static double number(const json_t *item, const char *key)
+{
+	return (double)json_integer_value(json_object_get(item, key));
+}
+
+// Since the start: what a packet cost, and what part of its time the worker was busy.
+static void add_shares(json_t *workers)
+{
+	size_t i;
+	json_t *w;
+	json_array_foreach(workers, i, w)
+	{
+		double busy = number(w, "busy_cycles"), packets = number(w, "packets");
+		double all = busy + number(w, "idle_cycles");
+		char text[32];
+		snprintf(text, sizeof(text), "%.1f %%", all > 0 ? 100 * busy / all : 0);
+		json_object_set_new(w, "busy", json_string(text));
+		snprintf(text, sizeof(text), "%.0f", packets > 0 ? busy / packets : 0);
+		json_object_set_new(w, "per_packet", json_string(text));
+	}
+}
+
+int run_status(struct call *call)
+{
+	json_t *status;
+	int rc = link_call(&call->link, "status", NULL, &status);
+	if (rc)
+		return rc;
+	if (call->format == FORMAT_JSON) {
+		print_json(status);
+	} else {
+		json_t *workers = json_object_get(status, "workers");
+		add_shares(workers);
+		print_item(status_columns, COUNT(status_columns), status);
+		putchar('\n');
+		print_table(worker_columns, COUNT(worker_columns), workers, true);
+	}
+	json_decref(status);
+	return EXIT_DONE;
+}
+
+int run_bridge_list(struct call *call)
+{
+	return run_list(call, "bridge.list", json_object(), bridge_columns, COUNT(bridge_columns));
+}
+
+// The parameters that fdb list and flush share; NULL after it has said what is wrong.
+static json_t *fdb_params(const struct call *call)
+{
+	json_t *params = json_object();
+	const char *port = command_option(call, "--port");
+	const char *vlan = command_option(call, "--vlan");
+	if (call->args[0])
+		json_object_set_new(params, "bridge", json_string(call->args[0]));
+	if (port)
+		json_object_set_new(params, "port", json_string(port));
+	if (!vlan)
+		return params;
+	char *end;
+	unsigned long id = strtoul(vlan, &end, 10);
+	if (*end || end == vlan || id > 4094) {
+		command_usage(call, "--vlan %s: expected 0 to 4094", vlan);
+		json_decref(params);
+		return NULL;
+	}
+	json_object_set_new(params, "vlan", json_integer((json_int_t)id));
+	return params;
+}
+
+int run_fdb_list(struct call *call)
+{
+	json_t *params = fdb_params(call);
+	if (!params)
+		return EXIT_USAGE;
+	return run_list(call, "fdb.list", params, fdb_columns, COUNT(fdb_columns));
+}
+
+int run_fdb_flush(struct call *call)
+{
+	json_t *result, *params = fdb_params(call);
+	const char *mac = command_option(call, "--mac");
+	if (!params)
+		return EXIT_USAGE;
+	if (mac)
+		json_object_set_new(params, "mac", json_string(mac));
+	int status = link_call(&call->link, "fdb.flush", params, &result);
+	if (!status)
+		printf("forgot %lld\n",
+			(long long)json_integer_value(json_object_get(result, "flushed")));
+	json_decref(result);
+	return status;
+}
+
+static json_t *drop_params(const struct call *call)
+{
+	return call->args[0] ? json_pack("{s:s}", "port", call->args[0]) : json_object();
+}
+
+static json_int_t count_before(const json_t *items, const json_t *drop)
+{
+	size_t i;
+	json_t *one;
+	json_array_foreach(items, i,
+		one) if (json_equal(json_object_get(one, "port"), json_object_get(drop, "port")) &&
+			 json_equal(json_object_get(one, "reason"),
+				 json_object_get(drop,
+					 "reason"))) return json_integer_value(json_object_get(one,
+		"count"));
+	return 0;
+}
+
+static void print_new(const struct call *call, const json_t *before, const json_t *now)
+{
+	size_t i;
+	json_t *drop;
+	json_array_foreach(now, i, drop)
+	{
+		json_int_t count = json_integer_value(json_object_get(drop, "count"));
+		json_int_t more = count - count_before(before, drop);
+		if (more <= 0)
+			continue;
+		json_object_set_new(drop, "new", json_integer(more));
+		if (call->format == FORMAT_JSON) {
+			json_dumpf(drop, stdout, JSON_COMPACT);
+			putchar('\n');
+		} else {
+			printf("%s: %s +%lld, %lld in all: %s\n",
+				json_string_value(json_object_get(drop, "port")),
+				json_string_value(json_object_get(drop, "reason")), (long long)more,
+				(long long)count,
+				json_string_value(json_object_get(drop, "about")));
+		}
+	}
+	fflush(stdout);
+}
+
+// Until interrupted, or the switch goes.
+static int watch_drops(struct call *call)
+{
+	json_t *before = json_array();
+	int status;
+	for (;;) {
+		json_t *now;
+		status = link_list(&call->link, "drop.list", drop_params(call), &now);
+		if (status)
+			break;
+		print_new(call, before, now);
+		json_decref(before);
+		before = now;
+		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	}
+	json_decref(before);
+	return status;
+}
+
+int run_drops(struct call *call)
+{
+	if (command_option(call, "--watch"))
+		return watch_drops(call);
+	return run_list(call, "drop.list", drop_params(call), drop_columns, COUNT(drop_columns));
+}
+
+int run_log_list(struct call *call)
+{
+	return run_list(call, "log.list", json_object(), log_columns, COUNT(log_columns));
+}
+
+int run_log_set(struct call *call)
+{
+	json_t *result;
+	int status = link_call(&call->link, "log.set",
+		json_pack("{s:s, s:s}", "subsystem", call->args[0], "level", call->args[1]),
+		&result);
+	if (!status)
+		printf("log %s: %s\n", call->args[0], call->args[1]);
+	json_decref(result);
+	return status;
+}

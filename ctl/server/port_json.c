@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ctl/server/port_json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/rpc/rpc.h"
+
+static const char *const kind_names[] = {
+	[PORT_KIND_VHOST_USER] = "vhost-user",
+	[PORT_KIND_DPDK] = "dpdk",
+};
+static const char *const state_names[] = {
+#define X(id, name) [VHOST_PORT_##id] = name,
+	VHOST_PORT_STATES(X)
+#undef X
+};
+static const char *const listens_names[] = {[LISTENS_VMM] = "vmm", [LISTENS_SWITCH] = "switch"};
+
+// Virtio's own names, without VIRTIO_, VIRTIO_NET_F_ and the like.
+static const struct {
+	unsigned bit;
+	const char *name;
+} features[] = {
+	{0, "csum"},
+	{1, "guest_csum"},
+	{2, "ctrl_guest_offloads"},
+	{3, "mtu"},
+	{5, "mac"},
+	{7, "guest_tso4"},
+	{8, "guest_tso6"},
+	{9, "guest_ecn"},
+	{10, "guest_ufo"},
+	{11, "host_tso4"},
+	{12, "host_tso6"},
+	{13, "host_ecn"},
+	{14, "host_ufo"},
+	{15, "mrg_rxbuf"},
+	{16, "status"},
+	{17, "ctrl_vq"},
+	{18, "ctrl_rx"},
+	{19, "ctrl_vlan"},
+	{21, "guest_announce"},
+	{22, "mq"},
+	{23, "ctrl_mac_addr"},
+	{24, "notify_on_empty"},
+	{26, "log_all"},
+	{27, "any_layout"},
+	{28, "indirect_desc"},
+	{29, "event_idx"},
+	{30, "protocol_features"},
+	{32, "version_1"},
+	{33, "iommu_platform"},
+	{34, "ring_packed"},
+	{35, "in_order"},
+};
+
+const char *port_kind_name(enum config_port_kind kind)
+{
+	return kind_names[kind];
+}
+
+const char *port_state_name(enum vhost_port_state state)
+{
+	return state_names[state];
+}
+
+json_t *port_state_names(void)
+{
+	json_t *names = json_array();
+	for (size_t i = 0; i < sizeof(state_names) / sizeof(state_names[0]); i++)
+		json_array_append_new(names, json_string(state_names[i]));
+	return names;
+}
+
+static json_t *feature_names(uint64_t bits)
+{
+	json_t *names = json_array();
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (bits & (1ull << features[i].bit))
+			json_array_append_new(names, json_string(features[i].name));
+	return names;
+}
+
+static bool is_member(const struct config_vlan *vlan, unsigned id)
+{
+	return vlan->members[id / 64] >> (id % 64) & 1;
+}
+
+// "trunk 10,20-29 native 1"; a trunk of everything is "trunk all".
+static void vlan_text(const struct config_vlan *vlan, char *text, size_t size)
+{
+	if (vlan->kind == VLAN_UNTAGGED)
+		snprintf(text, size, "untagged");
+	else if (vlan->kind == VLAN_ACCESS)
+		snprintf(text, size, "access %u", vlan->access);
+	if (vlan->kind != VLAN_TRUNK)
+		return;
+	size_t n = (size_t)snprintf(text, size, "trunk ");
+	for (unsigned first = 1; first < VLAN_COUNT - 1 && n < size; first++) {
+		if (!is_member(vlan, first))
+			continue;
+		unsigned last = first;
+		while (last + 1 < VLAN_COUNT - 1 && is_member(vlan, last + 1))
+			last++;
+		const char *comma = text[n - 1] == ' ' ? "" : ",";
+		if (first == 1 && last == VLAN_COUNT - 2)
+			n += (size_t)snprintf(text + n, size - n, "all");
+		else if (first == last)
+			n += (size_t)snprintf(text + n, size - n, "%s%u", comma, first);
+		else
+			n += (size_t)snprintf(text + n, size - n, "%s%u-%u", comma, first, last);
+		first = last;
+	}
+	if (vlan->native && n < size)
+		snprintf(text + n, size - n, " native %u", vlan->native);
+}
+
+static json_t *traffic_json(const struct traffic *traffic)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)traffic->packets, "bytes",
+		(json_int_t)traffic->bytes);
+}
+
+static json_t *queues_json(const struct port_info *info)
+{
+	json_t *queues = json_array();
+	for (unsigned i = 0; i < info->nqueues; i++) {
+		const struct queue_info *q = &info->queues[i];
+		json_array_append_new(queues,
+			json_pack("{s:i, s:b, s:i, s:o, s:o}", "queue", (int)i, "running",
+				(int)q->running, "worker_cpu", q->worker_cpu, "from_vm",
+				traffic_json(&q->from_vm), "to_vm", traffic_json(&q->to_vm)));
+	}
+	return queues;
+}
+
+static json_t *drops_json(const struct port_info *info)
+{
+	json_t *drops = json_object();
+	for (unsigned r = DROP_NONE + 1; r < DROP_REASON_COUNT; r++)
+		if (info->drops[r])
+			json_object_set_new(
+				drops, drop_name(r), json_integer((json_int_t)info->drops[r]));
+	return drops;
+}
+
+static void add_detail(json_t *item, const struct port_info *info)
+{
+	const struct vhost_port_status *st = &info->status;
+	json_t *detail = json_pack("{s:s, s:i, s:i, s:I, s:I, s:i, s:o, s:o}", "listens",
+		listens_names[info->config->vhost_user.listens], "guest_mtu", (int)st->guest_mtu,
+		"pairs", (int)st->pairs, "reconnects", (json_int_t)st->reconnects, "refused",
+		(json_int_t)st->refused, "peer_pid", (int)st->peer_pid, "queue_list",
+		queues_json(info), "drop_reasons", drops_json(info));
+	json_object_update(item, detail);
+	json_decref(detail);
+}
+
+json_t *port_json(const struct port_info *info, bool detail)
+{
+	const struct config_port *config = info->config;
+	const struct vhost_port_status *st = &info->status;
+	char vlan[160], bits[24];
+	vlan_text(&config->vlan, vlan, sizeof(vlan));
+	snprintf(bits, sizeof(bits), "0x%" PRIx64, st->features);
+	json_t *item = json_pack("{s:o, s:i, s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:s, s:i}", "name",
+		rpc_string(config->name), "id", (int)info->id, "kind", port_kind_name(config->kind),
+		"bridge", rpc_string(config->bridge), "state", port_state_name(st->state), "text",
+		rpc_string(st->text), "mend", rpc_string(st->mend), "socket",
+		rpc_string(info->socket_path), "mtu", (int)config->mtu, "vlan", vlan, "queues",
+		(int)info->nqueues);
+	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:I, s:I}", "features", bits,
+		"feature_names", feature_names(st->features), "from_vm",
+		traffic_json(&info->from_vm), "to_vm", traffic_json(&info->to_vm), "drops",
+		(json_int_t)info->drops_total, "macs", (json_int_t)info->macs);
+	json_object_update(item, more);
+	json_decref(more);
+	if (detail)
+		add_detail(item, info);
+	return item;
+}
