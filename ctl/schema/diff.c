@@ -100,12 +100,11 @@ static int diff_named(
 	int rc = 0;
 	for (size_t i = 0; a && i < a->count && rc == 0; i++) {
 		const char *name = a->items[i]->key;
-		rc = diff_item(diff, key, name, a->items[i], node_find(b, name));
+		rc = diff_item(diff, key, name, a->items[i], node_twin(b, a, i));
 	}
 	for (size_t i = 0; b && i < b->count && rc == 0; i++) {
-		const char *name = b->items[i]->key;
-		if (!node_find(a, name))
-			rc = diff_item(diff, key, name, NULL, b->items[i]);
+		if (!node_twin(a, b, i))
+			rc = diff_item(diff, key, b->items[i]->key, NULL, b->items[i]);
 	}
 	return rc;
 }
@@ -131,7 +130,7 @@ static int diff_unknown(struct diff *diff, const struct key *keys, const struct 
 	int rc = 0;
 	for (size_t i = 0; map && i < map->count && rc == 0; i++) {
 		const struct node *item = map->items[i];
-		const struct node *twin = node_find(other, item->key);
+		const struct node *twin = node_twin(other, map, i);
 		if (key_find(keys, item->key) || (twin && (added || node_equal(item, twin))))
 			continue;
 		size_t mark = push(diff, item->key);

@@ -97,6 +97,15 @@ struct node *node_find(const struct node *node, const char *key)
 	return NULL;
 }
 
+struct node *node_twin(const struct node *node, const struct node *map, size_t index)
+{
+	const char *key = map->items[index]->key;
+	if (node && node->type == NODE_MAP && index < node->count &&
+		!strcmp(node->items[index]->key, key))
+		return node->items[index];
+	return node_find(node, key);
+}
+
 bool node_is_null(const struct node *node)
 {
 	return node->type == NODE_SCALAR && node_kind(node) == SCALAR_NULL;
@@ -129,10 +138,7 @@ bool node_equal(const struct node *a, const struct node *b)
 	if (a->type == NODE_SCALAR)
 		return scalar_equal(a, b);
 	for (size_t i = 0; i < a->count; i++) {
-		const struct node *other = b->items[i];
-		// The same order is the common case; only another one costs a search.
-		if (a->type == NODE_MAP && strcmp(a->items[i]->key, other->key) != 0)
-			other = node_find(b, a->items[i]->key);
+		const struct node *other = a->type == NODE_MAP ? node_twin(b, a, i) : b->items[i];
 		if (!other || !node_equal(a->items[i], other))
 			return false;
 	}

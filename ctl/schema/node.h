@@ -52,6 +52,8 @@ void node_remove(struct node *parent, size_t index);
 
 // The item of a map under that key; NULL if there is none or node is no map (or NULL).
 struct node *node_find(const struct node *node, const char *key);
+// The same for the key of map->items[index] of a similar map: quick if it stands at the same place.
+struct node *node_twin(const struct node *node, const struct node *map, size_t index);
 // Empties a null scalar (`ports:` with nothing behind it) into the map that it stands for.
 void node_null_to_map(struct node *node);
 bool node_is_null(const struct node *node);

@@ -73,8 +73,9 @@ static void exercise(const struct doc *doc)
 	must(doc_diff(doc, doc, NULL, NULL) == 0);
 	must(doc_diff(doc, again, NULL, NULL) == 0);
 	int rc = doc_check(doc, &config, &err);
-	must(doc_check(again, NULL, NULL) == rc);
-	must(doc_check(complete, NULL, NULL) == rc);
+	// Which error comes first depends on the order of keys.
+	must((doc_check(again, NULL, NULL) == 0) == (rc == 0));
+	must((doc_check(complete, NULL, NULL) == 0) == (rc == 0));
 	if (rc < 0) {
 		must(!config);
 		must_explain(&err);
