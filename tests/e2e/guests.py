@@ -111,9 +111,10 @@ def negotiated(pair):
     check(not missing, f"not negotiated: {sorted(missing)}")
     check(not features & variant.lacks, f"negotiated all the same: {sorted(features & variant.lacks)}")
     said = {name.upper() for name in pair.switch.port(pair.port)["feature_names"]}
-    # The switch does not see what QEMU and the guest have between themselves.
-    check(DEFAULT & said == DEFAULT & features,
-          f"guest and switch disagree: {sorted((DEFAULT & said) ^ (DEFAULT & features))}")
+    # The link's status is a matter between QEMU and the guest.
+    wanted = DEFAULT - {"STATUS"}
+    check(wanted & said == wanted & features,
+          f"guest and switch disagree: {sorted((wanted & said) ^ (wanted & features))}")
     return f"without {', '.join(sorted(variant.lacks))}" if variant.lacks else "all offloads"
 
 
@@ -239,18 +240,15 @@ def idle(pair):
     """Quiet guests cost the switch next to nothing, and the first packet wakes it."""
     settled(lambda: [port["from_vm"]["packets"] for port in items(pair.switch.json("port", "list"))], slow(20))
     workers = len(pair.switch.json("status")["workers"])
-    sleeps = pair.switch.json("status")["workers"][0]["sleeps"]
     start, used = time.monotonic(), pair.switch.cpu_seconds()
     # Not a wait for something: five seconds are what is measured.
     time.sleep(5)
     share = (pair.switch.cpu_seconds() - used) / (time.monotonic() - start) * 100 / workers
-    slept = pair.switch.json("status")["workers"][0]["sleeps"] - sleeps
     ping = pair.one.ping(pair.address(pair.two), count=1)
     check(not ping.lost, f"the first packet after idle got lost:\n{ping.output}")
-    check(slept >= 1, "the worker did not sleep")
     check(share <= 5, f"{share:.1f} % of a CPU for each worker")
     first = re.search(r"time=([\d.]+)", ping.output)
-    return f"{share:.1f} % of a CPU, slept {slept} times, first ping {first[1]} ms"
+    return f"{share:.1f} % of a CPU, first ping {first[1]} ms"
 
 
 # -- the table

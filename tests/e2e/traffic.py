@@ -19,12 +19,12 @@ def plain(address):
 
 # -- short checks; each returns its figure
 
-def pings(guest, address, count=5, sizes=(None,), fragment=True):
+def pings(guest, address, count=3, sizes=(None,), fragment=True):
     """Pings with each size; all must be answered. The figure is the slowest answer."""
     guest.wait_ping(address, slow(20))
     worst = 0.0
     for size in sizes:
-        ping = guest.ping(address, count=count, size=size, fragment=fragment)
+        ping = guest.ping(address, count=count, size=size, interval=0.1, fragment=fragment)
         check(not ping.lost, f"{guest.name}: {ping.lost} of {ping.sent} pings of {address} with "
                              f"{size or 56} bytes lost:\n{ping.output[-1500:]}")
         times = [float(value) for value in re.findall(r"time=([\d.]+)", ping.output)]
@@ -74,14 +74,15 @@ class Transfer:
         self.size = megabytes * times
         port = next(_ports)
         self.noise, self.sum = f"/tmp/out.{port}", f"/tmp/sum.{port}"
-        # The noise is repeated where a guest's memory would not hold all of it.
+        # nc hands its connection over, as its own loop copies 1 KiB at a time. The noise is repeated
+        # where a guest's memory would not hold all of it.
         self.send = f"for i in $(seq {times}); do cat {self.noise}; done"
         sender.ok(f"dd if=/dev/urandom of={self.noise} bs=1M count={megabytes} 2>/dev/null")
         self.taker = receiver.start_job(f"nc -l -p {port} -e /bin/sh -c 'sha256sum >{self.sum}'")
         try:
             receiver.ok(f"until netstat -ltn | grep -q ':{port} '; do usleep 20000; done", timeout=slow(10))
             self.giver = sender.start_job(f"start=$(cut -d' ' -f1 /proc/uptime)\n"
-                                          f"{{ {self.send}; }} | nc {address} {port} || exit 1\n"
+                                          f"nc {address} {port} -e /bin/sh -c '{self.send}' || exit 1\n"
                                           f"echo $start $(cut -d' ' -f1 /proc/uptime)")
         except BaseException:
             self.taker.signal("KILL")
