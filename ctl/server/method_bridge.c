@@ -209,7 +209,7 @@ int method_fdb_flush(struct rpc_call *call)
 		rc = flush(call, &filter, text ? mac : NULL);
 	if (rc < 0)
 		return method_refused(call, rc, "fdb flush");
-	char what[160], vlan[8] = "any";
+	char what[160], vlan[12] = "any";
 	if (filter.vlan >= 0)
 		snprintf(vlan, sizeof(vlan), "%d", filter.vlan);
 	snprintf(what, sizeof(what), "fdb flush: bridge %.31s, port %.31s, vlan %s, mac %.17s: %d",
