@@ -13,8 +13,9 @@ import re
 import select
 
 from . import domain
+from .accel import accelerator
 from .images import image
-from .procs import Deadline, Failure, Workdir, kill, run, spawn, tail, wait_until
+from .procs import Deadline, Failure, Workdir, as_user, kill, run, spawn, tail, wait_until
 from .shell import Result, Shell
 
 QEMU_USER = "libvirt-qemu"
@@ -28,6 +29,13 @@ for pair in etc:/etc/libvirt run:/run/libvirt lib:/var/lib/libvirt log:/var/log/
     mkdir -p "${pair#*:}"
     mount --bind "$folder/${pair%%:*}" "${pair#*:}"
 done
+# libvirtd looks at every start whether QEMU's user may open /dev/kvm, asks QEMU the same as root, and begins
+# anew for ever when the answers differ. A file that nobody can make a machine with gives one answer.
+if [ "$2" = tcg ] && [ -e /dev/kvm ]; then
+    : >"$folder/no-kvm"
+    chmod 0 "$folder/no-kvm"
+    mount --bind "$folder/no-kvm" /dev/kvm
+fi
 libvirtd -f "$folder/etc/libvirtd.conf" -p "$folder/libvirtd.pid" &
 while kill -0 $! 2>/dev/null; do wait $! || true; done
 """
@@ -54,6 +62,7 @@ class Libvirt:
         self.child = None
         self.domains = []
         self.uri = "qemu:///system"
+        self.accel = self._accelerator()
         self._found = None
         try:
             self.private = (not self._answers()) if private is None else private
@@ -62,6 +71,13 @@ class Libvirt:
         except BaseException:
             self.close()
             raise
+
+    def _accelerator(self):
+        """KVM is of use only if QEMU's user may open it too."""
+        words = ["setpriv", *as_user(self.user), "--", "test", "-r", "/dev/kvm", "-a", "-w", "/dev/kvm"]
+        if accelerator() == "kvm" and run(words, check=False).returncode:
+            return "tcg"
+        return accelerator()
 
     def _answers(self):
         try:
@@ -87,12 +103,15 @@ class Libvirt:
             # Debian's own; it is named because nothing else in this file says it.
             file.write('stdio_handler = "file"\ncgroup_controllers = []\nsecurity_driver = "none"\n'
                        f'user = "{self.user}"\ngroup = "kvm"\n')
-            file.write("security_default_confined = 0\n")
+            if self.accel == "tcg":
+                # What a guest's own /dev gets: all of libvirt's list but /dev/kvm, which PRIVATE hides.
+                file.write('cgroup_device_acl = ["/dev/null", "/dev/full", "/dev/zero", "/dev/random", '
+                           '"/dev/urandom", "/dev/ptmx", "/dev/userfaultfd"]\n')
         log = open(self.work.file("start.log"), "w")
         with log:
             self.child = spawn(["unshare", "--mount", "--propagation", "private", "--net", "--pid",
                                 "--fork", "--kill-child", "--mount-proc",
-                                "bash", "-c", PRIVATE, "private-libvirtd", folder],
+                                "bash", "-c", PRIVATE, "private-libvirtd", folder, self.accel],
                                stdout=log, stderr=log)
         self.uri = f"qemu:///system?socket={folder}/sock/libvirt-sock"
         wait_until(self._up, 30, lambda: f"libvirtd; its log {self.log}:\n{self.said()}", 0.1)
@@ -179,6 +198,7 @@ class Domain(Shell):
 
     def start(self, interfaces=(), timeout=60, **how):
         how.setdefault("found", self.libvirt.image())
+        how.setdefault("accel", self.libvirt.accel)
         self.xml = domain.domain(self.domain, interfaces, console=self.console, **how)
         path = self.libvirt.work.file(f"{self.domain}.xml")
         with open(path, "w") as file:

@@ -102,7 +102,7 @@ class Demo:
             whose = "a private libvirtd, as none answers here" if self.libvirt.private else \
                 "this machine's libvirtd"
             self.step(f"booting two machines through {whose} ({self.libvirt.version()}, "
-                      f"{accelerator().upper()})")
+                      f"{self.libvirt.accel.upper()})")
             for name, addresses in ADDRESSES.items():
                 memory, card = self.switch.libvirt_xml(name)
                 if name == "vm1":
