@@ -149,7 +149,7 @@ class Demo:
             if ping.lost:
                 raise Failure(f"{ping.lost} of {ping.sent} pings of {address} got no answer")
         two.iperf3_server()
-        for kind, words in (("TCP", "-t 5"), ("UDP", "-u -b 40M -t 5")):
+        for kind, words in (("TCP", "-t 5"), ("UDP", "-u -b 20M -t 5")):
             self.step(f"vm1 sends to vm2 with iperf3, {kind}")
             output = one.ok(f"iperf3 -c 10.77.0.2 -i 0 -f m {words}", timeout=60)
             # The first table is one of intervals, of which there is one; the second is the summary.
