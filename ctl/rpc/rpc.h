@@ -64,7 +64,8 @@ enum rpc_access {
 struct rpc_session {
 	bool greeted;
 	bool may_write;
-	void *ctx; // of the methods
+	void *ctx;	    // of the methods
+	const char *denied; // the method of the last change that was denied; for the log
 };
 
 struct rpc_call {

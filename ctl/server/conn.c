@@ -130,6 +130,10 @@ static void serve_one(struct conn *conn)
 		conn_send(conn, reply);
 	free(reply);
 	listener_classify(conn);
+	if (conn->session.denied)
+		log_info(LOG_CONFIG, "uid %u, pid %d: %s: refused: may read only", conn->peer.uid,
+			conn->peer.pid, conn->session.denied);
+	conn->session.denied = NULL;
 }
 
 static void check_line(struct conn *conn)

@@ -17,12 +17,13 @@
 #define MIB ((uint64_t)1 << 20)
 
 static bool huge;
+static char **options; // EAL keeps pointers into them and moves them about
 
 // EAL takes long options shortened to any unambiguous beginning, so a beginning is refused, too.
 static bool names_lcores(const char *arg)
 {
 	static const char *const longs[] = {"--lcores", "--main-lcore"};
-	if (arg[0] == '-' && (arg[1] == 'l' || arg[1] == 'c'))
+	if (arg[0] == '-' && arg[1] && strchr("lcsS", arg[1]))
 		return true;
 	size_t len = strcspn(arg, "=");
 	for (size_t i = 0; i < sizeof(longs) / sizeof(longs[0]); i++)
@@ -128,24 +129,24 @@ int eal_start(const struct config_switch *config, int argc, char **argv, struct 
 	char *own[] = {"weir-switchd", "--lcores", lcores, "-m", memory, prefix, "--no-pci",
 		"--no-telemetry", "--no-shconf", huge ? "--in-memory" : "--no-huge"};
 	const int count = sizeof(own) / sizeof(own[0]);
-	// EAL keeps pointers into it and moves them about, so it stays.
-	char **all = calloc((size_t)(count + argc + 1), sizeof(*all));
-	if (!all || eal_log_open() < 0) {
-		free(all);
+	options = calloc((size_t)(count + argc + 1), sizeof(*options));
+	if (!options || eal_log_open() < 0)
 		return error_set(err, ENOMEM, "no memory for DPDK's options");
-	}
-	memcpy(all, own, sizeof(own));
+	memcpy(options, own, sizeof(own));
 	if (argc)
-		memcpy(all + count, argv, (size_t)argc * sizeof(*all));
-	return init(all, count + argc, err);
+		memcpy(options + count, argv, (size_t)argc * sizeof(*options));
+	rc = init(options, count + argc, err);
+	// EAL makes a runtime directory even for nothing. Gone at once, none is left by kill -9.
+	if (!rc)
+		rmdir(rte_eal_get_runtime_dir());
+	else
+		free(options);
+	return rc;
 }
 
 void eal_stop(void)
 {
-	char dir[256];
-	// EAL leaves its runtime directory; it is empty, since nothing is shared.
-	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
-	if (dir[0])
-		rmdir(dir);
+	free(options);
+	options = NULL;
 }

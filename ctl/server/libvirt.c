@@ -54,8 +54,7 @@ char *port_libvirt_xml(const struct port_info *info)
 	put_source(out, info);
 	fputs("  <model type='virtio'/>\n", out);
 	if (info->config->vhost_user.queues > 1)
-		fprintf(out, "  <driver queues='%u'/>\n",
-			info->config->vhost_user.queues);
+		fprintf(out, "  <driver queues='%u'/>\n", info->config->vhost_user.queues);
 	fprintf(out, "  <mtu size='%u'/>\n</interface>\n", info->config->mtu);
 	return fclose(out) == 0 ? xml : NULL;
 }

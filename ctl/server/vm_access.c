@@ -83,10 +83,10 @@ void vm_access_grant(const char *path)
 	if (!rc)
 		return;
 	if (vmm)
-		log_warning(LOG_MAIN,
-			"%s: cannot let %s in: %s; put the run directory on a file system with "
-			"ACLs (tmpfs, ext4, xfs), or run weir-switchd as root with `chown %s %s`",
-			path, VMM_USER, strerror(-rc), VMM_USER, path);
+		log_warning(LOG_MAIN, "%s: cannot let %s in: %s; %s", path, VMM_USER, strerror(-rc),
+			rc == -EPERM ? "it belongs to somebody else: remove it while no VM uses it"
+				     : "name a run directory on a file system with ACLs, such as "
+				       "tmpfs, ext4 or xfs");
 	else
 		log_debug(LOG_MAIN, "%s: no default ACL: %s", path, strerror(-rc));
 }

@@ -156,6 +156,25 @@ Test(rpc, checks_parameters_by_the_table)
 		"'frob'");
 }
 
+Test(rpc, refuses_a_million_values_before_it_parses_them)
+{
+	enum {
+		LEN = 3 << 20
+	};
+	struct rpc_session session = greeted(true);
+	char *line = malloc(LEN);
+	memset(line, '[', LEN);
+	memcpy(line, "{\"a\":", 5);
+	line[LEN - 1] = 0;
+	expect_error(&session, line, RPC_REQUEST, "too many values");
+	// Text is no value, whatever stands in it.
+	memset(line, '[', LEN);
+	memcpy(line, "{\"\\\"", 4);
+	memcpy(line + LEN - 5, "\":1}", 5);
+	expect_error(&session, line, RPC_REQUEST, "2.0");
+	free(line);
+}
+
 Test(rpc, only_writers_change)
 {
 	struct rpc_session reader = greeted(false), writer = greeted(true);
