@@ -94,7 +94,9 @@ class Switch:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(path)
         os.chmod(path, 0o777)
-        env = dict(os.environ, NOTIFY_SOCKET=path, **(self.env or {}))
+        # DPDK keeps files of its own, which would else stay behind in /run or /tmp.
+        env = dict(os.environ, NOTIFY_SOCKET=path, RUNTIME_DIRECTORY=self.work.sub("dpdk", self.user))
+        env.update(self.env or {})
         # Appended: a switch that is started again adds to the same log.
         with open(self.log, "a") as log:
             self.child = spawn(self.command(), user=self.user, env=env, stdout=log, stderr=log)
