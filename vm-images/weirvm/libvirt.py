@@ -15,7 +15,7 @@ import select
 from . import domain
 from .accel import accelerator
 from .images import image
-from .procs import Deadline, Failure, Workdir, as_user, kill, run, spawn, tail, wait_until
+from .procs import Failure, Workdir, as_user, kill, run, spawn, tail, wait_until
 from .shell import Result, Shell
 
 QEMU_USER = "libvirt-qemu"
@@ -212,18 +212,19 @@ class Domain(Shell):
 
     def wait_ready(self, timeout=90):
         """Wait until the guest's agent answers."""
-        deadline = Deadline(timeout)
-        while True:
+        said = ""
+
+        def answers():
+            nonlocal said
             done = self.libvirt.virsh("qemu-agent-command", "--timeout", "5", self.domain,
                                       '{"execute":"guest-ping"}', timeout=15, check=False)
-            if done.returncode == 0:
-                return self
-            if not self.running():
+            said = done.stderr.strip()
+            if done.returncode and not self.running():
                 raise Failure(f"domain {self.domain} is gone\n{self.report()}")
-            if deadline.passed():
-                raise Failure(f"guest {self.name}: no agent after {timeout} s: {done.stderr.strip()}\n"
-                              f"{self.report()}")
-            wait_until(lambda: True, 1)
+            return done.returncode == 0
+
+        wait_until(answers, timeout, lambda: f"the agent of {self.name}: {said}\n{self.report()}", 0.3)
+        return self
 
     def running(self):
         done = self.libvirt.virsh("domstate", self.domain, check=False)
@@ -240,7 +241,7 @@ class Domain(Shell):
         pid = self.agent("guest-exec", path="/bin/sh", capture_output=True,
                          arg=["-c", EXEC, str(max(1, int(timeout))), command])["pid"]
         done = wait_until(lambda: (now := self.agent("guest-exec-status", pid=pid))["exited"] and now,
-                          timeout + 10, f"{self.name}: {command}", interval=0.05)
+                          timeout + 10, f"{self.name}: {command}", interval=0.05, slowest=0.4)
         output = base64.b64decode(done.get("out-data", "")).decode(errors="replace")
         # As the guest's own agent does it: no newline at the end, a signal counted from 128.
         status = done["exitcode"] if "exitcode" in done else 128 + done.get("signal", 0)

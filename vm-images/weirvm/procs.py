@@ -33,10 +33,10 @@ class Deadline:
         return time.monotonic() >= self.end
 
 
-def wait_until(condition, timeout=10, what="the condition", interval=0.02):
+def wait_until(condition, timeout=10, what="the condition", interval=0.02, slowest=None):
     """Call condition() until it returns something true, and return that.
 
-    The text of the failure comes from `what`, which may be a function: it is called when time is up,
+    slowest: the pause between two looks doubles up to this; for looks that cost CPU time. The text of the failure comes from `what`, which may be a function: it is called when time is up,
     to say how far things got.
     """
     deadline = Deadline(timeout)
@@ -50,6 +50,7 @@ def wait_until(condition, timeout=10, what="the condition", interval=0.02):
             text = what() if callable(what) else what
             raise Failure(f"timed out after {timeout} s waiting for {text}")
         time.sleep(min(interval, max(deadline.left(), 0.001)))
+        interval = min(interval * 2, slowest) if slowest else interval
 
 
 def run(argv, timeout=60, check=True, **options):
