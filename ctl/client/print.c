@@ -36,8 +36,7 @@ static void cell(char *text, size_t size, const json_t *value)
 	json_t *one;
 	*text = 0;
 	append(text, size, value);
-	json_array_foreach(value, i, one)
-	{
+	json_array_foreach (value, i, one) {
 		size_t n = strlen(text);
 		snprintf(text + n, size - n, "%s", i ? " " : "");
 		append(text, size, one);
@@ -65,8 +64,7 @@ void print_table(const struct column *columns, size_t count, const json_t *items
 			table, columns[c].title, 0, columns[c].right ? SCOLS_FL_RIGHT : 0);
 	size_t i;
 	json_t *item;
-	json_array_foreach(items, i, item)
-	{
+	json_array_foreach (items, i, item) {
 		struct libscols_line *line = scols_table_new_line(table, NULL);
 		for (size_t c = 0; line && c < count; c++) {
 			char text[1024];

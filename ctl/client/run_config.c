@@ -47,8 +47,9 @@ void run_print_restart(const json_t *result)
 {
 	size_t i;
 	json_t *path;
-	json_array_foreach(json_object_get(result, "restart"), i, path) printf(
-		"takes effect when weir-switchd is started again: %s\n", json_string_value(path));
+	json_array_foreach (json_object_get(result, "restart"), i, path)
+		printf("takes effect when weir-switchd is started again: %s\n",
+			json_string_value(path));
 }
 
 int run_apply(struct call *call)

@@ -81,11 +81,12 @@ int run_port_list(struct call *call)
 		return EXIT_DONE;
 	}
 	print_table(list_columns, COUNT(list_columns), items, true);
-	// Below, so that a long one does not tear the table apart.
-	json_array_foreach(items, i, item)
-	{
+	// Below, so that a long one does not tear the table apart. That a VM is to be started needs
+	// no saying for each port.
+	json_array_foreach (items, i, item) {
 		const char *mend = json_string_value(json_object_get(item, "mend"));
-		if (mend && *mend)
+		const char *state = json_string_value(json_object_get(item, "state"));
+		if (mend && *mend && strcmp(state ? state : "", "waiting for the VMM"))
 			printf("%s: %s\n", json_string_value(json_object_get(item, "name")), mend);
 	}
 	json_decref(items);
@@ -105,7 +106,7 @@ int run_port_show(struct call *call)
 		print_json(item);
 	} else {
 		print_item(show_columns, COUNT(show_columns), item);
-		json_object_foreach(json_object_get(item, "drop_reasons"), reason, count)
+		json_object_foreach (json_object_get(item, "drop_reasons"), reason, count)
 			printf("dropped, %s: %lld\n", reason, (long long)json_integer_value(count));
 		putchar('\n');
 		print_table(queue_columns, COUNT(queue_columns),

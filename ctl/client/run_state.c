@@ -70,8 +70,7 @@ static void add_shares(json_t *workers)
 {
 	size_t i;
 	json_t *w;
-	json_array_foreach(workers, i, w)
-	{
+	json_array_foreach (workers, i, w) {
 		double busy = number(w, "busy_cycles"), packets = number(w, "packets");
 		double all = busy + number(w, "idle_cycles");
 		char text[32];
@@ -162,12 +161,10 @@ static json_int_t count_before(const json_t *items, const json_t *drop)
 {
 	size_t i;
 	json_t *one;
-	json_array_foreach(items, i,
-		one) if (json_equal(json_object_get(one, "port"), json_object_get(drop, "port")) &&
-			 json_equal(json_object_get(one, "reason"),
-				 json_object_get(drop,
-					 "reason"))) return json_integer_value(json_object_get(one,
-		"count"));
+	json_array_foreach (items, i, one)
+		if (json_equal(json_object_get(one, "port"), json_object_get(drop, "port")) &&
+			json_equal(json_object_get(one, "reason"), json_object_get(drop, "reason")))
+			return json_integer_value(json_object_get(one, "count"));
 	return 0;
 }
 
@@ -175,8 +172,7 @@ static void print_new(const struct call *call, const json_t *before, const json_
 {
 	size_t i;
 	json_t *drop;
-	json_array_foreach(now, i, drop)
-	{
+	json_array_foreach (now, i, drop) {
 		json_int_t count = json_integer_value(json_object_get(drop, "count"));
 		json_int_t more = count - count_before(before, drop);
 		if (more <= 0)

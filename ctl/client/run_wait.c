@@ -44,8 +44,7 @@ static int check_state(const struct call *call, const char *state)
 	char known[256] = "";
 	size_t i;
 	json_t *one;
-	json_array_foreach(states, i, one)
-	{
+	json_array_foreach (states, i, one) {
 		if (same_state(json_string_value(one), state))
 			return EXIT_DONE;
 		size_t n = strlen(known);

@@ -57,8 +57,7 @@ static int check_params(struct rpc_call *call)
 	const char *key;
 	json_t *value;
 	call->code = RPC_PARAMS;
-	json_object_foreach((json_t *)call->params, key, value)
-	{
+	json_object_foreach ((json_t *)call->params, key, value) {
 		const struct rpc_param *p = find_param(call->method, key);
 		if (!p)
 			return error_set(&call->err, EINVAL, "%s: there is no parameter '%.64s'",

@@ -100,6 +100,14 @@ static void main_lcore(const struct config_switch *config, char *text, size_t si
 	text[(n < size ? n : size - 1) - 1] = ')';
 }
 
+// EAL limits each NUMA node by itself; a node that is not named is not limited.
+static void memory_limit(const char *memory, char *limit, size_t size)
+{
+	size_t n = (size_t)snprintf(limit, size, "--socket-limit=%s", memory);
+	for (unsigned node = 1; node < 8 && n < size; node++)
+		n += (size_t)snprintf(limit + n, size - n, ",%s", memory);
+}
+
 static int init(char **argv, int argc, struct error *err)
 {
 	char line[1024] = "";
@@ -115,7 +123,7 @@ static int init(char **argv, int argc, struct error *err)
 
 int eal_start(const struct config_switch *config, int argc, char **argv, struct error *err)
 {
-	static char lcores[CPU_SETSIZE * 5], memory[24], prefix[40];
+	static char lcores[CPU_SETSIZE * 5], memory[24], limit[256], prefix[40];
 	int rc = eal_check(argc, argv, err);
 	if (!rc)
 		rc = choose_memory(config, err);
@@ -124,10 +132,11 @@ int eal_start(const struct config_switch *config, int argc, char **argv, struct 
 	main_lcore(config, lcores, sizeof(lcores));
 	snprintf(memory, sizeof(memory), "%" PRIu64, config->memory_bytes / MIB);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=weir-%d", getpid());
+	memory_limit(memory, limit, sizeof(limit));
 	// No file is shared with other processes, so none is left behind. Without huge pages EAL
-	// has one mapping, made at the start; with them, --in-memory unlinks what it maps.
+	// has one mapping, made at the start; with them it would take more as it needs more.
 	char *own[] = {"weir-switchd", "--lcores", lcores, "-m", memory, prefix, "--no-pci",
-		"--no-telemetry", "--no-shconf", huge ? "--in-memory" : "--no-huge"};
+		"--no-telemetry", huge ? "--in-memory" : "--no-huge", huge ? limit : "--no-shconf"};
 	const int count = sizeof(own) / sizeof(own[0]);
 	options = calloc((size_t)(count + argc + 1), sizeof(*options));
 	if (!options || eal_log_open() < 0)

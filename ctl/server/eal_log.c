@@ -9,14 +9,16 @@
 
 #include "base/log.h"
 
-// The vhost library reports as an error what is an ordinary day: a VMM that is not there yet, a
-// peer that closed. What matters of that is in the port's state, in words.
+// What DPDK finds worth a warning and is an ordinary day. Of the vhost library that is a VMM that
+// is not there yet, or a peer that closed: what matters of it is in the port's state, in words. Of
+// huge pages it is each size that has none free: the switch has made sure that one has.
 static const struct {
 	const char *prefix;
 	enum log_level most; // no line of these is louder
 } quiet[] = {
 	{"VHOST_CONFIG: ", LOG_LEVEL_DEBUG},
 	{"VHOST_DATA: ", LOG_LEVEL_DEBUG},
+	{"EAL: No free ", LOG_LEVEL_DEBUG},
 };
 
 static enum log_level level_of(const char *line)
@@ -27,7 +29,7 @@ static enum log_level level_of(const char *line)
 		[RTE_LOG_CRIT] = LOG_LEVEL_ERROR,
 		[RTE_LOG_ERR] = LOG_LEVEL_ERROR,
 		[RTE_LOG_WARNING] = LOG_LEVEL_WARNING,
-		[RTE_LOG_NOTICE] = LOG_LEVEL_INFO,
+		[RTE_LOG_NOTICE] = LOG_LEVEL_DEBUG,
 		[RTE_LOG_INFO] = LOG_LEVEL_DEBUG,
 		[RTE_LOG_DEBUG] = LOG_LEVEL_DEBUG,
 	};

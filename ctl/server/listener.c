@@ -118,9 +118,9 @@ void listener_notify(struct listener *listener, enum watch_topic topic, const ch
 {
 	struct conn *conn;
 	for (unsigned i = CONN_READER; i < CONN_CLASSES; i++)
-		TAILQ_FOREACH(conn, &listener->conns[i], node)
-	if (conn->topics & topic)
-		conn_send(conn, line);
+		TAILQ_FOREACH (conn, &listener->conns[i], node)
+			if (conn->topics & topic)
+				conn_send(conn, line);
 }
 
 static unsigned connections_max(void)

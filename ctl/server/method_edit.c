@@ -57,8 +57,7 @@ static int set_all(struct rpc_call *call, struct doc *doc, const char *port)
 	}
 	size_t i;
 	json_t *setting;
-	json_array_foreach(settings, i, setting)
-	{
+	json_array_foreach (settings, i, setting) {
 		int rc = set_one(call, doc, port, setting);
 		if (rc)
 			return rc;

@@ -82,8 +82,7 @@ int method_watch(struct rpc_call *call)
 	unsigned bits = 0;
 	size_t i;
 	json_t *name;
-	json_array_foreach(rpc_value(call, "topics"), i, name)
-	{
+	json_array_foreach (rpc_value(call, "topics"), i, name) {
 		unsigned bit = topic_bit(json_string_value(name));
 		if (!bit) {
 			call->code = RPC_PARAMS;
