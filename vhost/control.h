@@ -47,11 +47,12 @@ struct vhost_vring {
 // What the peer told on the connection at hand.
 struct vhost_peer {
 	pid_t pid;
-	bool has_status;	 // it negotiated SET_STATUS
+	uint8_t status;		 // of the last SET_STATUS
 	uint64_t features;	 // of the last SET_FEATURES
 	uint64_t features_at_ns; // 0: none yet
 	uint16_t mtu;
-	bool memory_untouched; // the table came, and nobody had written to the memory
+	bool has_table;	       // it sent SET_MEM_TABLE, valid or not
+	bool memory_untouched; // what its table speaks of holds zeros
 	bool failed;	       // `failure` speaks of this connection
 	// The request that the library is handling, since when; a failing one skips the post hook.
 	uint32_t request;

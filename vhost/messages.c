@@ -6,89 +6,19 @@
 #include "vhost/messages.h"
 
 #include <errno.h>
-#include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <rte_version.h>
+#include <rte_eal.h>
 #include <rte_vhost.h>
 
 #include "base/log.h"
+#include "vhost/memory_table.h"
+#include "vhost/protocol.h"
 #include "vhost/publish.h"
-
-#if RTE_VERSION < RTE_VERSION_NUM(22, 11, 0, 0) || RTE_VERSION >= RTE_VERSION_NUM(22, 12, 0, 0)
-#error "struct message mirrors DPDK 22.11: compare it with lib/vhost/vhost_user.h of this DPDK"
-#endif
-
-enum request {
-	GET_FEATURES = 1,
-	SET_FEATURES = 2,
-	SET_OWNER = 3,
-	RESET_OWNER = 4,
-	SET_MEM_TABLE = 5,
-	SET_LOG_BASE = 6,
-	SET_LOG_FD = 7,
-	SET_VRING_NUM = 8,
-	SET_VRING_ADDR = 9,
-	SET_VRING_BASE = 10,
-	GET_VRING_BASE = 11,
-	SET_VRING_KICK = 12,
-	SET_VRING_CALL = 13,
-	SET_VRING_ERR = 14,
-	GET_PROTOCOL_FEATURES = 15,
-	SET_PROTOCOL_FEATURES = 16,
-	GET_QUEUE_NUM = 17,
-	SET_VRING_ENABLE = 18,
-	SEND_RARP = 19,
-	NET_SET_MTU = 20,
-	SET_BACKEND_REQ_FD = 21,
-	IOTLB_MSG = 22,
-	GET_CONFIG = 24,
-	SET_CONFIG = 25,
-	CREATE_CRYPTO_SESSION = 26,
-	CLOSE_CRYPTO_SESSION = 27,
-	POSTCOPY_ADVISE = 28,
-	POSTCOPY_LISTEN = 29,
-	POSTCOPY_END = 30,
-	GET_INFLIGHT_FD = 31,
-	SET_INFLIGHT_FD = 32,
-	SET_STATUS = 39,
-	GET_STATUS = 40,
-	REQUEST_COUNT
-};
-
-// The vhost library's struct vhu_msg_context, which its hooks get as a void pointer.
-struct message {
-	uint32_t request;
-	uint32_t flags;
-	uint32_t size;
-	union {
-		uint64_t u64;
-		struct vhost_vring_state state; // struct vhost_vring_addr begins with index as well
-		struct {
-			uint32_t nregions;
-			uint32_t padding;
-			struct {
-				uint64_t guest_addr;
-				uint64_t size;
-				uint64_t user_addr;
-				uint64_t mmap_offset;
-			} regions[MEMORY_REGIONS_MAX];
-		} memory;
-		uint8_t bytes[632];
-	} payload;
-	int fds[MEMORY_REGIONS_MAX];
-	int nfds;
-} __attribute__((packed));
-
-_Static_assert(offsetof(struct message, payload) == 12, "VHOST_USER_HDR_SIZE");
-_Static_assert(offsetof(struct message, fds) == 644, "sizeof(VhostUserMsg)");
-_Static_assert(offsetof(struct message, nfds) == 676, "VHOST_MEMORY_MAX_NREGIONS fds");
-_Static_assert(offsetof(struct vhost_vring_addr, index) == 0, "index_of");
-_Static_assert(offsetof(struct vhost_vring_state, index) == 0, "index_of");
 
 // --- what is noted -------------------------------------------------------------------------------
 
@@ -110,31 +40,10 @@ static void before_reset_owner(struct vhost_control *c, struct message *m)
 	c->peer.features_at_ns = 0;
 }
 
-// A guest that runs has written to its memory. If the files of its table hold next to nothing, it
-// writes elsewhere: they are mapped privately (share=off). Ours and the library's looks at the
-// rings fill a page or two, so this is asked before them and with room for those of earlier tables.
-// It is only a suspicion; vhost_port_status drops it when the guest's first entry is seen.
-static bool memory_untouched(const struct message *m)
-{
-	enum {
-		GUEST_MIN = 16 << 20,
-		TOUCHED_MIN = 1 << 20
-	};
-	uint64_t size = 0, written = 0;
-	for (int i = 0; i < m->nfds && i < MEMORY_REGIONS_MAX; i++) {
-		struct stat st;
-		// Only of files it is known what they hold; a device's memory (DAX) has no blocks.
-		if (fstat(m->fds[i], &st) || !S_ISREG(st.st_mode))
-			return false;
-		size += m->payload.memory.regions[i].size;
-		written += (uint64_t)st.st_blocks * 512;
-	}
-	return size >= GUEST_MIN && written < TOUCHED_MIN;
-}
-
 static void before_set_mem_table(struct vhost_control *c, struct message *m)
 {
 	memory_drop(c);
+	c->peer.has_table = true;
 	c->peer.memory_untouched = memory_untouched(m);
 }
 
@@ -155,16 +64,24 @@ static void after_set_features(struct vhost_control *c, const struct message *m)
 			c->vrings[i].enabled = false;
 }
 
-static void after_set_protocol_features(struct vhost_control *c, const struct message *m)
+static void after_set_status(struct vhost_control *c, const struct message *m)
 {
-	c->peer.has_status = m->payload.u64 & (1ULL << VHOST_USER_PROTOCOL_F_STATUS);
+	c->peer.status = (uint8_t)m->payload.u64;
 }
 
 static void after_set_vring_kick(struct vhost_control *c, const struct message *m)
 {
 	// Without these features there is no SET_VRING_ENABLE, and a ring starts enabled.
+	unsigned vring = m->payload.u64 & 0xff;
 	if (!(c->peer.features & (1ULL << VHOST_USER_F_PROTOCOL_FEATURES)))
-		c->vrings[m->payload.u64 & 0xff].enabled = true;
+		c->vrings[vring].enabled = true;
+	rings_check_started(c, vring);
+}
+
+static void before_get_vring_base(struct vhost_control *c, struct message *m)
+{
+	(void)m;
+	rings_reset(c);
 }
 
 static void after_set_vring_enable(struct vhost_control *c, const struct message *m)
@@ -219,12 +136,12 @@ static const struct rule rules[REQUEST_COUNT] = {
 	RULE(SET_VRING_NUM, TOUCHES_INDEX_STATE, NULL, NULL),
 	RULE(SET_VRING_ADDR, TOUCHES_INDEX_STATE, NULL, NULL),
 	RULE(SET_VRING_BASE, TOUCHES_INDEX_STATE, NULL, NULL),
-	RULE(GET_VRING_BASE, TOUCHES_ALL, NULL, NULL), // stops the device
+	RULE(GET_VRING_BASE, TOUCHES_ALL, before_get_vring_base, NULL), // stops the device
 	RULE(SET_VRING_KICK, TOUCHES_INDEX_U64, NULL, after_set_vring_kick),
 	RULE(SET_VRING_CALL, TOUCHES_INDEX_U64, NULL, NULL),
 	RULE(SET_VRING_ERR, TOUCHES_NOTHING, NULL, NULL),
 	RULE(GET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, NULL),
-	RULE(SET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, after_set_protocol_features),
+	RULE(SET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, NULL),
 	RULE(GET_QUEUE_NUM, ANSWERED, before_get_queue_num, NULL),
 	RULE(SET_VRING_ENABLE, TOUCHES_INDEX_STATE, NULL, after_set_vring_enable),
 	RULE(SEND_RARP, TOUCHES_NOTHING, NULL, after_send_rarp),
@@ -240,7 +157,7 @@ static const struct rule rules[REQUEST_COUNT] = {
 	RULE(POSTCOPY_END, REFUSED, NULL, NULL),
 	RULE(GET_INFLIGHT_FD, REFUSED, NULL, NULL),
 	RULE(SET_INFLIGHT_FD, REFUSED, NULL, NULL),
-	RULE(SET_STATUS, TOUCHES_NOTHING, NULL, NULL),
+	RULE(SET_STATUS, TOUCHES_NOTHING, NULL, after_set_status),
 	RULE(GET_STATUS, TOUCHES_NOTHING, NULL, NULL),
 };
 
@@ -306,7 +223,7 @@ static enum rte_vhost_msg_result before(struct vhost_control *c, struct message 
 	messages_note_refusal(c);
 	bool known = touched(c, m, &vrings);
 	if (rule->touches == REFUSED || !known) {
-		fail(c, m->request, known ? ", which was not offered" : ": no such queue");
+		fail(c, m->request, known ? ": it was not offered" : ": no such queue");
 		close_message_fds(m);
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}

@@ -17,6 +17,7 @@
 #include <rte_vhost.h>
 
 #include "base/log.h"
+#include "vhost/memory_table.h"
 #include "vhost/messages.h"
 #include "vhost/publish.h"
 #include "vhost/socket.h"

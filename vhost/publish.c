@@ -91,36 +91,7 @@ void rings_reset(struct vhost_control *c)
 	}
 }
 
-// --- the guest's memory --------------------------------------------------------------------------
-
-int memory_load(struct vhost_control *c)
-{
-	struct rte_vhost_memory *table;
-	if (rte_vhost_get_mem_table(c->vid, &table))
-		return -ENOMEM;
-	struct guest_memory *memory = calloc(1, sizeof(*memory));
-	if (!memory) {
-		free(table);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
-		const struct rte_vhost_mem_region *from = &table->regions[i];
-		memory->regions[memory->nregions++] = (struct memory_region){
-			.guest_addr = from->guest_phys_addr,
-			.size = from->size,
-			.host = (uint8_t *)(uintptr_t)from->host_user_addr,
-		};
-	}
-	free(table);
-	c->memory = memory;
-	return 0;
-}
-
-void memory_drop(struct vhost_control *c)
-{
-	free(c->memory);
-	c->memory = NULL;
-}
+// --- publishing ----------------------------------------------------------------------------------
 
 static bool in_memory(const struct guest_memory *memory, const void *at, uint64_t len)
 {
@@ -132,8 +103,6 @@ static bool in_memory(const struct guest_memory *memory, const void *at, uint64_
 	}
 	return false;
 }
-
-// --- publishing ----------------------------------------------------------------------------------
 
 static bool is_eventfd(int fd)
 {
@@ -269,7 +238,21 @@ void rings_publish(struct vhost_control *c)
 	}
 	if (!changed)
 		return;
-	if (c->vrings[0].ring && c->vrings[1].ring)
+	if (c->vrings[0].ring && c->vrings[1].ring) {
 		c->failure[0] = '\0';
+		c->peer.failed = false;
+	}
 	c->events->changed(c->ctx);
+}
+
+// The library finds a ring's place when the ring is started, and says nothing if it cannot.
+void rings_check_started(struct vhost_control *c, unsigned vring)
+{
+	struct rte_vhost_vring library;
+	if (!c->memory || rte_vhost_get_vhost_vring(c->vid, (uint16_t)vring, &library) ||
+		(library.desc && library.avail && library.used))
+		return;
+	c->vrings[vring].unusable = "ring outside the guest's memory";
+	log_warning(
+		LOG_VHOST, "port %s: %s in queue %u", c->name, c->vrings[vring].unusable, vring);
 }

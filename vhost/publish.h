@@ -14,13 +14,11 @@ void rings_quiesce(struct vhost_control *c, uint32_t vrings);
 // Publishes each ring that can be used and is not published. Library threads, in a hook.
 void rings_publish(struct vhost_control *c);
 
+// The vring was just started: notes if the library did not find its place. Library threads, in a
+// hook.
+void rings_check_started(struct vhost_control *c, unsigned vring);
+
 // The guest was reset: faults are forgotten.
 void rings_reset(struct vhost_control *c);
-
-// Copies the library's table; only after a SET_MEM_TABLE that succeeded. Library threads, in a
-// hook.
-int memory_load(struct vhost_control *c);
-// All rings must be down.
-void memory_drop(struct vhost_control *c);
 
 #endif

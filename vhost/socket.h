@@ -34,6 +34,9 @@ struct socket_user {
 // False if there is no such user.
 bool socket_user_find(struct socket_user *user, const char *name);
 
+// The user we run as.
+void socket_user_self(struct socket_user *user);
+
 // May the user do `want` (a mask of R_OK, W_OK, X_OK) with path, going through the folders that
 // lead there? If not, *what gets the folder or file that forbids it. True where it cannot be told.
 // Modes and POSIX ACLs count; nothing is tried. Any thread.

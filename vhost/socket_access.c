@@ -37,6 +37,20 @@ bool socket_user_find(struct socket_user *user, const char *name)
 	return true;
 }
 
+void socket_user_self(struct socket_user *user)
+{
+	*user = (struct socket_user){.uid = geteuid()};
+	const struct passwd *pw = getpwuid(user->uid);
+	if (pw)
+		snprintf(user->name, sizeof(user->name), "%s", pw->pw_name);
+	else
+		snprintf(user->name, sizeof(user->name), "%u", user->uid);
+	int n = getgroups(31, user->groups);
+	user->ngroups = n > 0 ? n : 0;
+	user->groups[user->ngroups++] = getegid();
+	name_of_group(getegid(), user->group, sizeof(user->group));
+}
+
 static bool in_group(const struct socket_user *user, gid_t gid)
 {
 	for (int i = 0; i < user->ngroups; i++)

@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
+#include <linux/virtio_config.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "vhost/messages.h"
 #include "vhost/socket.h"
 
 // A front-end sends its memory table right after SET_FEATURES; a driver posts its receive buffers
@@ -57,11 +57,14 @@ static bool view_faulted_ring(struct vhost_control *c, struct vhost_port_status 
 // A request that fails while the peer wants a reply has no other trace than that it never ends.
 static bool view_refused(struct vhost_control *c, struct vhost_port_status *status)
 {
-	bool stuck = c->peer.request && vhost_now_ns() - c->peer.request_at_ns > NS_PER_S / 2;
-	if (c->vid < 0 || is_up(c) || (!c->peer.failed && !stuck))
+	if (c->vid < 0 || is_up(c))
+		return false;
+	if (c->peer.request && vhost_now_ns() - c->peer.request_at_ns > NS_PER_S)
+		messages_note_refusal(c);
+	if (!c->peer.failed)
 		return false;
 	status->state = VHOST_PORT_FAULTED;
-	TEXT(status, "faulted: %s", c->peer.failed ? c->failure : "the VMM's request was refused");
+	TEXT(status, "faulted: %s", c->failure);
 	MEND(status, "reset the guest's card or restart the VM; the switch's log has the details");
 	return true;
 }
@@ -76,6 +79,13 @@ static bool driver_seen(const struct vhost_control *c)
 	return false;
 }
 
+// virtio-user tells every step of its driver, which may rest between features and start as long as
+// it likes. QEMU says FEATURES_OK alone, or nothing.
+static bool is_preparing(const struct vhost_peer *peer)
+{
+	return peer->status & VIRTIO_CONFIG_S_DRIVER && !(peer->status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 // Two ways not to share. QEMU's memory without a file is never offered: after SET_FEATURES no table
 // follows, and QEMU goes on without the switch. A private mapping of a file is offered like any
 // other, but what the guest writes does not reach the file.
@@ -85,9 +95,8 @@ static bool view_not_shared(struct vhost_control *c, struct vhost_port_status *s
 	if (peer->memory_untouched && driver_seen(c))
 		c->peer.memory_untouched = false;
 	uint64_t now = vhost_now_ns();
-	// A peer that sends its status may rest between features and start as long as it likes.
-	bool no_table = c->vid >= 0 && !c->memory && !peer->has_status && peer->features_at_ns &&
-			now - peer->features_at_ns > NOT_SHARED_AFTER_NS;
+	bool no_table = c->vid >= 0 && !peer->has_table && !is_preparing(peer) &&
+			peer->features_at_ns && now - peer->features_at_ns > NOT_SHARED_AFTER_NS;
 	bool private = peer->memory_untouched && is_up(c) &&
 		       now - c->running_at_ns > NOT_SHARED_AFTER_NS;
 	if (!no_table && !private)
@@ -113,9 +122,6 @@ static bool view_waiting_driver(struct vhost_control *c, struct vhost_port_statu
 		return false;
 	status->state = VHOST_PORT_WAITING_DRIVER;
 	TEXT(status, "waiting for the guest driver");
-	if (c->peer.has_status && c->peer.features_at_ns && !c->memory &&
-		vhost_now_ns() - c->peer.features_at_ns > 5 * NS_PER_S)
-		MEND(status, "if the guest's driver is loaded, %s", share_mend);
 	return true;
 }
 
@@ -135,24 +141,36 @@ static const struct socket_user *libvirt_user(void)
 	return known ? &user : NULL;
 }
 
+static void mend_folder(
+	struct vhost_port_status *status, const struct socket_user *user, const char *folder)
+{
+	MEND(status, "let user %s into the folder: setfacl -m u:%s:x %s", user->name, user->name,
+		folder);
+}
+
 // We connect, and may not.
 static bool view_forbidden_to_us(struct vhost_control *c, struct vhost_port_status *status)
 {
 	if (c->config.listens != LISTENS_VMM || !faccessat(AT_FDCWD, c->path, W_OK, AT_EACCESS) ||
 		(errno != EACCES && errno != EPERM))
 		return false;
-	const struct passwd *pw = getpwuid(geteuid());
-	char whose[96], folder[SOCKET_PATH_SIZE];
-	const char *user = pw ? pw->pw_name : "?";
+	struct socket_user us;
+	char what[SOCKET_PATH_SIZE], whose[96], folder[SOCKET_PATH_SIZE];
+	socket_user_self(&us);
+	bool closed_folder = !socket_user_may(&us, c->path, W_OK, what, sizeof(what)) &&
+			     strcmp(what, c->path);
 	socket_describe(c->path, whose, sizeof(whose));
 	socket_folder(c->path, folder, sizeof(folder));
 	status->state = VHOST_PORT_PERMISSION;
-	TEXT(status, "permission denied on %s", c->path);
-	MEND(status,
-		"the switch runs as user %s; the socket: %s. Let it write there: setfacl -m "
-		"u:%s:rw "
-		"%s, and for sockets to come: setfacl -d -m u:%s:rwx %s",
-		user, whose, user, c->path, user, folder);
+	TEXT(status, "permission denied on %s", closed_folder ? what : c->path);
+	if (closed_folder)
+		mend_folder(status, &us, what);
+	else
+		MEND(status,
+			"the switch runs as user %s; the socket: %s. Let it write there: setfacl "
+			"-m "
+			"u:%s:rw %s, and for sockets to come: setfacl -d -m u:%s:rwx %s",
+			us.name, whose, us.name, c->path, us.name, folder);
 	return true;
 }
 
@@ -166,13 +184,11 @@ static bool view_forbidden_to_libvirt(struct vhost_control *c, struct vhost_port
 	status->state = VHOST_PORT_PERMISSION;
 	TEXT(status, "permission denied on %.107s for user %.31s", what, user->name);
 	if (strcmp(what, c->path))
-		MEND(status, "let user %s search the folder: setfacl -m u:%s:x %s", user->name,
-			user->name, what);
+		mend_folder(status, user, what);
 	else
 		MEND(status,
 			"set the port's vhost-user.group to %s and vhost-user.mode to 0660, or the "
-			"mode "
-			"to 0666",
+			"mode to 0666",
 			user->group);
 	return true;
 }
@@ -226,7 +242,7 @@ void vhost_port_status(struct vhost_port *port, struct vhost_port_status *out)
 	pthread_mutex_lock(&c->lock);
 	*out = (struct vhost_port_status){
 		.features = c->running ? c->peer.features : 0,
-		.guest_mtu = c->peer.mtu,
+		.guest_mtu = c->vid >= 0 ? c->peer.mtu : 0,
 		.pairs = pairs_of(c),
 		.reconnects = c->connections ? c->connections - 1 : 0,
 		.refused = c->refused,

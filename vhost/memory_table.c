@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vhost/memory_table.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <rte_vhost.h>
+
+int memory_load(struct vhost_control *c)
+{
+	struct rte_vhost_memory *table;
+	if (rte_vhost_get_mem_table(c->vid, &table))
+		return -ENOMEM;
+	struct guest_memory *memory = calloc(1, sizeof(*memory));
+	if (!memory) {
+		free(table);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
+		const struct rte_vhost_mem_region *from = &table->regions[i];
+		memory->regions[memory->nregions++] = (struct memory_region){
+			.guest_addr = from->guest_phys_addr,
+			.size = from->size,
+			.host = (uint8_t *)(uintptr_t)from->host_user_addr,
+		};
+	}
+	free(table);
+	c->memory = memory;
+	return 0;
+}
+
+void memory_drop(struct vhost_control *c)
+{
+	free(c->memory);
+	c->memory = NULL;
+}
+
+// True if nobody has written to the start of this part of a guest's memory. Only files in memory
+// are looked at: nothing that can be handed over as a file else is sure to answer.
+static bool reads_as_zero(int fd, uint64_t offset)
+{
+	static const uint8_t zeros[4096];
+	enum {
+		LOOKED_AT = 256 << 10
+	};
+	uint8_t page[sizeof(zeros)];
+	struct statfs fs;
+	if (fstatfs(fd, &fs) || (fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC))
+		return false;
+	for (off_t at = 0; at < LOOKED_AT; at += (off_t)sizeof(page)) {
+		ssize_t n = pread(fd, page, sizeof(page), (off_t)offset + at);
+		if (n < 0 || memcmp(page, zeros, (size_t)n))
+			return false;
+		if (!n)
+			break;
+	}
+	return true;
+}
+
+// A guest that runs has written to its memory: an x86 firmware alone fills the first page. If the
+// files of its table hold zeros where each region begins, it writes elsewhere: they are mapped
+// privately (share=off). How many pages a file has tells nothing, for a private write allocates one
+// too. It is only a suspicion; vhost_port_status drops it when it sees the guest's first entry.
+bool memory_untouched(const struct message *m)
+{
+	for (int i = 0; i < m->nfds && i < MEMORY_REGIONS_MAX; i++)
+		if (!reads_as_zero(m->fds[i], m->payload.memory.regions[i].mmap_offset))
+			return false;
+	return m->nfds > 0;
+}
