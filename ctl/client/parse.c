@@ -172,6 +172,14 @@ static bool is_noun(const char *noun)
 	return false;
 }
 
+static bool has_verbs(const char *noun)
+{
+	for (size_t i = 0; i < command_count; i++)
+		if (!strcmp(commands[i].noun, noun))
+			return commands[i].verb != NULL;
+	return false;
+}
+
 // Finds the command that the words begin with, and how many of them name it.
 static int find_command(struct call *call, int argc, char **argv, int *used)
 {
@@ -188,11 +196,9 @@ static int find_command(struct call *call, int argc, char **argv, int *used)
 		call->noun = argv[0];
 	else
 		return command_usage(call, "there is no command '%s'", argv[0]);
-	// The noun alone, or with --help: what can be done to it.
-	bool asked = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
-	if (asked) {
+	// The noun alone with --help: what can be done to it.
+	if (call->help) {
 		command_help(call, argv[0]);
-		call->help = true;
 		return EXIT_DONE;
 	}
 	return argc > 1 ? command_usage(call, "%s: there is no verb '%s'", argv[0], argv[1])
@@ -233,6 +239,13 @@ int command_parse(struct call *call, int argc, char **argv)
 		return status;
 	if (!argc)
 		return command_usage(call, "what is it to do?");
+	if (has_verbs(argv[0])) {
+		int rest = argc - 1;
+		status = take_options(call, &rest, argv + 1, &version);
+		argc = rest + 1;
+	}
+	if (status)
+		return status;
 	status = find_command(call, argc, argv, &used);
 	if (status || !call->command)
 		return status;
