@@ -33,7 +33,11 @@ class Report:
         print(f"{'ok  ' if ok else 'FAIL'} {seconds:7.2f}s  {name}{said}", flush=True)
         if ok:
             return
-        for line in detail.rstrip().splitlines()[-40:]:
+        # The reason stands first, the newest lines of logs last.
+        lines = detail.rstrip().splitlines()
+        if len(lines) > 40:
+            lines = [*lines[:15], "…", *lines[-25:]]
+        for line in lines:
             print(f"      | {line[:400]}")
         if log is not None:
             print(f"      log: {pathlib.Path(log).relative_to(ROOT)}", flush=True)
