@@ -161,9 +161,12 @@ static int start_loop(struct daemon *d, struct error *err)
 	d->timer = event_new(d->base, -1, EV_PERSIST, on_timer, d->sw);
 	if (!d->timer)
 		return error_set(err, ENOMEM, "no memory for the event loop");
+	event_priority_set(d->timer, PRIORITY_FIRST);
 	event_add(d->timer, &(struct timeval){.tv_usec = POLL_MS * 1000});
 	for (unsigned i = 0; i < 2; i++) {
 		d->signals[i] = evsignal_new(d->base, signals[i], on_signal, d->base);
+		if (d->signals[i])
+			event_priority_set(d->signals[i], PRIORITY_FIRST);
 		if (!d->signals[i] || event_add(d->signals[i], NULL) < 0)
 			return error_set(err, ENOMEM, "no memory for the event loop");
 	}
@@ -186,7 +189,7 @@ static int start(struct daemon *d, const struct arguments *args, struct error *e
 		&d->sw, d->config, &(struct switch_options){.run_dir = d->run_dir.path}, err);
 	if (rc)
 		return rc;
-	d->base = event_base_new();
+	d->base = server_loop();
 	if (!d->base)
 		return error_set(err, ENOMEM, "no memory for the event loop");
 	rc = start_loop(d, err);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ctl/server/listener.h"
 #include "ctl/server/method.h"
+#include "ctl/server/server.h"
 
 // One read per turn, so this bounds what a turn takes from one client.
 #define READ_SIZE (16 * 1024)
@@ -217,6 +218,10 @@ int conn_create(struct listener *listener, int fd, const struct peer *peer)
 	event_assign(&conn->readable, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	event_assign(&conn->turn, base, -1, 0, on_turn, conn);
+	int priority = peer->may_write ? PRIORITY_FIRST : PRIORITY_READER;
+	event_priority_set(&conn->readable, priority);
+	event_priority_set(&conn->writable, priority);
+	event_priority_set(&conn->turn, priority);
 	listener_admit(conn);
 	settle(conn);
 	return 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ctl/server/server.h"
 
 // Ports, rings and guest memory need descriptors of their own.
 #define RESERVED_FILES 1024
@@ -172,6 +173,9 @@ int listener_open(struct listener *listener, struct event_base *base, struct ser
 		listener);
 	event_assign(&listener->retry, base, -1, 0, on_retry, listener);
 	event_assign(&listener->sweep, base, -1, EV_PERSIST, on_sweep, listener);
+	event_priority_set(&listener->acceptable, PRIORITY_FIRST);
+	event_priority_set(&listener->retry, PRIORITY_FIRST);
+	event_priority_set(&listener->sweep, PRIORITY_FIRST);
 	event_add(&listener->acceptable, NULL);
 	event_add(&listener->sweep, &(struct timeval){.tv_sec = 1});
 	return 0;

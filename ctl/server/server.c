@@ -8,6 +8,20 @@
 #include "ctl/server/method.h"
 #include "ctl/server/port_json.h"
 
+struct event_base *server_loop(void)
+{
+	static const struct timeval at_most = {.tv_usec = 5000};
+	struct event_config *config = event_config_new();
+	if (!config)
+		return NULL;
+	event_config_set_max_dispatch_interval(config, &at_most, -1, PRIORITY_READER);
+	struct event_base *base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (base)
+		event_base_priority_init(base, PRIORITIES);
+	return base;
+}
+
 // The switch has logged it; who watches is told.
 static void on_change(
 	void *ctx, const char *port, const struct vhost_port_status *now, const char *before)

@@ -11,9 +11,20 @@
 
 struct server;
 
+// Priorities of the loop's events. Who may only read waits while anything else is to be done.
+enum server_priority {
+	PRIORITY_FIRST,
+	PRIORITY_READER,
+	PRIORITIES
+};
+
+// A loop with these priorities, that looks up from a queue of readers' requests every few
+// milliseconds. NULL: no memory.
+struct event_base *server_loop(void);
+
 struct server_options {
-	struct event_base *base;
-	struct weir_switch *sw; // already running `doc`
+	struct event_base *base; // of server_loop
+	struct weir_switch *sw;	 // already running `doc`
 	const char *run_dir;
 	const char *config_file; // what `config.save` writes
 	const char *memory;	 // what packet memory is made of, for `status`
