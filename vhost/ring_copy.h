@@ -58,21 +58,31 @@ static inline void copy_tiny(uint8_t *dst, const uint8_t *src, size_t n)
 	}
 }
 
+// Blocks of 64 bytes and an overlapping last one; shorter ones by overlapping units. So frames of
+// about the same length take the same branches.
 static inline void copy_bytes(uint8_t *dst, const uint8_t *src, size_t n)
 {
 	if (n > COPY_INLINE_MAX) {
 		memcpy(dst, src, n);
-		return;
-	}
-	if (n < 16) {
+	} else if (n > 64) {
+		size_t last = n - 64;
+		for (size_t i = 0; i < last; i += 64)
+			copy_64(dst + i, src + i);
+		copy_64(dst + last, src + last);
+	} else if (n > 32) {
+		__m128i a = load_16(src), b = load_16(src + 16);
+		__m128i c = load_16(src + n - 32), d = load_16(src + n - 16);
+		store_16(dst, a);
+		store_16(dst + 16, b);
+		store_16(dst + n - 32, c);
+		store_16(dst + n - 16, d);
+	} else if (n >= 16) {
+		__m128i a = load_16(src), b = load_16(src + n - 16);
+		store_16(dst, a);
+		store_16(dst + n - 16, b);
+	} else {
 		copy_tiny(dst, src, n);
-		return;
 	}
-	__m128i last = load_16(src + n - 16);
-	uint8_t *end = dst + n - 16;
-	for (; dst < end; dst += 16, src += 16)
-		store_16(dst, load_16(src));
-	store_16(end, last);
 }
 
 // --- the Internet checksum (RFC 1071) ------------------------------------------------------------
@@ -93,39 +103,57 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)((sum >> 16) + (sum & 0xffff));
 }
 
-// Adds the 16-bit words of v into 32-bit lanes: room for 32768 of them.
+// Adds the 16-bit words of v in pairs to 32-bit lanes. The multiply-add takes signed words: each
+// word goes in less CSUM_BIAS, so a lane is short of 2 × CSUM_BIAS per call.
+enum {
+	CSUM_BIAS = 0x8000
+};
+
 static inline __m128i csum_lanes(__m128i sum, __m128i v)
 {
-	const __m128i low = _mm_set1_epi32(0xffff);
-	sum = _mm_add_epi32(sum, _mm_and_si128(v, low));
-	return _mm_add_epi32(sum, _mm_srli_epi32(v, 16));
+	v = _mm_xor_si128(v, _mm_set1_epi16((short)CSUM_BIAS));
+	return _mm_add_epi32(sum, _mm_madd_epi16(v, _mm_set1_epi16(1)));
 }
 
-// The sum of n (≤ 256 KiB) bytes, unfolded, and their copy to dst unless dst is NULL. Each byte of
-// src is read once: what is summed is what is written, whatever the sender does meanwhile.
+// Copies 16 bytes to dst unless dst is NULL, and adds them up.
+static inline __m128i csum_copy_16(uint8_t *dst, const uint8_t *src, __m128i sum)
+{
+	__m128i v = load_16(src);
+	// Opaque: the compiler may not load it a second time.
+	__asm__("" : "+x"(v));
+	if (dst)
+		store_16(dst, v);
+	return csum_lanes(sum, v);
+}
+
+// The sum of n (≤ 256 KiB: no lane overflows) bytes, unfolded, and their copy to dst unless dst is
+// NULL. Each byte of src is read once: what is summed is what is written, whatever the sender does
+// meanwhile.
 static inline uint64_t csum_copy(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	__m128i sum = _mm_setzero_si128();
-	uint8_t tail[16] = {0};
-	for (; n >= 16; n -= 16, src += 16) {
-		__m128i v = load_16(src);
-		// Opaque: the compiler may not load it a second time.
-		__asm__ volatile("" : "+x"(v));
-		sum = csum_lanes(sum, v);
-		if (dst) {
-			store_16(dst, v);
-			dst += 16;
-		}
+	__m128i sum[4] = {
+		_mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128(), _mm_setzero_si128()};
+	size_t i = 0;
+	for (; i + 64 <= n; i += 64) {
+		for (unsigned k = 0; k < 4; k++)
+			sum[k] = csum_copy_16(
+				dst ? dst + i + 16 * k : NULL, src + i + 16 * k, sum[k]);
 	}
-	if (n) {
-		for (size_t i = 0; i < n; i++)
-			tail[i] = *(const volatile uint8_t *)(src + i);
+	for (; i + 16 <= n; i += 16)
+		sum[0] = csum_copy_16(dst ? dst + i : NULL, src + i, sum[0]);
+	if (i < n) {
+		uint8_t tail[16] = {0};
+		for (size_t k = 0; k < n - i; k++)
+			tail[k] = ((const volatile uint8_t *)src)[i + k];
 		if (dst)
-			copy_tiny(dst, tail, n);
-		sum = csum_lanes(sum, load_16(tail));
+			copy_tiny(dst + i, tail, n - i);
+		sum[1] = csum_lanes(sum[1], load_16(tail));
 	}
+	sum[0] = _mm_add_epi32(_mm_add_epi32(sum[0], sum[1]), _mm_add_epi32(sum[2], sum[3]));
+	uint32_t calls = (uint32_t)((n + 15) / 16);
+	sum[0] = _mm_add_epi32(sum[0], _mm_set1_epi32((int)(calls * 2 * CSUM_BIAS)));
 	uint32_t lanes[4];
-	store_16((uint8_t *)lanes, sum);
+	store_16((uint8_t *)lanes, sum[0]);
 	return (uint64_t)lanes[0] + lanes[1] + lanes[2] + lanes[3];
 }
 

@@ -39,10 +39,19 @@ struct ring_room {
 	struct vring_used_elem used[ROOM_PIECES];
 };
 
-// A word of guest memory at any alignment, read or written by one access.
+// Words of guest memory at any alignment, read by one access.
 struct guest_u64 {
 	uint64_t value;
 } __attribute__((packed, may_alias));
+
+struct guest_u16 {
+	uint16_t value;
+} __attribute__((packed, may_alias));
+
+static inline uint16_t guest_read_u16(const void *at)
+{
+	return ((const volatile struct guest_u16 *)at)->value;
+}
 
 static inline uint64_t guest_read_u64(const void *at)
 {
@@ -74,6 +83,14 @@ static inline void ring_write_used(struct ring *ring, uint16_t index, uint32_t i
 static inline bool ring_ok(const struct ring *ring)
 {
 	return likely(atomic_load_explicit(&ring->fault, memory_order_relaxed) == RING_OK);
+}
+
+// Fetches a line of guest memory to write it. The driver's CPU owns it: a plain prefetch would get
+// it shared and the store would ask for it again (measured: 35 cycles per small frame). A no-op
+// where the CPU does not know it; the compiler's built-in gives it only to newer targets.
+static inline void prefetch_to_write(const void *at)
+{
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
 }
 
 void ring_set_fault(struct ring *ring, enum ring_fault fault);

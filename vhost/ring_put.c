@@ -52,23 +52,26 @@ static inline void copy_or_sum(uint8_t *dst, const uint8_t *src, uint32_t n, str
 static bool csum_wanted(const struct frame *frame)
 {
 	return frame->csum_at && frame->csum_at + 2U <= frame->head_len &&
-	       frame->csum_start <= frame->head_len;
+	       frame->csum_start <= frame->csum_at;
 }
 
+// The field counts as zero: its word, as it stands, is taken out again. (Writing a zero first would
+// make the vector load behind it wait for the store.)
 static struct csum csum_of_head(const struct frame *frame)
 {
-	struct csum csum = {.sum = frame->csum_init};
-	memset(frame->head + frame->csum_at, 0, 2);
-	csum_add(&csum, NULL, frame->head + frame->csum_start, frame->head_len - frame->csum_start);
-	return csum;
+	uint32_t n = frame->head_len - frame->csum_start;
+	uint64_t sum = csum_copy(NULL, frame->head + frame->csum_start, n);
+	uint16_t field;
+	memcpy(&field, frame->head + frame->csum_at, sizeof(field));
+	bool odd = (frame->csum_at - frame->csum_start) & 1;
+	sum -= odd ? __builtin_bswap16(field) : field;
+	return (struct csum){.sum = sum + frame->csum_init, .odd = n & 1};
 }
 
-static void csum_finish(const struct frame *frame, struct csum csum)
+static uint16_t csum_finish(const struct frame *frame, struct csum csum)
 {
 	uint16_t value = (uint16_t)~csum_fold(csum.sum);
-	if (!value && frame->csum_udp)
-		value = 0xffff;
-	memcpy(frame->head + frame->csum_at, &value, sizeof(value));
+	return !value && frame->csum_udp ? 0xffff : value;
 }
 
 // --- one buffer, one descriptor ------------------------------------------------------------------
@@ -103,15 +106,19 @@ static inline void write_vnet(
 static inline void put_flat(const struct ring *ring, const struct frame *frame, uint8_t *dst)
 {
 	uint16_t vnet_size = ring->vnet_size;
-	uint8_t *body = dst + vnet_size + frame->head_len;
+	uint8_t *head = dst + vnet_size;
+	uint8_t *body = head + frame->head_len;
 	if (unlikely(csum_wanted(frame))) {
 		struct csum csum = csum_of_head(frame);
 		put_body_flat(body, frame, &csum);
-		csum_finish(frame, csum);
-	} else if (frame->body_len) {
-		put_body_flat(body, frame, NULL);
+		uint16_t value = csum_finish(frame, csum);
+		copy_bytes(head, frame->head, frame->head_len);
+		memcpy(head + frame->csum_at, &value, sizeof(value));
+	} else {
+		if (frame->body_len)
+			put_body_flat(body, frame, NULL);
+		copy_bytes(head, frame->head, frame->head_len);
 	}
-	copy_bytes(dst + vnet_size, frame->head, frame->head_len);
 	write_vnet(dst, frame, 1, vnet_size > sizeof(struct virtio_net_hdr));
 }
 
@@ -152,7 +159,8 @@ static void pour_frame(const struct ring *ring, const struct frame *frame, uint1
 	if (csum_wanted(frame)) {
 		struct csum csum = csum_of_head(frame);
 		pour_body(&dst, frame, &csum);
-		csum_finish(frame, csum);
+		uint16_t value = csum_finish(frame, csum);
+		memcpy(frame->head + frame->csum_at, &value, sizeof(value));
 	} else {
 		pour_body(&dst, frame, NULL);
 	}
@@ -189,8 +197,8 @@ static void look_ahead(struct ring *ring, uint16_t from, unsigned n)
 			continue;
 		b->host = ring_at(ring, b->desc.addr, b->desc.len, &reach);
 		if (likely(b->host)) {
-			__builtin_prefetch(b->host, 1);
-			__builtin_prefetch(b->host + 64, 1);
+			prefetch_to_write(b->host);
+			prefetch_to_write(b->host + 64);
 		}
 	}
 }

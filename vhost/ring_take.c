@@ -60,7 +60,7 @@ static inline void take_flat(
 	struct packet *p = &burst->packets[burst->count];
 	uint8_t *data = burst->stash[burst->count] + STASH_HEADROOM;
 	uint16_t vnet_size = ring->vnet_size;
-	struct claim claim = {guest_read_u64(host), (uint16_t)guest_read_u64(host + 8)};
+	struct claim claim = {guest_read_u64(host), guest_read_u16(host + 8)};
 
 	len -= vnet_size;
 	host += vnet_size;
@@ -99,19 +99,34 @@ static unsigned strip(struct segment *segments, uint8_t *dst, uint32_t n)
 	return i;
 }
 
+// Takes the virtio-net header off the segments.
+static unsigned strip_claim(struct segment *segments, uint16_t vnet_size, struct claim *claim)
+{
+	uint8_t vnet[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	struct segment *s = segments;
+	if (likely(s->len >= vnet_size)) {
+		*claim = (struct claim){guest_read_u64(s->base), guest_read_u16(s->base + 8)};
+		s->base += vnet_size;
+		s->len -= vnet_size;
+		return !s->len;
+	}
+	unsigned used = strip(segments, vnet, vnet_size);
+	*claim = (struct claim){guest_read_u64(vnet), guest_read_u16(vnet + 8)};
+	return used;
+}
+
 static void fill_gathered(struct ring *ring, struct burst *burst, const struct chain *chain)
 {
 	struct packet *p = &burst->packets[burst->count];
 	uint8_t *data = burst->stash[burst->count] + STASH_HEADROOM;
 	uint64_t len = chain->bytes - ring->vnet_size;
 	uint16_t head_len = len < STASH_HEADERS ? (uint16_t)len : STASH_HEADERS;
-	uint8_t vnet[16] = {0};
+	struct claim claim;
 
-	unsigned used = strip(chain->segments, vnet, ring->vnet_size);
+	unsigned used = strip_claim(chain->segments, ring->vnet_size, &claim);
 	used += strip(chain->segments + used, data, head_len);
 	// What was read stays read: the compiler may not go back to the guest's copy.
 	__asm__ volatile("" ::: "memory");
-	struct claim claim = {guest_read_u64(vnet), (uint16_t)guest_read_u64(vnet + 8)};
 	fill_packet(p, data, len > UINT32_MAX ? UINT32_MAX : (uint32_t)len, head_len, claim);
 	burst->count++;
 	if (unlikely(len < FRAME_MIN)) {
@@ -173,16 +188,21 @@ static unsigned read_heads(struct ring *ring, unsigned n)
 static inline uint8_t *read_first(struct ring *ring, uint16_t head, struct vring_desc *desc)
 {
 	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	const uint32_t min = ring->vnet_size + FRAME_MIN;
 	uint64_t reach;
-	*desc = guest_read_desc(&ring->desc[head]);
-	uint8_t *host = ring_at(ring, desc->addr, desc->len, &reach);
-	if (unlikely(!host))
+	struct vring_desc first = guest_read_desc(&ring->desc[head]);
+	uint8_t *host = ring_at(ring, first.addr, first.len, &reach);
+	*desc = first;
+	if (likely(host)) {
+		__builtin_prefetch(host);
+		__builtin_prefetch(host + 64);
+	}
+	if (unlikely(first.flags & not_flat)) {
+		__builtin_prefetch(&ring->desc[first.next & ring->mask]);
 		return NULL;
-	__builtin_prefetch(host);
-	__builtin_prefetch(host + 64);
-	uint32_t min = ring->vnet_size + FRAME_MIN;
-	if (desc->flags & not_flat || desc->len - min > FRAME_MAX - FRAME_MIN ||
-		reach < (uint64_t)ring->vnet_size + STASH_HEADERS)
+	}
+	if (unlikely(!host || first.len - min > FRAME_MAX - FRAME_MIN ||
+		     reach < (uint64_t)ring->vnet_size + STASH_HEADERS))
 		return NULL;
 	return host;
 }
