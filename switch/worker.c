@@ -129,21 +129,17 @@ static void on_signal(int number)
 	(void)number;
 }
 
+// Before there is a thread to interrupt: the signal's default is to end the process.
 static void allow_unstick(void)
 {
 	const struct sigaction action = {.sa_handler = on_signal};
 	sigaction(SIGUSR2, &action, NULL);
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR2);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t idle_limit = worker_tsc_hz() / 1000000000.0 * IDLE_NS;
-	allow_unstick();
 	rcu_register_thread();
 	uint64_t last = __rdtsc(), idle_since = last;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
@@ -185,6 +181,7 @@ int worker_start(struct worker *w, uint16_t index, uint16_t cpu, struct snapshot
 	w->now_s = now_s;
 	w->pass.worker = index;
 	worker_tsc_hz();
+	allow_unstick();
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return error_set(err, errno, "worker on CPU %u: epoll: %s", cpu, strerror(errno));

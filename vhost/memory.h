@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MEMORY_REGIONS_MAX = 8 }; // VHOST_MEMORY_MAX_NREGIONS of the vhost library
+enum {
+	MEMORY_REGIONS_MAX = 8
+}; // VHOST_MEMORY_MAX_NREGIONS of the vhost library
 
 struct memory_region {
 	uint64_t guest_addr; // guest physical
-	uint64_t size;       // bytes
+	uint64_t size;	     // bytes
 	uint8_t *host;
 };
 
