@@ -144,7 +144,7 @@ class Demo:
         for address in ("10.77.0.2", "fd77::2"):
             self.step(f"vm1 pings vm2, {'IPv6' if ':' in address else 'IPv4'}")
             one.wait_ping(address)
-            ping = one.ping(address, count=5)
+            ping = one.ping(address, count=5, interval=1)
             say(ping.output)
             if ping.lost:
                 raise Failure(f"{ping.lost} of {ping.sent} pings of {address} got no answer")
