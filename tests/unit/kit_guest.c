@@ -330,10 +330,15 @@ void kit_layout_even(struct kit_layout *l, uint32_t total, uint32_t step)
 	l->ndirect = l->n;
 }
 
-static void place(struct kit_driver *d, const struct kit_layout *l, struct kit_piece *pieces)
+// False if descriptors are short. Then no memory is used either, so that memory is used again in
+// the order in which it comes back.
+static bool place(struct kit_driver *d, const struct kit_layout *l, struct kit_piece *pieces)
 {
+	if (l->ndirect + (l->n > l->ndirect) > d->nfree)
+		return false;
 	for (unsigned i = 0; i < l->n; i++)
 		pieces[i] = (struct kit_piece){kit_alloc(d->g, l->lens[i]), l->lens[i]};
+	return true;
 }
 
 int kit_send(struct kit_driver *d, const struct virtio_net_hdr *vnet, const uint8_t *frame,
@@ -345,7 +350,8 @@ int kit_send(struct kit_driver *d, const struct virtio_net_hdr *vnet, const uint
 	memset(bytes, 0, KIT_VNET_MAX);
 	memcpy(bytes, vnet, sizeof(*vnet));
 	memcpy(bytes + d->vnet_size, frame, len);
-	place(d, l, pieces);
+	if (!place(d, l, pieces))
+		return -1;
 	uint32_t done = 0;
 	for (unsigned i = 0; i < l->n; i++) {
 		kit_write(d->g, pieces[i].addr, bytes + done, pieces[i].len);
@@ -358,8 +364,7 @@ int kit_send(struct kit_driver *d, const struct virtio_net_hdr *vnet, const uint
 int kit_post_buffer(struct kit_driver *d, const struct kit_layout *l)
 {
 	struct kit_piece pieces[KIT_PIECES_MAX];
-	place(d, l, pieces);
-	return kit_post(d, pieces, l->n, l->ndirect, true);
+	return place(d, l, pieces) ? kit_post(d, pieces, l->n, l->ndirect, true) : -1;
 }
 
 // Appends what the device wrote to one buffer. False if it wrote more than there is room for.
