@@ -9,7 +9,8 @@
 
 #include "base/log.h"
 
-#define RETRY_NS 1000000000ull
+#define RETRY_NS     1000000000ull
+#define POLLS_A_LOOK 5
 
 static uint64_t now_ns(void)
 {
@@ -74,10 +75,10 @@ static void on_ring_down(void *ctx, unsigned pair, int kick_fd)
 		worker_unwatch(&port->sw->workers[port->owner[pair]], kick_fd);
 }
 
-// switch_poll sees changes within its period; nothing has to be done at once.
 static void on_changed(void *ctx)
 {
-	(void)ctx;
+	struct port *port = ctx;
+	atomic_store(&port->changed, true);
 }
 
 static const struct vhost_port_events events = {
@@ -167,8 +168,13 @@ void switch_poll(struct weir_switch *sw)
 	}
 	if (sw->publish_due && switch_publish(sw))
 		log_error(LOG_SWITCH, "no memory to publish a port that opened; trying again");
+	// What nobody tells of, a socket's file or a time-out, is looked at less often: it takes a
+	// dozen system calls for each port that waits.
+	sw->polls++;
 	for (size_t i = 0; i < sw->nports; i++)
-		report(sw, sw->ports[i]);
+		if (atomic_exchange(&sw->ports[i]->changed, false) ||
+			(sw->polls + i) % POLLS_A_LOOK == 0)
+			report(sw, sw->ports[i]);
 }
 
 void switch_on_change(struct weir_switch *sw, switch_change_fn *fn, void *ctx)

@@ -73,7 +73,7 @@ struct port {
 	struct error failure;
 	uint64_t retry_at_ns;
 	char last_text[256];		 // state as last reported
-	bool kept;			 // while applying: also in the new configuration
+	_Atomic bool changed;		 // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_counters drops[];			 // one per worker

@@ -38,6 +38,7 @@ class Vring:
 
     def __init__(self, frontend, index):
         self.memory = frontend.memory
+        self.words = frontend.words
         self.index = index
         self.base = index * RING_BYTES
         self.buffers = frontend.nvrings * RING_BYTES + index * SIZE * BUFFER
@@ -72,13 +73,14 @@ class Vring:
         self.set_index(self.avail)
 
     def set_index(self, index):
-        struct.pack_into("<H", self.memory, self.base + AVAIL + 2, index)
+        # One store: struct writes byte by byte, and the device would see an index that never was.
+        self.words[(self.base + AVAIL + 2) // 2] = index
 
     def notify(self):
         os.eventfd_write(self.kick, 1)
 
     def used_index(self):
-        return struct.unpack_from("<H", self.memory, self.base + USED + 2)[0]
+        return self.words[(self.base + USED + 2) // 2]
 
     def pending(self):
         """Chains made available that the device has not given back."""
@@ -110,6 +112,7 @@ class Frontend:
         self.memory_fd = os.memfd_create("frontend", os.MFD_CLOEXEC)
         os.truncate(self.memory_fd, self.bytes)
         self.memory = mmap.mmap(self.memory_fd, self.bytes)
+        self.words = memoryview(self.memory).cast("H")
         self.vrings = [Vring(self, index) for index in range(self.nvrings)]
         self.listener = None
         self.connection = None
@@ -220,6 +223,7 @@ class Frontend:
             os.unlink(self.path)
         for vring in self.vrings:
             vring.close()
+        self.words.release()
         self.memory.close()
         os.close(self.memory_fd)
 
