@@ -440,6 +440,18 @@ Test(ring, fault_bad_address)
 	check_both(RING_FAULT_BAD_ADDRESS, 64, address_wraps);
 }
 
+// Guest memory at both ends of the address space does not make one piece.
+Test(ring, address_does_not_wrap)
+{
+	start_at(64, 0, USUAL);
+	cr_assert_geq(send_one(), 0);
+	guest.mem.regions[1].guest_addr = 0;
+	guest.mem.regions[2].guest_addr = -guest.mem.regions[2].size;
+	int head = send_one();
+	driver.desc[head] = (struct vring_desc){.addr = -100ULL, .len = 200};
+	expect_take_fault(RING_FAULT_BAD_ADDRESS);
+}
+
 Test(ring, fault_bad_length)
 {
 	check_both(RING_FAULT_BAD_LENGTH, 64, length_zero);
