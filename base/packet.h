@@ -97,10 +97,12 @@ struct packet {
 struct burst {
 	uint16_t count;
 	uint16_t nsegments;
-	struct packet packets[BURST_MAX];
+	alignas(64) struct packet packets[BURST_MAX]; // one cache line each
 	alignas(64) uint8_t stash[BURST_MAX][STASH_SIZE];
 	struct segment segments[BURST_SEGMENTS];
 };
+
+_Static_assert(sizeof(struct packet) == 64, "a packet fills one cache line");
 
 static inline void packet_drop(struct packet *p, enum drop_reason reason)
 {
