@@ -226,14 +226,15 @@ def limit(seconds, what):
 
 def reason(error):
     """What to print of an exception: for one that was foreseen its text, else where it came from."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if not frame.filename.endswith(("/cases.py", "/contextlib.py"))]
     if isinstance(error, Failure):
         # The caller's line says what the test was at.
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__)
-                  if "/e2e/" in frame.filename and not frame.filename.endswith("/cases.py")]
+        frames = [frame for frame in frames if "/e2e/" in frame.filename]
         place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
         text = f"{error}{place}"
     else:
-        text = "".join(traceback.format_exception(error, chain=False)[-6:]).rstrip()
+        text = "".join([f"{type(error).__name__}: {error}\n", *traceback.format_list(frames[-5:])]).rstrip()
     return "\n".join([text, *getattr(error, "__notes__", [])])
 
 

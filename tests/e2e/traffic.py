@@ -24,7 +24,7 @@ def pings(guest, address, count=3, sizes=(None,), fragment=True):
     guest.wait_ping(address, slow(20))
     worst = 0.0
     for size in sizes:
-        ping = guest.ping(address, count=count, size=size, interval=0.1, fragment=fragment)
+        ping = guest.ping(address, count=count, size=size, interval=0.1, fragment=fragment, patience=10)
         check(not ping.lost, f"{guest.name}: {ping.lost} of {ping.sent} pings of {address} with "
                              f"{size or 56} bytes lost:\n{ping.output[-1500:]}")
         times = [float(value) for value in re.findall(r"time=([\d.]+)", ping.output)]

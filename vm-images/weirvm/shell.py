@@ -145,16 +145,24 @@ class Shell:
 
     # -- traffic
 
-    def ping(self, address, count=3, size=None, interval=0.2, fragment=True, timeout=None):
-        """Ping; replies are counted, not demanded. fragment=False: one packet or none."""
-        words = f"ping -n -c {count} -i {interval} -W 2"
+    def ping(self, address, count=3, size=None, interval=0.2, fragment=True, timeout=None, patience=None):
+        """Ping; replies are counted, not demanded. fragment=False: one packet or none.
+
+        ping leaves two round trips after its last packet, which a busy machine can make too soon.
+        patience: seconds within which all must be answered; it then ends as soon as they are.
+        """
+        words = f"ping -n -c {count} -i {interval} " + (f"-w {patience}" if patience else "-W 2")
         words += f" -s {size}" if size is not None else ""
         words += "" if fragment else " -M do"
-        result = self.sh(f"{words} {address}", timeout or count * max(1, interval) + 15)
+        result = self.sh(f"{words} {address}", timeout or count * max(1, interval) + (patience or 0) + 15)
         counts = re.search(r"(\d+) packets transmitted, (\d+) received", result.output)
         if not counts:
             raise Failure(f"{self.name}: {words} {address}: {result.output[-500:]}")
-        return Ping(int(counts[1]), int(counts[2]), result.output)
+        if not patience:
+            return Ping(int(counts[1]), int(counts[2]), result.output)
+        # It goes on sending until it has as many answers as were asked for.
+        seen = {int(number) for number in re.findall(r"bytes from .*icmp_seq=(\d+)", result.output)}
+        return Ping(count, len(seen & set(range(1, count + 1))), result.output)
 
     def wait_ping(self, address, timeout=20):
         """Wait for the first answer; returns its output. The wait is in the guest, so it ends at once."""
