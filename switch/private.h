@@ -11,6 +11,7 @@
 
 struct weir_switch {
 	struct snapshot *published;
+	struct snapshot *nothing; // without ports; the first one and the last
 	uint64_t generation;
 	bool publish_due; // a port has opened and is not in the published snapshot yet
 	enum config_poll poll;

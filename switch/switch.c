@@ -28,7 +28,8 @@ int switch_publish(struct weir_switch *sw)
 	for (uint16_t i = 0; i < sw->nworkers; i++)
 		worker_wake(&sw->workers[i]);
 	synchronize_rcu();
-	snapshot_free(old);
+	if (old != sw->nothing)
+		snapshot_free(old);
 	return 0;
 }
 
@@ -334,8 +335,9 @@ int switch_create(struct weir_switch **out, const struct config *config,
 	}
 	// Workers need a snapshot to look at from their first round on; its shape is for all of
 	// them.
-	sw->published = snapshot_compile(NULL, 0, config->sw.nworkers, sw->poll, 0);
-	if (!sw->published) {
+	sw->nothing = snapshot_compile(NULL, 0, config->sw.nworkers, sw->poll, 0);
+	sw->published = sw->nothing;
+	if (!sw->nothing) {
 		rc = error_set(err, ENOMEM, "no memory for the first snapshot");
 		goto free_switch;
 	}
@@ -354,7 +356,7 @@ int switch_create(struct weir_switch **out, const struct config *config,
 stop_all:
 	stop_threads(sw);
 free_snapshot:
-	snapshot_free(sw->published);
+	snapshot_free(sw->nothing);
 free_switch:
 	free(sw);
 	return rc;
@@ -362,11 +364,17 @@ free_switch:
 
 void switch_destroy(struct weir_switch *sw)
 {
-	// Threads first: then nothing reads the last snapshot, and closing a port waits for nobody.
-	stop_threads(sw);
+	// Ports are closed while the threads run: the vhost library's threads and the closing
+	// itself reach for a ring's worker, and a worker that a peer has stuck needs the janitor.
+	struct snapshot *last = sw->published;
+	rcu_assign_pointer(sw->published, sw->nothing);
+	synchronize_rcu();
 	for (size_t i = 0; i < sw->nports; i++)
 		port_close(sw->ports[i]);
-	snapshot_free(sw->published);
+	stop_threads(sw);
+	if (last != sw->nothing)
+		snapshot_free(last);
+	snapshot_free(sw->nothing);
 	for (size_t i = 0; i < sw->nports; i++)
 		port_free(sw->ports[i]);
 	for (size_t i = 0; i < sw->nbridges; i++)

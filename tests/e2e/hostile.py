@@ -380,3 +380,24 @@ def pipe_as_call(arena):
         enemy.restart()
         arena.wait_state("up")
     return said
+
+
+@case("hostile: SIGTERM while a call eventfd blocks", presets=BOTH)
+def stop_while_blocked():
+    with Switch(user=USER, expected=[r"port enemy: "]) as switch, contextlib.ExitStack() as stack:
+        paths = {name: switch.add_port(name, "switch", vhost_user__mode="0666") for name in ("a", "enemy")}
+        cards = {name: stack.enter_context(Frontend(path, "switch", mac=f"52:54:00:00:0d:{number:02x}"))
+                 for number, (name, path) in enumerate(paths.items())}
+        full = os.eventfd(0, os.EFD_CLOEXEC)
+        stack.callback(os.close, full)
+        os.set_blocking(full, False)
+        os.eventfd_write(full, 0xfffffffffffffffe)
+        cards["a"].start()
+        cards["enemy"].start(call=full)
+        for name in paths:
+            switch.wait_port(name, "up")
+        os.set_blocking(full, True)
+        # The worker now sits in a write, with both guests still there when the switch ends.
+        cards["a"].put(cards["a"].frame(BROADCAST))
+        switch.stop(slow(10))
+    return "ended"
