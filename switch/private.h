@@ -21,8 +21,8 @@ struct weir_switch {
 	size_t nports;
 	struct port *ports[PORTS_MAX]; // sorted by name
 	size_t nbridges;
-	struct bridge *bridges[BRIDGES_MAX];
-	unsigned polls; // of the ports' states
+	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
+	unsigned polls;			     // of the ports' states
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;

@@ -6,6 +6,7 @@
 // then close and free what the old snapshot named. The main thread is no RCU reader and holds no
 // lock while it waits.
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,20 +121,27 @@ static void abandon(struct change *c)
 			bridge_free(c->bridges[i]);
 }
 
+// Both kinds begin with their name.
+_Static_assert(offsetof(struct config_bridge, name) == 0, "by_name");
+_Static_assert(offsetof(struct config_port, name) == 0, "by_name");
+
 static int by_name(const void *a, const void *b)
 {
-	const struct config_port *const *x = a, *const *y = b;
-	return strcmp((*x)->name, (*y)->name);
+	const char *const *x = a, *const *y = b;
+	return strcmp(*x, *y);
 }
 
 static int prepare_bridges(struct change *c)
 {
+	const struct config_bridge *sorted[BRIDGES_MAX];
+	for (size_t i = 0; i < c->config->nbridges; i++)
+		sorted[i] = &c->config->bridges[i];
+	qsort(sorted, c->config->nbridges, sizeof(sorted[0]), by_name);
 	for (size_t i = 0; i < c->config->nbridges; i++) {
-		const struct config_bridge *wanted = &c->config->bridges[i];
-		struct bridge *bridge = switch_bridge_find(c->sw, wanted->name);
+		struct bridge *bridge = switch_bridge_find(c->sw, sorted[i]->name);
 		c->bridge_is_new[i] = !bridge;
 		if (!bridge)
-			bridge = bridge_new(c->sw, wanted);
+			bridge = bridge_new(c->sw, sorted[i]);
 		if (!bridge)
 			return -ENOMEM;
 		c->bridges[c->nbridges++] = bridge;

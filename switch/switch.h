@@ -98,6 +98,7 @@ struct bridge_info {
 	uint64_t refused; // not learned: a port's limit or a full bucket
 };
 size_t switch_bridge_count(const struct weir_switch *sw);
+// By position, sorted by name; false beyond the end.
 bool switch_bridge_at(struct weir_switch *sw, size_t position, struct bridge_info *info);
 
 struct worker_info {

@@ -150,9 +150,12 @@ int method_fdb_list(struct rpc_call *call)
 	bool more = walk.bridge[0];
 	while (more && walk.left && walk.scanned < SCAN_MAX) {
 		rc = walk_bridge(sw, &filter, &walk, items);
-		// A bridge that went away since the last call only has no more entries.
 		if (rc && !rpc_value(call, "cursor"))
 			break;
+		// A bridge that went away since the last call, or that a client invented, only has
+		// no more entries: the walk goes on behind it, never at it.
+		if (rc)
+			walk.at = 0;
 		rc = 0;
 		more = walk.at || (!filter.bridge && next_bridge(sw, &walk));
 	}

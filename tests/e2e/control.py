@@ -1,5 +1,6 @@
 """The control plane of the real daemon: documents, edits, rights, clients that are slow or mad, and what a
 start refuses."""
+import contextlib
 import json
 import os
 import pwd
@@ -610,6 +611,39 @@ def protocol(one):
         methods = {entry["method"] for entry in client.call("method.list")["items"]}
         check({"hello", "status", "config.apply", "port.add", "watch"} <= methods, methods)
     return f"{len(wrong) + len(codes) + 4} wrong lines, each by its code; {len(methods)} methods"
+
+
+@case("control: MAC addresses and bridges page by page", needs=daemon, presets=BOTH)
+def pages(one):
+    switch = one.switch
+    # By no order of their names: pages go by name, and each must be on one.
+    homes = {"zz": "52:54:00:00:0e:01", "default": "52:54:00:00:0e:02", "mm": "52:54:00:00:0e:03"}
+    ports = {f"on-{name}": {"vhost-user": {"socket": f"on-{name}.sock", "listens": "switch", "mode": "0666"},
+                            "bridge": name} for name in homes}
+    switch.ctl("apply", one.document(json.dumps({"switch": {"hugepages": "off"}, "bridges": {
+        name: {} for name in homes}, "ports": ports})))
+    with contextlib.ExitStack() as stack, one.client() as client:
+        for name, mac in homes.items():
+            card = stack.enter_context(Frontend(switch.socket(f"on-{name}"), "switch", mac=mac)).start()
+            card.put(card.frame("ff:ff:ff:ff:ff:ff"))
+            card.wait_sent(slow(5))
+
+        def whole(method):
+            items, cursor = [], {}
+            while cursor is not None:
+                page = client.call(method, limit=1, **cursor)
+                items += page["items"]
+                cursor = {"cursor": page["cursor"]} if page["cursor"] else None
+            return items
+        names = [bridge["name"] for bridge in whole("bridge.list")]
+        check(names == sorted(homes), f"bridges by pages: {names}")
+        found = {entry["bridge"]: entry["mac"] for entry in whole("fdb.list")}
+        check(found == homes, f"addresses by pages: {found}")
+        # What names a bridge that went away, or never was, ends: nobody may hold the main thread.
+        for cursor in ("5 none", "0 none", "5 aaa", "99999999 default", "4294967295 zzz"):
+            client.call("fdb.list", timeout=slow(5), cursor=cursor)
+            client.call("fdb.list", timeout=slow(5), cursor=cursor, bridge="default")
+    return f"{len(found)} addresses on as many bridges"
 
 
 @case("control: watch tells of states and changes", needs=daemon)
