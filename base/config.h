@@ -13,6 +13,8 @@ enum {
 	SOCKET_PATH_SIZE = 108, // sockaddr_un.sun_path
 	WORKERS_MAX = 64,
 	PORTS_MAX = 1024,
+	// A change can replace all ports, and each that goes keeps its id until it is gone.
+	PORT_IDS = 2 * PORTS_MAX,
 	BRIDGES_MAX = 256,
 	VLAN_COUNT = 4096,
 	QUEUE_PAIRS_MAX = 16,

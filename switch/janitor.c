@@ -25,7 +25,7 @@ static uint32_t seconds(void)
 // Each bridge once: where its first port stands.
 static void age_bridges(const struct snapshot *s, uint32_t now_s)
 {
-	for (unsigned id = 0; id < PORTS_MAX; id++) {
+	for (unsigned id = 0; id < PORT_IDS; id++) {
 		const struct port_view *v = s->views[id];
 		if (!v || v->peers[0] != id)
 			continue;

@@ -34,7 +34,7 @@ struct mac_table {
 	// Under the lock; read without it for statistics and as a hint.
 	_Atomic uint32_t count;
 	_Atomic uint64_t learned, moved, aged, refused;
-	_Atomic uint32_t of_port[PORTS_MAX];
+	_Atomic uint32_t of_port[PORT_IDS];
 };
 
 struct mac_table *mac_table_new(const uint64_t secret[2])

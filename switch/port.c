@@ -19,12 +19,13 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-// Ids are given out in turn, so that one that was just freed is not soon another port's.
+// Ids are given out in turn, so that one that was just freed is not soon another port's, and one
+// change comes by none twice, though its new ports are not among sw->ports yet.
 static uint16_t free_id(struct weir_switch *sw)
 {
-	for (unsigned tries = 0; tries < PORTS_MAX; tries++) {
+	for (unsigned tries = 0; tries < PORT_IDS; tries++) {
 		uint16_t id = sw->next_id;
-		sw->next_id = (uint16_t)(id + 1 < PORTS_MAX ? id + 1 : 1);
+		sw->next_id = (uint16_t)(id + 1 < PORT_IDS ? id + 1 : 1);
 		bool used = false;
 		for (size_t i = 0; i < sw->nports && !used; i++)
 			used = sw->ports[i]->id == id;

@@ -64,7 +64,7 @@ static inline void drop_count(struct drop_counters *drops, enum drop_reason reas
 
 // A port's lasting half. Fields without a note belong to the main thread.
 struct port {
-	uint16_t id; // 1…PORTS_MAX-1; what the MAC table names
+	uint16_t id; // 1…PORT_IDS-1; what the MAC table names
 	struct config_port config;
 	char socket_path[SOCKET_PATH_SIZE];
 	struct weir_switch *sw;
@@ -112,7 +112,7 @@ struct worker_queues {
 struct snapshot {
 	uint64_t generation;
 	enum config_poll poll;
-	const struct port_view *views[PORTS_MAX]; // by port id; NULL: no such port
+	const struct port_view *views[PORT_IDS]; // by port id; NULL: no such port
 	struct port_view *all;
 	uint16_t *peers;
 	struct queue_ref *refs;

@@ -380,6 +380,19 @@ def two_hundred(one):
     return f"added in {figures[0]:.2f} s, removed in {figures[1]:.2f} s"
 
 
+@case("control: 1,000 ports take the place of 1,000 others", needs=daemon)
+def replaced(one):
+    switch = one.base().switch
+    for turn in "ab":
+        ports = {f"{turn}{number}": {"vhost-user": {"socket": f"{turn}{number}.sock"}}
+                 for number in range(1000)}
+        switch.ctl("apply", one.document(json.dumps({"switch": {"hugepages": "off"}, "ports": ports})))
+        ids = {port["id"] for port in switch.ports().values()}
+        check(len(ids) == 1000, f"1,000 ports share {len(ids)} ids")
+    one.base()
+    return "each has an id of its own"
+
+
 @case("control: nothing is left of ports that came and went", needs=daemon)
 def footprint(one):
     """Each with a peer that was connected, as its rings, memory and descriptors are what could stay."""
