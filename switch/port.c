@@ -62,18 +62,16 @@ static void on_ring_up(void *ctx, unsigned pair, int kick_fd)
 {
 	struct port *port = ctx;
 	struct worker *worker = &port->sw->workers[port->owner[pair]];
-	int rc = kick_fd >= 0 ? worker_watch(worker, kick_fd) : 0;
+	int rc = worker_watch(worker, kick_fd);
 	if (rc)
 		log_error(LOG_SWITCH, "port %s: queue %u cannot wake its worker: %s",
 			port->config.name, pair, strerror(-rc));
-	worker_wake(worker);
 }
 
 static void on_ring_down(void *ctx, unsigned pair, int kick_fd)
 {
 	struct port *port = ctx;
-	if (kick_fd >= 0)
-		worker_unwatch(&port->sw->workers[port->owner[pair]], kick_fd);
+	worker_unwatch(&port->sw->workers[port->owner[pair]], kick_fd);
 }
 
 static void on_changed(void *ctx)

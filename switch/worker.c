@@ -28,6 +28,8 @@
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
 #define IDLE_NS 50000
+// Sleeps no longer than this while a guest of its rings does not kick.
+#define KICKLESS_MS 1
 
 static uint64_t clock_ns(void)
 {
@@ -103,8 +105,10 @@ static void drain_wakes(struct worker *w)
 	(void)rc;
 }
 
-static void sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
+// False: nobody woke it, it only looks at rings whose guest does not kick.
+static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 {
+	bool woken = true;
 	each_ring(w, snapshot, ring_arm);
 	atomic_thread_fence(memory_order_seq_cst);
 	bool stay = any_pending(w, snapshot) || rcu_dereference(*w->snapshot) != snapshot ||
@@ -114,13 +118,15 @@ static void sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 		add(&w->sleeps, 1);
 		atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 		rcu_thread_offline();
-		epoll_wait(w->epoll_fd, events, 16, -1);
+		bool kickless = atomic_load_explicit(&w->kickless, memory_order_relaxed) > 0;
+		woken = epoll_wait(w->epoll_fd, events, 16, kickless ? KICKLESS_MS : -1) != 0;
 		rcu_thread_online();
 		atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 		drain_wakes(w);
 		snapshot = rcu_dereference(*w->snapshot);
 	}
 	each_ring(w, snapshot, ring_disarm);
+	return woken;
 }
 
 // Only to be interrupted by: without SA_RESTART, write(2) ends with EINTR.
@@ -154,8 +160,10 @@ static void *worker_main(void *arg)
 		} else {
 			add(&w->idle_cycles, now - last);
 			if (now - idle_since > idle_limit && snapshot->poll == POLL_ADAPTIVE) {
-				sleep_until_woken(w, snapshot);
-				idle_since = now = __rdtsc();
+				bool woken = sleep_until_woken(w, snapshot);
+				now = __rdtsc();
+				if (woken)
+					idle_since = now;
 			}
 		}
 		last = now;
@@ -250,12 +258,19 @@ void worker_unstick(struct worker *w)
 
 int worker_watch(struct worker *w, int kick_fd)
 {
-	int rc = add_to_epoll(w->epoll_fd, kick_fd, EPOLLIN | EPOLLET);
+	int rc = 0;
+	if (kick_fd >= 0)
+		rc = add_to_epoll(w->epoll_fd, kick_fd, EPOLLIN | EPOLLET);
+	else
+		atomic_fetch_add(&w->kickless, 1);
 	worker_wake(w);
 	return rc;
 }
 
 void worker_unwatch(struct worker *w, int kick_fd)
 {
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, kick_fd, NULL);
+	if (kick_fd >= 0)
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, kick_fd, NULL);
+	else
+		atomic_fetch_sub(&w->kickless, 1);
 }

@@ -25,7 +25,8 @@ struct worker {
 	// Running totals; the worker writes, anyone reads.
 	_Atomic uint64_t packets, busy_cycles, idle_cycles, polls, sleeps;
 	_Atomic bool asleep;
-	uint64_t polls_seen; // the janitor's, for worker_unstick
+	_Atomic uint32_t kickless; // own rings whose guest never kicks
+	uint64_t polls_seen;	   // the janitor's, for worker_unstick
 
 	struct pass pass __attribute__((aligned(64))); // the worker's alone
 };
@@ -39,7 +40,8 @@ void worker_stop(struct worker *worker);
 
 // Makes a sleeping worker look again: something was published. Any thread.
 void worker_wake(struct worker *worker);
-// Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. Any thread.
+// Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. -1: a guest that
+// never kicks; its ring is looked at each millisecond. Any thread.
 int worker_watch(struct worker *worker, int kick_fd);
 void worker_unwatch(struct worker *worker, int kick_fd);
 

@@ -2,6 +2,7 @@
 that a frame can meet under its name."""
 import contextlib
 import struct
+import time
 
 from cases import BOTH, case, check, fixture, slow
 from lab import Switch, wait_until
@@ -362,3 +363,22 @@ def idle():
             check(set(got) == {"b"}, f"the first frame after a sleep went to {got}")
             wait_until(lambda: sleeps() > before + number, slow(5), "the worker to sleep again")
         return "50 first frames after a sleep"
+
+
+@case("switching: a guest that never kicks is looked at")
+def kickless():
+    with lan() as one:
+        one.port("a")
+        one.port("b")
+        one.learned()
+        one.a.stop_kicking(one.a.tx)
+        one.switch.wait_port("a", "up", slow(10))
+        for _ in range(20):
+            got = one.send("a", one.a.frame(mac(2), b"no kick"))
+            check(set(got) == {"b"}, f"a frame without a kick went to {got}")
+            time.sleep(0.01)    # past the switch's last look before it sleeps
+        start, before = time.monotonic(), one.switch.cpu_seconds()
+        time.sleep(2)
+        share = (one.switch.cpu_seconds() - before) / (time.monotonic() - start)
+        check(share < 0.25, f"idle, the switch takes {share:.0%} of a CPU")
+        return f"20 frames; {share:.1%} of a CPU while idle"

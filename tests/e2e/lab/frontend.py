@@ -17,6 +17,7 @@ SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES = 12, 13, 15, 16
 GET_QUEUE_NUM, SET_VRING_ENABLE = 17, 18
 NEED_REPLY = 1 << 3
+NO_FD = 1 << 8      # beside a vring's index
 
 F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, F_MQ, F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = (
     1 << bit for bit in (0, 1, 15, 22, 28, 29, 30, 32))
@@ -192,6 +193,10 @@ class Frontend:
 
     def enable(self, vring, on=True):
         return self.tell(SET_VRING_ENABLE, struct.pack("<II", vring.index, int(on)))
+
+    def stop_kicking(self, vring):
+        """From now on the device has to look by itself."""
+        self.tell(SET_VRING_KICK, struct.pack("<Q", vring.index | NO_FD))
 
     def start(self, receive=SIZE, call=None):
         """Starts and enables all rings, with `receive` buffers in each to-vm ring."""
