@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cases import case, check, fixture, slow
 from lab import Libvirt, Switch, wait_until
-from traffic import Drops, Transfer, gap, iperf_both, iperf_udp, pings, plain, send_file
+from traffic import Drops, Stream, Transfer, iperf_both, iperf_udp, pings, plain, send_file
 from weirvm.libvirt import QEMU_USER
 
 USER = "nobody"
@@ -118,14 +118,14 @@ def files(lab):
 
 # -- hot plug
 
-def hot_plug(port, guest_port, subnet):
+def hot_plug(port, guest_port, subnet, times):
     def show(lab):
-        """attach-device and detach-device, twice: what is detached can come back."""
+        """attach-device and detach-device, once or again: what was detached can come back."""
         guest = lab.guests[guest_port]
         other = "vm2" if guest_port == "vm1" else "vm1"
         lab.guests[other].add_ip(f"10.4.{subnet}.2/24")
         figures = []
-        for _ in range(2):
+        for _ in range(times):
             check(lab.listing(port)["text"] == "waiting for the VMM", lab.listing(port)["text"])
             start = time.monotonic()
             guest.attach(lab.switch.libvirt_xml(port)[1])
@@ -153,43 +153,66 @@ def new_nic(guest):
     return next((name for name in names if name.startswith("eth") and name != "eth0"), None)
 
 
-case("libvirt: attach-device and detach-device, the VMM listens", needs=two)(hot_plug("hot1", "vm1", 1))
-case("libvirt: attach-device and detach-device, the switch listens", needs=two)(hot_plug("hot2", "vm2", 2))
+case("libvirt: attach-device and detach-device, the VMM listens", needs=two)(hot_plug("hot1", "vm1", 1, 2))
+case("libvirt: attach-device and detach-device, the switch listens", needs=two)(hot_plug("hot2", "vm2", 2, 1))
 
 
 # -- what ends and comes back
+
+def silence(guest, address, action, deadline, recovered):
+    """Does action() under a ping and waits until it flows again. The figure: how long there was no answer,
+    and how many packets were lost; a guest keeps some of them in its ring until they can go."""
+    stream = Stream(guest, address)
+    try:
+        action()
+        recovered()
+        stream.wait(slow(deadline))
+    except BaseException:
+        stream.cancel()
+        raise
+    output = stream.job.stop().output
+    answers = [(int(number), float(ms)) for number, ms in
+               re.findall(r"bytes from .*icmp_seq=(\d+) .*time=([\d.]+)", output)]
+    arrivals = sorted(number * stream.interval + ms / 1000 for number, ms in answers)
+    longest = max(later - earlier for earlier, later in zip(arrivals, arrivals[1:]))
+    return f"{longest:.1f} s without an answer, {answers[-1][0] - len(answers)} of {answers[-1][0]} lost"
+
 
 @case("libvirt: guests reboot", needs=two)
 def reboot(lab):
     figures = []
     for port, other in (("vm1", "vm2"), ("vm2", "vm1")):
-        seconds = gap(lab.guests[other], lab.address(port), lambda: lab.guests[port].reboot(slow(60)), REBOOT,
-                      lambda: lab.wait(port))
-        pings(lab.guests[other], lab.address(port, 6))
-        figures.append(f"{port}, {PORTS[port]} listens: gap {seconds:.1f} s")
+        figure = silence(lab.guests[other], lab.address(port), lambda: lab.guests[port].reboot(slow(60)),
+                         REBOOT, lambda: lab.wait(port))
+        pings(lab.guests[other], lab.address(port, 6), 1)
+        figures.append(f"{port}, {PORTS[port]} listens: {figure}")
     return "; ".join(figures)
 
 
-def restarted(stop):
-    def show(lab):
-        """Traffic flows again by itself, and a transfer that was under way arrives whole."""
-        def restart():
-            stop(lab.switch)
-            lab.switch.start()
-        one, two = lab.guests["vm1"], lab.guests["vm2"]
-        transfer = Transfer(two, one, lab.address("vm1"), times=16)
-        try:
-            seconds = gap(one, lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
-        except BaseException:
-            transfer.cancel()
-            raise
-        pings(one, lab.address("vm2", 6))
-        return f"gap {seconds:.1f} s; {transfer.finish(90)} across it"
-    return show
+@case("libvirt: SIGTERM of the switch", needs=two)
+def stopped(lab):
+    def restart():
+        lab.switch.stop()
+        lab.switch.start()
+    return silence(lab.guests["vm1"], lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
 
 
-case("libvirt: kill -9 of the switch", needs=two)(restarted(lambda switch: switch.kill()))
-case("libvirt: SIGTERM of the switch", needs=two)(restarted(lambda switch: switch.stop()))
+@case("libvirt: kill -9 of the switch", needs=two)
+def killed(lab):
+    """Traffic flows again by itself, and a transfer that was under way arrives whole."""
+    def restart():
+        check(transfer.running(), "the transfer was over too soon")
+        lab.switch.kill()
+        lab.switch.start()
+    one, two = lab.guests["vm1"], lab.guests["vm2"]
+    transfer = Transfer(two, one, lab.address("vm1"), times=12)
+    try:
+        figure = silence(one, lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
+    except BaseException:
+        transfer.cancel()
+        raise
+    pings(one, lab.address("vm2", 6), 1)
+    return f"{figure}; {transfer.finish(90)} across it"
 
 
 @case("libvirt: kill -9 of QEMU, another domain takes the socket", needs=two)
