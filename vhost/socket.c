@@ -108,6 +108,38 @@ static int find_owner(
 	return 0;
 }
 
+// What stands at the path, if it is a socket: a descriptor of it, or -errno. The VMM's user may
+// write to the folder, so there could be a link by now to something that is ours.
+static int open_socket(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &st) && S_ISSOCK(st.st_mode))
+		return fd;
+	close(fd);
+	return -ENOTSOCK;
+}
+
+static int give(int fd, const char *path, const struct config_vhost_user *config, uid_t uid,
+	gid_t gid, struct error *err)
+{
+	char self[32];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	// The mode last: changing the owner may clear bits, and nobody gains access in between.
+	if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH))
+		return error_set(err, errno,
+			"cannot give %s to user %s, group %s: %s (the switch may give it to its "
+			"own groups only)",
+			path, *config->owner ? config->owner : "(unchanged)",
+			*config->group ? config->group : "(unchanged)", strerror(errno));
+	if (chmod(self, config->mode))
+		return error_set(err, errno, "cannot set mode %04o of %s: %s", config->mode, path,
+			strerror(errno));
+	return 0;
+}
+
 int socket_set_owner(const char *path, const struct config_vhost_user *config, struct error *err)
 {
 	uid_t uid;
@@ -115,18 +147,12 @@ int socket_set_owner(const char *path, const struct config_vhost_user *config, s
 	int rc = find_owner(config, &uid, &gid, err);
 	if (rc)
 		return rc;
-	// The mode last: changing the owner may clear bits, and nobody gains access in between.
-	if (lchown(path, uid, gid))
-		return error_set(err, errno,
-			"cannot give %s to user %s, group %s: %s (the switch may give it to its "
-			"own "
-			"groups only)",
-			path, *config->owner ? config->owner : "(unchanged)",
-			*config->group ? config->group : "(unchanged)", strerror(errno));
-	if (chmod(path, config->mode))
-		return error_set(err, errno, "cannot set mode %04o of %s: %s", config->mode, path,
-			strerror(errno));
-	return 0;
+	int fd = open_socket(path);
+	if (fd < 0)
+		return error_set(err, -fd, "the socket %s was replaced: %s", path, strerror(-fd));
+	rc = give(fd, path, config, uid, gid, err);
+	close(fd);
+	return rc;
 }
 
 // --- the peer ------------------------------------------------------------------------------------
