@@ -1,6 +1,8 @@
 """What is sent between two guests, and what the switch counted of it."""
 import itertools
 import re
+import time
+from typing import NamedTuple
 
 from cases import check, slow
 from lab import Failure, wait_until
@@ -118,22 +120,29 @@ def send_file(sender, receiver, address, megabytes=8):
 
 # -- a ping that goes on
 
-class Stream:
-    """A ping that goes on while something happens to its way, and tells the gap afterwards.
+ANSWER = re.compile(r"\[([\d.]+)\] \d+ bytes from .*icmp_seq=(\d+)")
 
-    The gap is counted in packets: sequence numbers without an answer, one after another.
-    """
+
+class Gap(NamedTuple):
+    """What a ping saw of an event. Frames that wait in a guest's ring for the switch come late and are
+    not lost, so there are two figures."""
+    seconds: float      # the longest time without an answer, beyond the ping's interval
+    lost: int           # packets without an answer
+    sent: int
+
+    def __str__(self):
+        return f"gap {self.seconds:.1f} s, {self.lost} of {self.sent} pings lost"
+
+
+class Stream:
+    """A ping that goes on while something happens to its way, and tells the gap afterwards."""
 
     def __init__(self, guest, address, interval=0.1):
         self.guest = guest
         self.interval = interval
         guest.wait_ping(address, slow(20))
-        self.job = guest.start_job(f"ping -n -i {interval} -W 2 {address}")
+        self.job = guest.start_job(f"ping -n -D -i {interval} {address}")
         self.wait(slow(10))
-
-    def answers(self):
-        """Sequence numbers that were answered so far."""
-        return [int(number) for number in re.findall(r"bytes from .*icmp_seq=(\d+)", self.job.output())]
 
     def wait(self, timeout, more=10):
         """Wait until that many more answers have come, by themselves: nothing is restarted here."""
@@ -146,20 +155,21 @@ class Stream:
                           f"{self.job.output()[-600:]}")
 
     def stop(self):
-        """Ends it; (the longest gap in seconds, packets lost in all, packets sent)."""
+        """Ends it; the Gap."""
         output = self.job.stop().output
-        got = sorted({int(number) for number in re.findall(r"bytes from .*icmp_seq=(\d+)", output)})
-        check(got, f"{self.guest.name}: no answer at all:\n{output[-600:]}")
+        answers = sorted((float(when), int(number)) for when, number in ANSWER.findall(output))
+        check(answers, f"{self.guest.name}: no answer at all:\n{output[-600:]}")
+        pauses = [later[0] - earlier[0] for earlier, later in zip(answers, answers[1:])]
         # What was under way when the ping was ended is not lost.
-        missing = [later - earlier - 1 for earlier, later in zip([0, *got], got)]
-        return max(missing) * self.interval, sum(missing), got[-1]
+        sent = max(number for _, number in answers)
+        return Gap(max(0.0, max(pauses) - self.interval), sent - len({number for _, number in answers}), sent)
 
     def cancel(self):
         self.job.signal("KILL")
 
 
 def gap(guest, address, action, deadline, recovered=lambda: None, interval=0.1):
-    """Does action() under a ping and waits until it flows again; the gap in seconds.
+    """Does action() under a ping and waits until it flows again; the Gap.
 
     deadline    seconds from the action's end until it flows
     recovered   waits for whatever must come first, e.g. a port that is up
@@ -172,7 +182,7 @@ def gap(guest, address, action, deadline, recovered=lambda: None, interval=0.1):
     except BaseException:
         stream.cancel()
         raise
-    return stream.stop()[0]
+    return stream.stop()
 
 
 # -- counters
@@ -210,7 +220,6 @@ def traffic(switch, name, direction):
 
 def settled(read, timeout=10, still=0.5):
     """The value of read() once it has not changed for a while: counters trail what they count."""
-    import time
     state = {"value": read(), "since": time.monotonic()}
 
     def same():
