@@ -222,6 +222,8 @@ static enum rte_vhost_msg_result before(struct vhost_control *c, struct message 
 	uint32_t vrings;
 	messages_note_refusal(c);
 	bool known = touched(c, m, &vrings);
+	log_debug(
+		LOG_VHOST, "port %s: %s, %u bytes, %d fds", c->name, rule->name, m->size, m->nfds);
 	if (rule->touches == REFUSED || !known) {
 		fail(c, m->request, known ? ": it was not offered" : ": no such queue");
 		close_message_fds(m);
