@@ -116,7 +116,7 @@ def install(runner, report):
     several(runner, report, "install", ["tests/install/run"], 180)
 
 
-def e2e(name, only=None, deadline=1500):
+def e2e(name, only=None, deadline=2100):
     def suite(runner, report):
         words = ["tests/e2e/run", "--preset", name]
         several(runner, report, f"e2e {name}", words + (["--only", only] if only else []), deadline,
