@@ -74,6 +74,12 @@ static void on_ring_down(void *ctx, unsigned pair, int kick_fd)
 	worker_unwatch(&port->sw->workers[port->owner[pair]], kick_fd);
 }
 
+static void on_wake(void *ctx, unsigned pair)
+{
+	struct port *port = ctx;
+	worker_wake(&port->sw->workers[port->owner[pair]]);
+}
+
 static void on_changed(void *ctx)
 {
 	struct port *port = ctx;
@@ -83,6 +89,7 @@ static void on_changed(void *ctx)
 static const struct vhost_port_events events = {
 	.ring_up = on_ring_up,
 	.ring_down = on_ring_down,
+	.wake = on_wake,
 	.changed = on_changed,
 };
 

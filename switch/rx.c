@@ -5,6 +5,8 @@
 unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
+	if (__builtin_expect(vhost_port_signal_due(view->vhost, queue->pair), 0))
+		vhost_port_signal(view->vhost, queue->pair);
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
 	if (!ring || !ring_pending(ring))
 		return 0;

@@ -21,6 +21,7 @@
 struct vhost_queue_pair {
 	alignas(64) struct ring *from_vm; // RCU
 	atomic_bool from_vm_enabled;
+	_Atomic uint8_t signal_due;	// bit 0: to-vm, bit 1: from-vm; see vhost_port_signal
 	alignas(64) struct ring *to_vm; // RCU
 	atomic_bool to_vm_locked;
 };
@@ -72,6 +73,9 @@ struct vhost_port_events {
 	void (*ring_up)(void *ctx, unsigned pair, int kick_fd);
 	// It is being unpublished: stop waiting on kick_fd. The grace period follows the call.
 	void (*ring_down)(void *ctx, unsigned pair, int kick_fd);
+	// A ring of `pair` was published, and vhost_port_signal_due is true: wake the pair's
+	// worker.
+	void (*wake)(void *ctx, unsigned pair);
 	// The guest asked (SEND_RARP) or its queues came up: something about the port changed.
 	// Cheap.
 	void (*changed)(void *ctx);
@@ -90,6 +94,18 @@ int vhost_port_open(struct vhost_port **out, const char *name, const char *path,
 // ring_down for what was up. Main thread; must not hold a lock that the events take. No worker may
 // see the port any more: unpublish whatever leads to it and wait for a grace period before.
 void vhost_port_close(struct vhost_port *port);
+
+// Whether a ring of the pair was published and the guest has not been told yet: what was used
+// before may not have been signalled, or to an older eventfd. The worker that owns the from-vm ring
+// looks in each round. Workers.
+static inline bool vhost_port_signal_due(struct vhost_port *port, unsigned pair)
+{
+	return atomic_load_explicit(&port->pairs[pair].signal_due, memory_order_relaxed);
+}
+
+// Tells it. A worker does so and not the thread that publishes: a peer that makes its eventfd block
+// stops whoever writes to it, and only a worker is watched. Workers, inside a round.
+void vhost_port_signal(struct vhost_port *port, unsigned pair);
 
 // The rings of a queue pair, or NULL while it is not running. Workers, inside a round (RCU); the
 // result is valid until the next quiescent state.

@@ -193,8 +193,6 @@ static void publish(struct vhost_control *c, unsigned vring)
 {
 	struct vhost_vring *v = &c->vrings[vring];
 	struct vhost_queue_pair *pair = &c->port.pairs[vring / 2];
-	// What was used before the ring went down may not have been signalled, or to an old fd.
-	ring_signal(v->ring);
 	if (is_from_vm(vring))
 		atomic_store(&pair->from_vm_enabled, v->enabled);
 	rcu_set_pointer(slot_of(c, vring), v->ring);
@@ -202,6 +200,23 @@ static void publish(struct vhost_control *c, unsigned vring)
 		c->events->ring_up(c->ctx, vring / 2, v->kick_fd);
 	else
 		atomic_fetch_or(&c->port.running, 1u << vring / 2);
+	atomic_fetch_or(&pair->signal_due, (uint8_t)(1u << vring % 2));
+	c->events->wake(c->ctx, vring / 2);
+}
+
+void vhost_port_signal(struct vhost_port *port, unsigned pair)
+{
+	unsigned due = atomic_exchange(&port->pairs[pair].signal_due, 0);
+	struct ring *ring = due & 2 ? vhost_port_from_vm(port, pair) : NULL;
+	if (ring)
+		ring_signal(ring);
+	if (!(due & 1))
+		return;
+	vhost_port_to_vm_lock(port, pair);
+	ring = vhost_port_to_vm(port, pair);
+	if (ring)
+		ring_signal(ring);
+	vhost_port_to_vm_unlock(port, pair);
 }
 
 // A started from-vm ring is published even while disabled: the guest's packets are then to be taken

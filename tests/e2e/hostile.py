@@ -4,11 +4,12 @@ import contextlib
 import os
 import struct
 import threading
+import time
 
 from cases import BOTH, case, check, fixture, slow
 from lab import Switch, wait_until
 from lab.frontend import (BUFFER, F_CSUM, F_INDIRECT, F_MRG_RXBUF, GUEST, INDIRECT, NEXT, SIZE, TABLE, VNET,
-                          WRITE, Frontend)
+                          SET_VRING_CALL, WRITE, Frontend)
 
 USER = "nobody"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -363,6 +364,35 @@ def blocking_call(arena):
     enemy.restart()
     arena.wait_state("up")
     return said
+
+
+@case("hostile: a call eventfd that blocks whenever it is set", needs=arena, presets=BOTH)
+def blocking_set_call(arena):
+    """The peer clears O_NONBLOCK as fast as it can while it sets the fd again and again: whoever gives
+    the first signal must be somebody who can be got out of it."""
+    enemy, full, over = arena.enemy, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK), threading.Event()
+    os.eventfd_write(full, 0xfffffffffffffffe)
+
+    def clear():
+        while not over.is_set():
+            os.set_blocking(full, True)
+    thread = threading.Thread(target=clear, name="clear")
+    thread.start()
+    try:
+        with arena.pair.running():
+            for _ in range(300):
+                enemy.tell(SET_VRING_CALL, struct.pack("<Q", enemy.rx.index), [full])
+            started = time.monotonic()
+            arena.state()
+            took = time.monotonic() - started
+            check(took < slow(5), f"a state took {took:.1f} s")
+    finally:
+        over.set()
+        thread.join()
+        os.close(full)
+    enemy.restart()
+    arena.wait_state("up")
+    return f"300 times; then a state in {took * 1000:.0f} ms"
 
 
 @case("hostile: a call fd that is a pipe", needs=arena, presets=BOTH)
