@@ -86,7 +86,10 @@ static void before_get_vring_base(struct vhost_control *c, struct message *m)
 
 static void after_set_vring_enable(struct vhost_control *c, const struct message *m)
 {
-	c->vrings[m->payload.state.index].enabled = m->payload.state.num;
+	unsigned vring = m->payload.state.index;
+	c->vrings[vring].enabled = m->payload.state.num;
+	if (vring % 2)
+		atomic_store(&c->port.pairs[vring / 2].from_vm_enabled, m->payload.state.num != 0);
 }
 
 static void after_net_set_mtu(struct vhost_control *c, const struct message *m)
@@ -110,6 +113,10 @@ enum touches {
 	TOUCHES_NOTHING,
 	TOUCHES_INDEX_U64,   // the vring in the low byte
 	TOUCHES_INDEX_STATE, // the vring in the first word
+	// The same, but only a to-vm ring that is disabled: a from-vm ring stays, to be drained,
+	// and enabling takes nothing down. A grace period for each would add up: a guest may use a
+	// queue as soon as its VMM has sent this, and what it sends before we know is discarded.
+	TOUCHES_IF_DISABLED,
 	TOUCHES_ALL,
 	// Nothing that was offered needs it. The library has a handler all the same, and some of
 	// them were never meant to run without what was not negotiated.
@@ -143,7 +150,7 @@ static const struct rule rules[REQUEST_COUNT] = {
 	RULE(GET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, NULL),
 	RULE(SET_PROTOCOL_FEATURES, TOUCHES_NOTHING, NULL, NULL),
 	RULE(GET_QUEUE_NUM, ANSWERED, before_get_queue_num, NULL),
-	RULE(SET_VRING_ENABLE, TOUCHES_INDEX_STATE, NULL, after_set_vring_enable),
+	RULE(SET_VRING_ENABLE, TOUCHES_IF_DISABLED, NULL, after_set_vring_enable),
 	RULE(SEND_RARP, TOUCHES_NOTHING, NULL, after_send_rarp),
 	RULE(NET_SET_MTU, TOUCHES_NOTHING, NULL, after_net_set_mtu),
 	RULE(SET_BACKEND_REQ_FD, REFUSED, NULL, NULL),
@@ -176,6 +183,7 @@ static bool touched(const struct vhost_control *c, const struct message *m, uint
 		index = m->payload.u64 & 0xff;
 		break;
 	case TOUCHES_INDEX_STATE:
+	case TOUCHES_IF_DISABLED:
 		index = m->payload.state.index;
 		break;
 	case TOUCHES_ALL:
@@ -186,6 +194,9 @@ static bool touched(const struct vhost_control *c, const struct message *m, uint
 		return true;
 	}
 	*vrings = index < VRINGS_MAX ? 1u << index : 0;
+	if (rule_of(m->request)->touches == TOUCHES_IF_DISABLED &&
+		(index % 2 || m->payload.state.num))
+		*vrings = 0;
 	return index < 2u * c->config.queues;
 }
 

@@ -202,8 +202,11 @@ def queues_in_use(count):
         pair.one.set_queues(count)
         used, offered = pair.one.queues()
         check((used, offered) == (count, pair.variant.queues), f"the guest uses {used} of {offered} queues")
-        running = [one["running"] for one in pair.switch.json("port", "show", pair.port)["queue_list"]]
-        check(running == [number < count for number in range(pair.variant.queues)], f"running: {running}")
+        def running():
+            return [one["running"] for one in pair.switch.json("port", "show", pair.port)["queue_list"]]
+        # The VMM tells the guest that it is done when it has told the switch, not when that has acted.
+        wait_until(lambda: running() == [number < count for number in range(pair.variant.queues)], slow(10),
+                   lambda: f"{count} running queues; {running()}")
         before = settled(lambda: queue_counts(pair))
         there = iperf(pair.one, pair.address(pair.two), f"-t 1 -P {2 * count}")
         back = iperf(pair.one, pair.address(pair.two), f"-t 1 -P {2 * count} -R")
