@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 from cases import BOTH, RELEASE, case, check, fixture, slow
-from lab import Guest, Nic, Switch
+from lab import Guest, Nic, Switch, wait_until
 from traffic import (Drops, iperf, iperf_both, iperf_udp, items, pings, plain, send_file, settled, too_large,
                      traffic)
 
