@@ -23,6 +23,7 @@ import glob
 import importlib
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -202,7 +203,10 @@ class Cleanliness:
         found += [f"network namespace {path}" for path in sorted(_netns() - self.netns)]
         if _huge_pages() != self.pages:
             found.append(f"huge pages: {self.pages} before, {_huge_pages()} now")
-        found += [f"folder {path}" for path in sorted(Workdir.made) if os.path.exists(path)]
+        for path in sorted(Workdir.made):
+            if os.path.exists(path):
+                found.append(f"folder {path}")
+                shutil.rmtree(path, ignore_errors=True)
         Workdir.made.clear()
         self.mounts, self.pages, self.netns = _mounts(), _huge_pages(), _netns()
         _reap_orphans()

@@ -1,7 +1,7 @@
 """Guests, their drivers and the switch end and come back; traffic flows again by itself."""
 from dataclasses import dataclass
 
-from cases import case, check, fixture, slow
+from cases import BOTH, RELEASE, case, check, fixture, slow
 from guests import USER
 from lab import Guest, Nic, Switch, wait_until
 from traffic import Stream, Transfer, gap, iperf, pings, plain
@@ -206,8 +206,12 @@ EVENTS = {
 }
 # What the mode has no part in is shown once.
 ONCE = {"link down and up", "driver unbound and bound"}
+# Where rings and memory go away under the workers: also with what finds their late use.
+SANITIZED = {"queue pairs change", "driver unloaded and loaded", "memory plugged under traffic", "guest rebooted",
+             "kill -9 of QEMU", "port removed and added", "SIGTERM of the switch"}
 for _listens in ("vmm", "switch"):
     _lab = laboratory(_listens)
     for _what, _show in EVENTS.items():
         if _listens == "vmm" or _what not in ONCE:
-            case(f"life, {_listens} listens: {_what}", needs=_lab)(_show)
+            _presets = BOTH if _listens == "vmm" and _what in SANITIZED else RELEASE
+            case(f"life, {_listens} listens: {_what}", needs=_lab, presets=_presets)(_show)
