@@ -175,7 +175,7 @@ class Shell:
     def iperf3_server(self, port=5201):
         """Start an iperf3 server; returns when it listens."""
         self.ok(f"iperf3 -s -D -p {port} >/dev/null 2>&1")
-        self.ok(f"until netstat -ltn | grep -q ':{port} '; do usleep 20000; done", timeout=10)
+        self.ok(f"until netstat -ltn | grep -q ':{port} '; do usleep 20000; done", timeout=30)
 
     def iperf3(self, address, words="-t 2", timeout=60):
         """Run an iperf3 client; its JSON. words: any of its options, e.g. "-u -b 50M -t 2"."""
