@@ -149,20 +149,25 @@ class Shell:
         """Ping; replies are counted, not demanded. fragment=False: one packet or none.
 
         ping leaves two round trips after its last packet, which a busy machine can make too soon.
-        patience: seconds within which all must be answered; it then ends as soon as they are.
+        patience: seconds within which the replies may come, in any order; it ends when all are there.
         """
-        words = f"ping -n -c {count} -i {interval} " + (f"-w {patience}" if patience else "-W 2")
+        words = f"ping -n -i {interval}"
         words += f" -s {size}" if size is not None else ""
-        words += "" if fragment else " -M do"
-        result = self.sh(f"{words} {address}", timeout or count * max(1, interval) + (patience or 0) + 15)
-        counts = re.search(r"(\d+) packets transmitted, (\d+) received", result.output)
-        if not counts:
-            raise Failure(f"{self.name}: {words} {address}: {result.output[-500:]}")
+        words += f"{'' if fragment else ' -M do'} {address}"
         if not patience:
+            result = self.sh(f"{words} -c {count} -W 2", timeout or count * max(1, interval) + 15)
+            counts = re.search(r"(\d+) packets transmitted, (\d+) received", result.output)
+            if not counts:
+                raise Failure(f"{self.name}: {words}: {result.output[-500:]}")
             return Ping(int(counts[1]), int(counts[2]), result.output)
-        # It goes on sending until it has as many answers as were asked for.
-        seen = {int(number) for number in re.findall(r"bytes from .*icmp_seq=(\d+)", result.output)}
-        return Ping(count, len(seen & set(range(1, count + 1))), result.output)
+        number = "|".join(map(str, range(1, count + 1)))
+        result = self.sh(f"file=/tmp/ping.$$; {words} >$file 2>&1 & ping=$!\n"
+                         f"end=$(( $(cut -d. -f1 /proc/uptime) + {patience} ))\n"
+                         f"until [ $(grep -cE 'icmp_seq=({number}) .*time=' $file) -ge {count} ]; do\n"
+                         f"kill -0 $ping && [ $(cut -d. -f1 /proc/uptime) -le $end ] || break; usleep 20000; done\n"
+                         f"kill -INT $ping; wait $ping; cat $file; rm $file", timeout or patience + 15)
+        seen = set(re.findall(rf"icmp_seq=({number}) .*time=", result.output))
+        return Ping(count, len(seen), result.output)
 
     def wait_ping(self, address, timeout=20):
         """Wait for the first answer; returns its output. The wait is in the guest, so it ends at once."""
