@@ -54,7 +54,8 @@ def three():
               "ports": {name: {"vhost-user": {"socket": f"{name}.sock"}} for name in NAMES}}
     with Switch(config, user=USER) as switch:
         cards = {name: Nic(switch.socket(name)) for name in NAMES}
-        with Guest("a", [cards["a"]], ip="10.3.0.1/24") as a, Guest("b", [cards["b"]], ip="10.3.0.2/24") as b, \
+        with Guest("a", [cards["a"]], ip="10.3.0.1/24") as a, \
+                Guest("b", [cards["b"]], ip="10.3.0.2/24") as b, \
                 Guest("c", [cards["c"]], ip="10.3.0.3/24") as c:
             for guest in (a, b, c):
                 guest.wait_ready(slow(60))
@@ -197,10 +198,12 @@ def ageing(lab):
         check((SPARE_MAC, 0) in lab.fdb(), "the address was not learned")
         start = time.monotonic()
         lab.c.ok(f"ip link set eth0 address {own}")
-        wait_until(lambda: (SPARE_MAC, 0) not in lab.fdb(), slow(20), lambda: f"{SPARE_MAC} to age: {lab.fdb()}")
+        wait_until(lambda: (SPARE_MAC, 0) not in lab.fdb(), slow(20),
+                   lambda: f"{SPARE_MAC} to age: {lab.fdb()}")
         seconds = time.monotonic() - start
         check(seconds >= 1, f"forgotten after {seconds:.1f} s")
-        check({(lab.a.mac(), 0), (lab.b.mac(), 0)} <= set(lab.fdb()), f"what talks was forgotten: {lab.fdb()}")
+        check({(lab.a.mac(), 0), (lab.b.mac(), 0)} <= set(lab.fdb()),
+              f"what talks was forgotten: {lab.fdb()}")
     except BaseException:
         stream.cancel()
         raise

@@ -278,7 +278,7 @@ class Run:
             return
         left = [] if self.open else self.clean.left()
         self.report(one.name, not left, time.monotonic() - start,
-                    f"left behind: {', '.join(left)}" if left else figure or "")
+                    f"left behind: {', '.join(left)}" if left else str(figure or ""))
 
     def enter(self, part):
         start = time.monotonic()

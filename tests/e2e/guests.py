@@ -7,17 +7,16 @@ from typing import Callable
 
 from cases import BOTH, RELEASE, case, check, fixture, slow
 from lab import Guest, Nic, Switch, wait_until
-from traffic import (Drops, iperf, iperf_both, iperf_udp, items, pings, plain, send_file, settled, too_large,
+from traffic import (Drops, iperf, iperf_both, iperf_udp, pings, plain, send_file, settled, too_large,
                      traffic)
 
 USER = "nobody"     # any unprivileged user
 
 # What a default card negotiates; a variant is told from it by what it lacks.
-DEFAULT = {"CSUM", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "HOST_TSO4", "HOST_TSO6", "HOST_ECN",
-           "MRG_RXBUF", "STATUS", "INDIRECT_DESC", "EVENT_IDX", "VERSION_1"}
-NEVER = {"RING_PACKED", "IN_ORDER", "ACCESS_PLATFORM"}
 GUEST_OFFLOADS = {"GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN"}
 HOST_OFFLOADS = {"CSUM", "HOST_TSO4", "HOST_TSO6", "HOST_ECN"}
+DEFAULT = GUEST_OFFLOADS | HOST_OFFLOADS | {"MRG_RXBUF", "STATUS", "INDIRECT_DESC", "EVENT_IDX", "VERSION_1"}
+NEVER = {"RING_PACKED", "IN_ORDER", "ACCESS_PLATFORM"}
 OFF = {"guest": "guest_csum guest_tso4 guest_tso6 guest_ecn guest_ufo",
        "host": "csum gso host_tso4 host_tso6 host_ecn host_ufo"}
 
@@ -154,7 +153,7 @@ def streams(pair, words=""):
 def checksum_errors(guest):
     """TCP and UDP packets that the guest's kernel found to be damaged."""
     lines = guest.ok("cat /proc/net/snmp /proc/net/snmp6").splitlines()
-    errors = sum(int(line.split()[1]) for line in lines if re.match(r"Udp6InCsumErrors|Ip6InCsumErrors", line))
+    errors = sum(int(line.split()[1]) for line in lines if re.match(r"(Udp6|Ip6)InCsumErrors", line))
     for names, values in zip(lines, lines[1:]):
         if re.match(r"(Tcp|Udp): [A-Z]", names):
             errors += int(dict(zip(names.split(), values.split())).get("InCsumErrors", 0))
@@ -249,7 +248,7 @@ def counters(pair):
 
 def idle(pair):
     """Quiet guests cost the switch next to nothing, and the first packet wakes it."""
-    settled(lambda: [port["from_vm"]["packets"] for port in items(pair.switch.json("port", "list"))], slow(20))
+    settled(lambda: [port["from_vm"]["packets"] for port in pair.switch.ports().values()], slow(20))
     workers = len(pair.switch.json("status")["workers"])
     start, used = time.monotonic(), pair.switch.cpu_seconds()
     # Not a wait for something: five seconds are what is measured.
@@ -274,7 +273,8 @@ VARIANTS = [
     Variant("guest TSO off", lacks=GUEST_OFFLOADS - {"GUEST_CSUM"},
             options=off("guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo")),
     Variant("host offloads off", lacks=HOST_OFFLOADS, options=off("host")),
-    Variant("small buffers, no offloads", lacks=GUEST_OFFLOADS | HOST_OFFLOADS | {"MRG_RXBUF", "INDIRECT_DESC"},
+    Variant("small buffers, no offloads",
+            lacks=GUEST_OFFLOADS | HOST_OFFLOADS | {"MRG_RXBUF", "INDIRECT_DESC"},
             options=off("guest", "host", "mrg_rxbuf", "indirect_desc")),
     Variant("4 queues", has={"MQ"}, queues=4),
     Variant("switch listens", listens="switch"),

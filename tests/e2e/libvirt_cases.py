@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cases import case, check, fixture, slow
 from lab import Libvirt, Switch, wait_until
-from traffic import Drops, Stream, Transfer, iperf_both, iperf_udp, pings, plain, send_file
+from traffic import Drops, Transfer, gap, iperf_both, iperf_udp, pings, plain, send_file
 from weirvm.libvirt import QEMU_USER
 
 USER = "nobody"
@@ -161,30 +161,11 @@ case("libvirt: attach-device and detach-device, the switch listens", needs=two)(
 
 # -- what ends and comes back
 
-def silence(guest, address, action, deadline, recovered):
-    """Does action() under a ping and waits until it flows again. The figure: how long there was no answer,
-    and how many packets were lost; a guest keeps some of them in its ring until they can go."""
-    stream = Stream(guest, address)
-    try:
-        action()
-        recovered()
-        stream.wait(slow(deadline))
-    except BaseException:
-        stream.cancel()
-        raise
-    output = stream.job.stop().output
-    answers = [(int(number), float(ms)) for number, ms in
-               re.findall(r"bytes from .*icmp_seq=(\d+) .*time=([\d.]+)", output)]
-    arrivals = sorted(number * stream.interval + ms / 1000 for number, ms in answers)
-    longest = max(later - earlier for earlier, later in zip(arrivals, arrivals[1:]))
-    return f"{longest:.1f} s without an answer, {answers[-1][0] - len(answers)} of {answers[-1][0]} lost"
-
-
 @case("libvirt: guests reboot", needs=two)
 def reboot(lab):
     figures = []
     for port, other in (("vm1", "vm2"), ("vm2", "vm1")):
-        figure = silence(lab.guests[other], lab.address(port), lambda: lab.guests[port].reboot(slow(60)),
+        figure = gap(lab.guests[other], lab.address(port), lambda: lab.guests[port].reboot(slow(60)),
                          REBOOT, lambda: lab.wait(port))
         pings(lab.guests[other], lab.address(port, 6), 1)
         figures.append(f"{port}, {PORTS[port]} listens: {figure}")
@@ -196,7 +177,7 @@ def stopped(lab):
     def restart():
         lab.switch.stop()
         lab.switch.start()
-    return silence(lab.guests["vm1"], lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
+    return gap(lab.guests["vm1"], lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
 
 
 @case("libvirt: kill -9 of the switch", needs=two)
@@ -209,7 +190,7 @@ def killed(lab):
     one, two = lab.guests["vm1"], lab.guests["vm2"]
     transfer = Transfer(two, one, lab.address("vm1"), times=12)
     try:
-        figure = silence(one, lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
+        figure = gap(one, lab.address("vm2"), restart, RESTART, lambda: lab.wait("vm1", "vm2"))
     except BaseException:
         transfer.cancel()
         raise

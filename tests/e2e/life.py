@@ -207,8 +207,8 @@ EVENTS = {
 # What the mode has no part in is shown once.
 ONCE = {"link down and up", "driver unbound and bound"}
 # Where rings and memory go away under the workers: also with what finds their late use.
-SANITIZED = {"queue pairs change", "driver unloaded and loaded", "memory plugged under traffic", "guest rebooted",
-             "kill -9 of QEMU", "port removed and added", "SIGTERM of the switch"}
+SANITIZED = {"queue pairs change", "driver unloaded and loaded", "memory plugged under traffic",
+             "guest rebooted", "kill -9 of QEMU", "port removed and added", "SIGTERM of the switch"}
 for _listens in ("vmm", "switch"):
     _lab = laboratory(_listens)
     for _what, _show in EVENTS.items():

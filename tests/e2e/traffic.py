@@ -63,7 +63,8 @@ def iperf_udp(client, address, seconds=1, rate="30M"):
         total = end.get("sum_received") or end["sum"]
         lost = end["sum"].get("lost_percent", 0.0)
         bits = total.get("bits_per_second", 0) / 1e6
-        check(bits > 0 and lost < 100, f"{client.name}: iperf3 UDP{words} to {address} moved nothing: {end['sum']}")
+        check(bits > 0 and lost < 100,
+              f"{client.name}: iperf3 UDP{words} to {address} moved nothing: {end['sum']}")
         figures.append(f"{bits:.0f} Mbit/s with {lost:.1f} % lost")
     return " and ".join(figures)
 
@@ -147,9 +148,8 @@ class Stream:
     def wait(self, timeout, more=10):
         """Wait until that many more answers have come, by themselves: nothing is restarted here."""
         out = f"{self.job.base}.out"
-        wait = self.guest.sh(f"n=$(grep -c 'bytes from' {out})\n"
-                             f"until [ $(grep -c 'bytes from' {out}) -ge $((n + {more})) ]; do usleep 50000; done",
-                             timeout)
+        count = f"$(grep -c 'bytes from' {out})"
+        wait = self.guest.sh(f"n={count}; until [ {count} -ge $((n + {more})) ]; do usleep 50000; done", timeout)
         if wait.status:
             raise Failure(f"{self.guest.name}: the ping does not flow again within {timeout} s:\n"
                           f"{self.job.output()[-600:]}")
@@ -207,10 +207,12 @@ class Drops:
     def only(self, *reasons):
         """Fails unless everything dropped since has one of these reasons; the figure."""
         new = self.new()
-        other = {key: count for key, count in new.items() if key[1] not in reasons}
-        check(not other, f"drops that nothing explains: "
-                         f"{', '.join(f'{port} {reason} {count}' for (port, reason), count in other.items())}")
-        return ", ".join(f"{port} {reason} {count}" for (port, reason), count in sorted(new.items())) or "none"
+        said = {reason: [] for _, reason in new}
+        for (port, reason), count in sorted(new.items()):
+            said[reason].append(f"{port} {reason} {count}")
+        other = [words for reason, words in said.items() if reason not in reasons]
+        check(not other, f"drops that nothing explains: {', '.join(sum(other, []))}")
+        return ", ".join(sum(said.values(), [])) or "none"
 
 
 def traffic(switch, name, direction):
