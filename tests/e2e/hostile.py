@@ -360,6 +360,7 @@ def blocking_call(arena):
             a.wait_sent(slow(10))
         wait_until(lambda: pair.count > before + 2 or pair.failure, slow(10), "the pair to go on")
         said = arena.state()
+        check(said == "faulted: call eventfd that blocks in queue 0", f"the state is {said}")
     os.close(full)
     enemy.restart()
     arena.wait_state("up")

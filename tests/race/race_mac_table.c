@@ -36,7 +36,7 @@ static void *janitor(void *arg)
 {
 	(void)arg;
 	for (uint32_t round = 0; round < 20; round++)
-		mac_age(table, round * 20, 1);
+		mac_age(table, round * 5, 1);
 	return NULL;
 }
 
@@ -61,5 +61,5 @@ int main(void)
 	uint32_t sum = mac_count_of(table, 1) + mac_count_of(table, 2);
 	printf("lookups with a wrong port: %d; entries %u, by port %u\n", wrong, stats.count, sum);
 	mac_table_free(table);
-	return wrong || stats.count != sum || stats.count > KEYS ? EXIT_FAILURE : EXIT_SUCCESS;
+	return wrong || stats.count != sum || stats.count != KEYS ? EXIT_FAILURE : EXIT_SUCCESS;
 }
