@@ -22,7 +22,7 @@
 #include "switch/switch.h"
 
 #define DEFAULT_CONFIG "/etc/weir/weir.yaml"
-#define POLL_MS	       100
+#define POLL_MS        100
 #define CONFIG_MAX     (16u << 20)
 
 struct arguments {

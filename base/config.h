@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	NAME_SIZE = 32,		// a port's, bridge's, user's name with its NUL
+	NAME_SIZE = 32,         // a port's, bridge's, user's name with its NUL
 	SOCKET_PATH_SIZE = 108, // sockaddr_un.sun_path
 	WORKERS_MAX = 64,
 	PORTS_MAX = 1024,
@@ -69,7 +69,7 @@ struct config_vhost_user {
 	enum config_listens listens;
 	char owner[NAME_SIZE]; // of the socket Weir makes (listens: switch); empty: unchanged
 	char group[NAME_SIZE];
-	uint32_t mode;	 // permission bits of that socket
+	uint32_t mode;   // permission bits of that socket
 	uint16_t queues; // queue pairs, upper bound
 };
 

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 
 struct error {
-	int code;	// a positive errno value; 0: no error
+	int code;       // a positive errno value; 0: no error
 	char text[512]; // one sentence without a full stop; never empty when code is set
 };
 

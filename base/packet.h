@@ -41,7 +41,7 @@ enum offload_flag {
 	OFFLOAD_CSUM_VALID = 1 << 1,   // VIRTIO_NET_HDR_F_DATA_VALID
 	OFFLOAD_TSO4 = 1 << 2,
 	OFFLOAD_TSO6 = 1 << 3,
-	OFFLOAD_ECN = 1 << 4,	      // VIRTIO_NET_HDR_GSO_ECN: CWR only on the first segment
+	OFFLOAD_ECN = 1 << 4,         // VIRTIO_NET_HDR_GSO_ECN: CWR only on the first segment
 	OFFLOAD_UNKNOWN_GSO = 1 << 5, // a gso_type that was never negotiated
 };
 #define OFFLOAD_TSO (OFFLOAD_TSO4 | OFFLOAD_TSO6)
@@ -50,32 +50,32 @@ enum packet_flag {
 	PACKET_TAGGED = 1 << 0, // the VLAN tag in vlan_tpid/vlan_tci stands in the stash at data
 	PACKET_IPV4 = 1 << 1,
 	PACKET_IPV6 = 1 << 2,
-	PACKET_FRAGMENT = 1 << 3,	// any fragment
+	PACKET_FRAGMENT = 1 << 3,       // any fragment
 	PACKET_LATER_FRAGMENT = 1 << 4, // one without the L4 header
 	PACKET_L4 = 1 << 5, // l4_off and l4_proto are set, and the L4 header is in the stash
 	PACKET_ARP = 1 << 6,
 };
 
 enum verdict {
-	VERDICT_NONE,	 // still on its way
+	VERDICT_NONE,    // still on its way
 	VERDICT_FORWARD, // to out_port
-	VERDICT_FLOOD,	 // to each port of its VLAN but the one it came from
-	VERDICT_DROP,	 // for the reason in drop
+	VERDICT_FLOOD,   // to each port of its VLAN but the one it came from
+	VERDICT_DROP,    // for the reason in drop
 };
 
 struct packet {
-	uint8_t *data;		    // the Ethernet header, in the stash
+	uint8_t *data;              // the Ethernet header, in the stash
 	const struct segment *body; // what follows the head_len stash bytes, in guest memory
-	uint32_t len;		    // the whole frame in bytes: head_len and the body
-	uint16_t head_len;	    // trusted bytes at data
-	uint16_t nbody;		    // segments in body
-	uint16_t flags;		    // enum packet_flag
-	uint8_t verdict;	    // enum verdict
-	uint8_t drop;		    // enum drop_reason
-	uint16_t out_port;	    // VERDICT_FORWARD: index of a port in the snapshot
+	uint32_t len;               // the whole frame in bytes: head_len and the body
+	uint16_t head_len;          // trusted bytes at data
+	uint16_t nbody;             // segments in body
+	uint16_t flags;             // enum packet_flag
+	uint8_t verdict;            // enum verdict
+	uint8_t drop;               // enum drop_reason
+	uint16_t out_port;          // VERDICT_FORWARD: index of a port in the snapshot
 
 	// The VLAN it was classified to, and the tag as it came; all in host byte order.
-	uint16_t vlan;	    // 0 to 4094
+	uint16_t vlan;      // 0 to 4094
 	uint16_t vlan_tpid; // 0: it came without a tag
 	uint16_t vlan_tci;
 
@@ -91,7 +91,7 @@ struct packet {
 	uint16_t hdr_len;     // the sender's claim; never trusted
 	uint16_t csum_start;  // from data
 	uint16_t csum_offset; // from csum_start
-	uint32_t hash;	      // of the flow; spreads a receiver's queues
+	uint32_t hash;        // of the flow; spreads a receiver's queues
 };
 
 struct burst {

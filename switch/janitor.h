@@ -14,7 +14,7 @@
 
 struct janitor {
 	struct snapshot *const *snapshot; // the published pointer, RCU
-	void (*on_tick)(void *ctx);	  // each quarter of a second, on the janitor's thread
+	void (*on_tick)(void *ctx);       // each quarter of a second, on the janitor's thread
 	void *ctx;
 	_Atomic uint32_t now_s; // seconds since some start; grows
 	int timer_fd;

@@ -7,6 +7,7 @@
 
 #include "switch/bytes.h"
 #include "switch/offload.h"
+#include "switch/pipeline.h"
 
 enum {
 	ETHER_LEN = 14,
@@ -312,4 +313,12 @@ void parse_packet(struct packet *p)
 		parse_any(p, &w);
 	if (p->offload && p->verdict != VERDICT_DROP)
 		confirm_offload(p, &w);
+}
+
+void stage_parse(struct pass *pass)
+{
+	struct burst *burst = &pass->burst;
+	for (unsigned i = 0; i < burst->count; i++)
+		if (burst->packets[i].verdict == VERDICT_NONE)
+			parse_packet(&burst->packets[i]);
 }

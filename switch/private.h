@@ -22,7 +22,7 @@ struct weir_switch {
 	struct port *ports[PORTS_MAX]; // sorted by name
 	size_t nbridges;
 	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
-	unsigned polls;			     // of the ports' states
+	unsigned polls;                      // of the ports' states
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;
@@ -34,6 +34,8 @@ struct weir_switch {
 // nothing has changed.
 int switch_publish(struct weir_switch *sw);
 
+// After the grace period that follows a snapshot without it. NULL is allowed.
+void bridge_free(struct bridge *bridge);
 struct bridge *switch_bridge_find(const struct weir_switch *sw, const char *name);
 struct port *switch_port_by_name(const struct weir_switch *sw, const char *name);
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "switch/parse.h"
 #include "switch/pipeline.h"
 
 unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
@@ -28,12 +27,4 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 		for (unsigned i = 0; i < n; i++)
 			packet_drop(&burst->packets[i], DROP_QUEUE_DISABLED);
 	return n;
-}
-
-void stage_parse(struct pass *pass)
-{
-	struct burst *burst = &pass->burst;
-	for (unsigned i = 0; i < burst->count; i++)
-		if (burst->packets[i].verdict == VERDICT_NONE)
-			parse_packet(&burst->packets[i]);
 }

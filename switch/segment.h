@@ -26,11 +26,11 @@ enum {
 struct segmenter {
 	const struct packet *packet;
 	const struct segment *body; // where the next segment's body bytes start:
-	uint32_t body_off;	    // this far into body
-	uint32_t offset;	    // payload bytes given out
-	uint32_t count;		    // frames in all
-	uint16_t index;		    // of the next frame
-	bool guest_csum;	    // the receiver completes partial checksums itself
+	uint32_t body_off;          // this far into body
+	uint32_t offset;            // payload bytes given out
+	uint32_t count;             // frames in all
+	uint16_t index;             // of the next frame
+	bool guest_csum;            // the receiver completes partial checksums itself
 	bool in_software;
 	uint8_t head[SEGMENT_HEAD_MAX]; // private header of the current segment
 };

@@ -72,11 +72,11 @@ struct port {
 	struct vhost_port *vhost; // NULL: not open, for the reason in `failure`
 	struct error failure;
 	uint64_t retry_at_ns;
-	char last_text[256];		 // state as last reported
-	_Atomic bool changed;		 // set by any thread: the state is to be looked at soon
+	char last_text[256];             // state as last reported
+	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
-	struct drop_counters drops[];			 // one per worker
+	struct drop_counters drops[];                    // one per worker
 };
 
 // A port's compiled half: all that a worker needs to know about it.

@@ -48,7 +48,7 @@ struct traffic {
 };
 
 struct queue_info {
-	bool running;	// the guest uses this queue pair
+	bool running;   // the guest uses this queue pair
 	int worker_cpu; // that polls the from-vm queue
 	struct traffic from_vm;
 	struct traffic to_vm;

@@ -64,8 +64,7 @@ static void put_queue(
 	}
 	uint64_t features = vhost_port_features(out->vhost);
 	ring_put_begin(ring, (unsigned)__builtin_popcount(packets));
-	FOR_EACH_IN(i, packets)
-	{
+	FOR_EACH_IN (i, packets) {
 		enum drop_reason reason = put_packet(
 			pass, out, ring, features, &pass->burst.packets[i], &sent);
 		if (reason != DROP_NONE)
@@ -93,8 +92,8 @@ static void deliver(struct pass *pass, const struct port_view *out, packet_set p
 		return;
 	}
 	packet_set of_queue[QUEUE_PAIRS_MAX] = {0};
-	FOR_EACH_IN(i, packets)
-	of_queue[queue_of(&pass->burst.packets[i], pairs)] |= 1u << i;
+	FOR_EACH_IN (i, packets)
+		of_queue[queue_of(&pass->burst.packets[i], pairs)] |= 1u << i;
 	for (; pairs; pairs &= pairs - 1) {
 		unsigned pair = (unsigned)__builtin_ctz(pairs);
 		if (of_queue[pair])
@@ -108,8 +107,8 @@ static void send_unicast(struct pass *pass, packet_set unicast)
 	while (unicast) {
 		uint16_t id = burst->packets[__builtin_ctz(unicast)].out_port;
 		packet_set same = 0;
-		FOR_EACH_IN(i, unicast)
-		same |= (packet_set)(burst->packets[i].out_port == id) << i;
+		FOR_EACH_IN (i, unicast)
+			same |= (packet_set)(burst->packets[i].out_port == id) << i;
 		const struct port_view *out = pass->snapshot->views[id];
 		if (out->vhost)
 			deliver(pass, out, same);
@@ -129,8 +128,9 @@ static void send_flood(struct pass *pass, packet_set flood)
 		if (out == pass->in || !out->vhost || !vhost_port_pairs(out->vhost))
 			continue;
 		packet_set members = 0;
-		FOR_EACH_IN(i, flood)
-		members |= (packet_set)view_is_member(out, pass->burst.packets[i].vlan) << i;
+		FOR_EACH_IN (i, flood)
+			members |= (packet_set)view_is_member(out, pass->burst.packets[i].vlan)
+				   << i;
 		if (members)
 			deliver(pass, out, members);
 		reached |= members;

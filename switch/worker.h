@@ -15,7 +15,7 @@
 struct worker {
 	// Set before the thread starts.
 	struct snapshot *const *snapshot; // the published pointer, RCU
-	const _Atomic uint32_t *now_s;	  // the janitor's clock
+	const _Atomic uint32_t *now_s;    // the janitor's clock
 	uint16_t index;
 	uint16_t cpu;
 	int epoll_fd;
@@ -26,7 +26,7 @@ struct worker {
 	_Atomic uint64_t packets, busy_cycles, idle_cycles, polls, sleeps;
 	_Atomic bool asleep;
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
-	uint64_t polls_seen;	   // the janitor's, for worker_unstick
+	uint64_t polls_seen;       // the janitor's, for worker_unstick
 
 	struct pass pass __attribute__((aligned(64))); // the worker's alone
 };

@@ -37,9 +37,9 @@ enum {
 
 struct vhost_vring {
 	struct ring *ring;     // as published; NULL: it is not
-	int kick_fd;	       // duplicates, for as long as ring is there; -1: none
-	int call_fd;	       //
-	bool enabled;	       // as the library has it
+	int kick_fd;           // duplicates, for as long as ring is there; -1: none
+	int call_fd;           //
+	bool enabled;          // as the library has it
 	enum ring_fault fault; // of a ring since taken down; kept until the guest's reset
 	const char *unusable;  // why it cannot be published; NULL: no reason
 };
@@ -47,13 +47,13 @@ struct vhost_vring {
 // What the peer told on the connection at hand.
 struct vhost_peer {
 	pid_t pid;
-	uint8_t status;		 // of the last SET_STATUS
-	uint64_t features;	 // of the last SET_FEATURES
+	uint8_t status;          // of the last SET_STATUS
+	uint64_t features;       // of the last SET_FEATURES
 	uint64_t features_at_ns; // 0: none yet
 	uint16_t mtu;
-	bool has_table;	       // it sent SET_MEM_TABLE, valid or not
+	bool has_table;        // it sent SET_MEM_TABLE, valid or not
 	bool memory_untouched; // what its table speaks of holds zeros
-	bool failed;	       // `failure` speaks of this connection
+	bool failed;           // `failure` speaks of this connection
 	// The request that the library is handling, since when; a failing one skips the post hook.
 	uint32_t request;
 	uint64_t request_at_ns;
@@ -75,7 +75,7 @@ struct vhost_control {
 	int vid; // the library's device; -1: not connected
 	struct vhost_peer peer;
 	struct guest_memory *memory; // NULL: no valid table
-	bool running;		     // the library has seen a started pair 0 and has not stopped it
+	bool running;                // the library has seen a started pair 0 and has not stopped it
 	uint64_t running_at_ns;
 	struct vhost_vring vrings[VRINGS_MAX];
 	uint32_t connections;

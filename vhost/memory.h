@@ -12,7 +12,7 @@ enum {
 
 struct memory_region {
 	uint64_t guest_addr; // guest physical
-	uint64_t size;	     // bytes
+	uint64_t size;       // bytes
 	uint8_t *host;
 };
 

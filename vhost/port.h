@@ -21,7 +21,7 @@
 struct vhost_queue_pair {
 	alignas(64) struct ring *from_vm; // RCU
 	atomic_bool from_vm_enabled;
-	_Atomic uint8_t signal_due;	// bit 0: to-vm, bit 1: from-vm; see vhost_port_signal
+	_Atomic uint8_t signal_due;     // bit 0: to-vm, bit 1: from-vm; see vhost_port_signal
 	alignas(64) struct ring *to_vm; // RCU
 	atomic_bool to_vm_locked;
 };
@@ -54,11 +54,11 @@ struct vhost_port_status {
 	char mend[640]; // what to do about it; empty when nothing is to be done
 	uint64_t features;  // negotiated virtio features, 0 if none
 	uint16_t guest_mtu; // as the VMM told by NET_SET_MTU; 0: it did not
-	uint16_t pairs;	    // queue pairs whose both rings are running
+	uint16_t pairs;     // queue pairs whose both rings are running
 	uint32_t reconnects;
 	uint32_t refused; // second connections refused
-	pid_t peer_pid;	  // who opened the other end of the socket; 0: not connected or unknown
-	uint32_t announcements;	 // SEND_RARP requests so far
+	pid_t peer_pid;   // who opened the other end of the socket; 0: not connected or unknown
+	uint32_t announcements;  // SEND_RARP requests so far
 	uint8_t announce_mac[6]; // of the last one
 };
 

@@ -49,13 +49,13 @@ struct ring_setup {
 	struct vring_desc *desc;   // 16 × size bytes, aligned to 16
 	struct vring_avail *avail; // 6 + 2 × size bytes, aligned to 2
 	struct vring_used *used;   // 6 + 8 × size bytes, aligned to 4
-	uint16_t size;		   // a power of two, at most 32768
+	uint16_t size;             // a power of two, at most 32768
 	uint16_t next_avail;
 	uint16_t next_used;
 	uint64_t features; // negotiated; of the ring's own: INDIRECT_DESC, EVENT_IDX, MRG_RXBUF,
 			   // VERSION_1
 	const struct guest_memory *mem; // outlives the ring
-	int call_fd;			// an eventfd, O_NONBLOCK; or -1: the guest polls
+	int call_fd;                    // an eventfd, O_NONBLOCK; or -1: the guest polls
 };
 
 struct ring {
@@ -63,7 +63,7 @@ struct ring {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	const struct memory_region *near; // of mem: where the last buffer was found
-	struct ring_room *room;		  // to-vm: private copies of the next buffers' descriptors
+	struct ring_room *room;           // to-vm: private copies of the next buffers' descriptors
 	uint16_t size;
 	uint16_t mask;
 	uint16_t next_avail; // the next available entry to read
@@ -117,7 +117,7 @@ void ring_complete(struct ring *ring);
 // One frame to deliver: head bytes from trusted memory, the rest from the sender's memory.
 struct frame {
 	struct virtio_net_hdr vnet; // as the receiver shall see it; num_buffers is the ring's
-	uint8_t *head;		    // head_len bytes; the checksum field in it may be written
+	uint8_t *head;              // head_len bytes; the checksum field in it may be written
 	uint32_t head_len;
 	const struct segment *body; // body_len bytes, starting body_off bytes into body[0]…
 	uint32_t body_off;

@@ -25,8 +25,8 @@ enum {
 // A buffer that the driver has made available to-vm, read once.
 struct ring_buffer {
 	struct vring_desc desc; // the chain's first descriptor
-	uint8_t *host;		// its memory if the chain is this one, sound, and in one region
-	uint16_t head;		// may lie beyond the ring: then nothing else is set
+	uint8_t *host;          // its memory if the chain is this one, sound, and in one region
+	uint16_t head;          // may lie beyond the ring: then nothing else is set
 };
 
 struct ring_room {
@@ -131,13 +131,13 @@ static inline uint8_t *ring_at(struct ring *ring, uint64_t addr, uint32_t len, u
 // Where a chain's memory is collected.
 struct chain {
 	struct segment *segments;
-	uint32_t room;	    // free entries at segments
-	uint32_t count;	    // used ones
-	uint32_t want;	    // collect no more than so many bytes
+	uint32_t room;      // free entries at segments
+	uint32_t count;     // used ones
+	uint32_t want;      // collect no more than so many bytes
 	uint32_t gathered;  // bytes in segments
-	uint64_t bytes;	    // of the whole chain
+	uint64_t bytes;     // of the whole chain
 	uint16_t direction; // 0 or VRING_DESC_F_WRITE: what each descriptor must have
-	bool full;	    // room did not suffice; the chain was not walked to its end
+	bool full;          // room did not suffice; the chain was not walked to its end
 };
 
 // Walks the chain that begins with the descriptor `first` to its end, and collects the memory of

@@ -37,7 +37,7 @@ struct command {
 	const char *verb; // NULL: the noun is a command itself
 	const char *about;
 	int (*run)(struct call *call); // an exit status
-	bool reads;		       // takes -o
+	bool reads;                    // takes -o
 	struct argument args[ARGS_MAX + 1];
 	struct option_spec options[OPTIONS_MAX + 1];
 };
@@ -50,7 +50,7 @@ struct call {
 	enum format format;
 	bool help;
 	const char *args[ARGS_MAX]; // by position in the table; NULL: not given
-	char **rest;		    // of the argument that takes the rest
+	char **rest;                // of the argument that takes the rest
 	int nrest;
 	const char
 		*options[OPTIONS_MAX]; // by position in the table; "" for a flag; NULL: not given

@@ -10,7 +10,7 @@
 struct column {
 	const char *title;
 	const char *path; // of the value in an item, dotted
-	bool right;	  // numbers
+	bool right;       // numbers
 };
 
 // The value at a dotted path; NULL: there is none. Borrowed.

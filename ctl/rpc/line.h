@@ -10,8 +10,8 @@
 // Zeroed is empty. Owned by one connection; single-threaded.
 struct line_buffer {
 	char *data;
-	size_t start;	// first byte that no line_next took
-	size_t end;	// behind the last byte that came
+	size_t start;   // first byte that no line_next took
+	size_t end;     // behind the last byte that came
 	size_t scanned; // no line break lies between start and here
 	size_t size;
 };

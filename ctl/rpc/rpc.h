@@ -64,7 +64,7 @@ enum rpc_access {
 struct rpc_session {
 	bool greeted;
 	bool may_write;
-	void *ctx;	    // of the methods
+	void *ctx;          // of the methods
 	const char *denied; // the method of the last change that was denied; for the log
 };
 
@@ -72,13 +72,13 @@ struct rpc_call {
 	struct rpc_session *session;
 	const struct rpc_method *method;
 	const json_t *params; // an object that the method's table admits
-	json_t *result;	      // set by the method; the caller's
+	json_t *result;       // set by the method; the caller's
 	enum rpc_code code;   // of the error; 0: by err.code
 	struct error err;
 };
 
 struct rpc_method {
-	const char *name;		   // noun.verb
+	const char *name;                  // noun.verb
 	int (*run)(struct rpc_call *call); // 0 and call->result, or -errno and call->err
 	enum rpc_access access;
 	const char *about;

@@ -86,8 +86,8 @@ bool value_equal(const struct key *key, const struct node *a, const struct node 
 bool quantity_parse(enum key_type type, const char *text, uint64_t *out);
 // In the largest unit that gives a whole number.
 void quantity_print(enum key_type type, uint64_t value, char *buf, size_t size);
-const char *quantity_noun(enum key_type type);				// "duration"
-const char *quantity_example(enum key_type type);			// "300s"
+const char *quantity_noun(enum key_type type);                          // "duration"
+const char *quantity_example(enum key_type type);                       // "300s"
 const char *quantity_units(enum key_type type, char *buf, size_t size); // "ns, us, ms, …"
 
 // canonical.c: puts a map's keys into the table's order; writes every default into it.

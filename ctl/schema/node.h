@@ -28,7 +28,7 @@ struct node {
 };
 
 struct doc {
-	char *file;	   // NULL: none
+	char *file;        // NULL: none
 	struct node *root; // a map
 };
 

@@ -13,8 +13,8 @@ struct unit {
 };
 
 #define THOUSAND 1000ull
-#define MILLION	 1000000ull
-#define BILLION	 1000000000ull
+#define MILLION  1000000ull
+#define BILLION  1000000000ull
 
 // Each from small to large.
 static const struct unit durations[] = {{"ns", 1}, {"us", THOUSAND}, {"ms", MILLION},

@@ -59,8 +59,8 @@ bool doc_equal(const struct doc *a, const struct doc *b);
 
 // What changing a value takes.
 enum schema_effect {
-	EFFECT_LIVE,	// packets go on
-	EFFECT_PORT,	// that port is closed and opened again
+	EFFECT_LIVE,    // packets go on
+	EFFECT_PORT,    // that port is closed and opened again
 	EFFECT_RESTART, // takes effect when weir-switchd is started again
 };
 const char *schema_effect_name(enum schema_effect effect); // "live", "reopens the port", "restart"

@@ -55,10 +55,10 @@ struct conn {
 	struct event turn; // there is a whole line left to serve
 	struct line_buffer in;
 	struct evbuffer *out;
-	uint64_t half_since_ms;	 // an unfinished line waits since then; 0: none
+	uint64_t half_since_ms;  // an unfinished line waits since then; 0: none
 	uint64_t stall_since_ms; // no byte of the backlog went since then; 0: no backlog
-	bool eof;		 // the client sends no more
-	bool closing;		 // nothing more is read; closed when the backlog is out
+	bool eof;                // the client sends no more
+	bool closing;            // nothing more is read; closed when the backlog is out
 };
 TAILQ_HEAD(conn_list, conn);
 

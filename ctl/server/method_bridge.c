@@ -83,7 +83,7 @@ static void add_entry(json_t *items, const char *bridge, const struct fdb_entry 
 struct walk {
 	char bridge[NAME_SIZE];
 	uint32_t at;
-	size_t left;	// of the limit
+	size_t left;    // of the limit
 	size_t scanned; // of SCAN_MAX
 };
 

@@ -9,7 +9,7 @@
 
 struct run_dir {
 	char path[PATH_MAX]; // absolute
-	int lock;	     // a descriptor that holds RUN_DIR/lock
+	int lock;            // a descriptor that holds RUN_DIR/lock
 };
 
 // `path` as given on the command line; NULL: /run/weir where this user can use it, else

@@ -11,7 +11,7 @@
 
 struct running {
 	struct weir_switch *sw;
-	char *file;	     // what save writes
+	char *file;          // what save writes
 	struct doc *doc;     // what runs
 	struct doc *saved;   // as the file was last read or written
 	struct doc *started; // restart-only keys act as they stand here

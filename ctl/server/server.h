@@ -24,11 +24,11 @@ struct event_base *server_loop(void);
 
 struct server_options {
 	struct event_base *base; // of server_loop
-	struct weir_switch *sw;	 // already running `doc`
+	struct weir_switch *sw;  // already running `doc`
 	const char *run_dir;
 	const char *config_file; // what `config.save` writes
-	const char *memory;	 // what packet memory is made of, for `status`
-	const struct doc *doc;	 // copied
+	const char *memory;      // what packet memory is made of, for `status`
+	const struct doc *doc;   // copied
 };
 
 // Makes the socket and takes over the switch's change callback. 0 and *out, or -errno with a

@@ -72,7 +72,7 @@ struct kit_driver {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t *free;		  // descriptors of the ring that are free
+	uint16_t *free;           // descriptors of the ring that are free
 	struct kit_chain *chains; // by head: what was posted
 	int call_fd;
 };

@@ -84,7 +84,7 @@ void wire_extension(struct wire *w, uint8_t type, uint32_t len)
 	w->next_at = w->len;
 	uint8_t *ext = append(w, len);
 	ext[0] = 59;
-	ext[1] = (uint8_t)(type == IPPROTO_AH	      ? len / 4 - 2
+	ext[1] = (uint8_t)(type == IPPROTO_AH         ? len / 4 - 2
 			   : type == IPPROTO_FRAGMENT ? 0
 						      : len / 8 - 1);
 	w->l4 = w->payload = (uint16_t)w->len;

@@ -34,7 +34,7 @@ void wire_extension(struct wire *w, uint8_t type, uint32_t len);
 void wire_tcp(struct wire *w, uint32_t options);
 void wire_udp(struct wire *w);
 void wire_l4(struct wire *w, uint8_t proto, uint32_t len); // zeros
-void wire_payload(struct wire *w, uint32_t len);	   // no two bytes alike nearby
+void wire_payload(struct wire *w, uint32_t len);           // no two bytes alike nearby
 // Sets lengths and all checksums.
 void wire_finish(struct wire *w);
 

@@ -125,7 +125,7 @@ static void v6_all_extensions(void)
 	wire_extension(&wire, IPPROTO_DSTOPTS, 16);
 	wire_extension(&wire, IPPROTO_ROUTING, 24);
 	wire_extension(&wire, IPPROTO_FRAGMENT, 8); // atomic: no fragment
-	wire.bytes[wire.l4 - 5] = 0x06;		    // reserved bits
+	wire.bytes[wire.l4 - 5] = 0x06;             // reserved bits
 	wire_extension(&wire, IPPROTO_AH, 20);
 	wire_udp(&wire);
 	wire_payload(&wire, 200);

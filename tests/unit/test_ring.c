@@ -11,9 +11,9 @@
 #include "tests/unit/kit_guest.h"
 
 #define FEATURE(f) (1ULL << (f))
-#define USUAL	   (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
+#define USUAL      (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
 #define MERGEABLE  (USUAL | FEATURE(VIRTIO_NET_F_MRG_RXBUF))
-#define EVENTS	   (USUAL | FEATURE(VIRTIO_RING_F_EVENT_IDX))
+#define EVENTS     (USUAL | FEATURE(VIRTIO_RING_F_EVENT_IDX))
 
 static struct kit_guest guest;
 static struct kit_driver driver;

@@ -7,7 +7,7 @@
 #include "tests/unit/kit_guest.h"
 
 #define FEATURE(f) (1ULL << (f))
-#define BIG	   (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
+#define BIG        (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
 #define MERGEABLE  (BIG | FEATURE(VIRTIO_NET_F_MRG_RXBUF))
 
 static struct kit_guest guest;

@@ -6,7 +6,7 @@
 #include "tests/unit/kit_guest.h"
 
 #define FEATURE(f) (1ULL << (f))
-#define USUAL	   (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
+#define USUAL      (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
 
 static struct kit_guest guest;
 static struct kit_driver driver;
