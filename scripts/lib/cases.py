@@ -6,10 +6,14 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "test-logs"
+sys.path.insert(0, str(ROOT / "vm-images"))
+
+from weirvm.procs import descendants    # noqa: E402 -- follows the path above
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -55,31 +59,6 @@ class Report:
         return 1 if failed or not self.cases else 0
 
 
-def _descendants():
-    """{pid: name} of all processes below this one that are still running."""
-    parents, names = {}, {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = pathlib.Path(entry.path, "stat").read_text(errors="replace")
-        except OSError:
-            continue
-        name, rest = stat[stat.index("(") + 1:].rsplit(")", 1)
-        state, parent = rest.split()[:2]
-        parents[int(entry.name)] = int(parent)
-        if state not in "ZX":
-            names[int(entry.name)] = name
-    found = {}
-    for pid, name in names.items():
-        above = parents[pid]
-        while above in parents and above != os.getpid():
-            above = parents[above]
-        if above == os.getpid():
-            found[pid] = name
-    return found
-
-
 def _reap():
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -93,7 +72,7 @@ def sweep(patience):
     itself within `patience` seconds."""
     def gone_after(seconds):
         end = time.monotonic() + seconds
-        while _descendants():
+        while descendants():
             _reap()
             if time.monotonic() >= end:
                 return False
@@ -103,9 +82,9 @@ def sweep(patience):
 
     if gone_after(patience):
         return []
-    stayed = sorted(_descendants().values())
+    stayed = sorted(descendants().values())
     for sign, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        for pid in _descendants():
+        for pid in descendants():
             try:
                 os.kill(pid, sign)
             except ProcessLookupError:

@@ -29,7 +29,7 @@ import sys
 import time
 import traceback
 
-from lab import Failure, Workdir
+from lab import Failure, Workdir, descendants
 
 RELEASE = ("release",)
 BOTH = ("release", "asan")
@@ -131,29 +131,6 @@ def pick(preset, only):
 
 # -- what a case must not leave behind
 
-def _children():
-    """{pid: command} of the living processes below this one."""
-    parents, names = {}, {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{entry}/stat", errors="replace") as file:
-                name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
-            state, parent = rest.split()[:2]
-            parents[int(entry)] = int(parent)
-            if state not in "ZX":
-                names[int(entry)] = name
-    found = {}
-    for pid, name in names.items():
-        above = parents[pid]
-        while above in parents and above != os.getpid():
-            above = parents[above]
-        if above == os.getpid():
-            found[pid] = name
-    return found
-
-
 def _reap_orphans():
     """Collects grandchildren that have ended; a child is collected by the Popen it belongs to."""
     for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]:
@@ -193,10 +170,10 @@ class Cleanliness:
         """What is there too much; processes get a moment to end. Ended or removed here, so that it is
         told of once."""
         end = time.monotonic() + patience
-        while _children() and time.monotonic() < end:
+        while descendants() and time.monotonic() < end:
             time.sleep(0.05)
-        found = [f"process {name} ({pid})" for pid, name in _children().items()]
-        for pid in _children():
+        found = [f"process {name} ({pid})" for pid, name in descendants().items()]
+        for pid in descendants():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         found += [f"mount {path}" for path in sorted(_mounts() - self.mounts)]

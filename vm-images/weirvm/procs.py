@@ -5,6 +5,7 @@ with its parent. The kernel means the parent *thread*, so one thread that lives 
 starts them all.
 """
 import atexit
+import contextlib
 import os
 import pwd
 import queue
@@ -107,6 +108,29 @@ def spawn(argv, user=None, **options):
     if isinstance(child, Exception):
         raise child
     return child
+
+
+def descendants():
+    """{pid: name} of all living processes below this one."""
+    parents, names = {}, {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError):      # it has ended meanwhile
+            with open(f"/proc/{entry}/stat", errors="replace") as file:
+                name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            state, parent = rest.split()[:2]
+            parents[int(entry)] = int(parent)
+            if state not in "ZX":
+                names[int(entry)] = name
+    found = {}
+    for pid, name in names.items():
+        above = parents[pid]
+        while above in parents and above != os.getpid():
+            above = parents[above]
+        if above == os.getpid():
+            found[pid] = name
+    return found
 
 
 def end(child, timeout=10):

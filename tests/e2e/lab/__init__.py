@@ -9,10 +9,11 @@ from weirvm.accel import accelerator    # noqa: E402 -- all of these follow the 
 from weirvm.guest import Guest          # noqa: E402
 from weirvm.images import image         # noqa: E402
 from weirvm.libvirt import Domain, Libvirt    # noqa: E402
-from weirvm.procs import Deadline, Failure, Workdir, run, spawn, wait_until    # noqa: E402
+from weirvm.procs import (              # noqa: E402
+    Deadline, Failure, Workdir, descendants, run, spawn, wait_until)
 from weirvm.qemu import Nic             # noqa: E402
 
 from .switch import Switch              # noqa: E402
 
 __all__ = ["ROOT", "Deadline", "Domain", "Failure", "Guest", "Libvirt", "Nic", "Switch", "Workdir",
-           "accelerator", "image", "run", "spawn", "wait_until"]
+           "accelerator", "descendants", "image", "run", "spawn", "wait_until"]
