@@ -96,9 +96,19 @@ class Vring:
         return taken
 
 
+def listen_at(path):
+    """A socket that listens at the path, as a VMM's does."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o777)
+    listener.listen(1)
+    return listener
+
+
 class Frontend:
     """Frontend(path, listens="vmm") connects and negotiates; start() starts the rings.
 
+    listens: who listens at the path: "vmm" or "switch"; or what listen_at(path) returned
     features: those wanted besides VERSION_1 and the protocol's own.
     """
 
@@ -127,11 +137,8 @@ class Frontend:
     # -- the protocol
 
     def _connect(self, listens, timeout):
-        if listens == "vmm":
-            self.listener = socket.socket(socket.AF_UNIX)
-            self.listener.bind(self.path)
-            os.chmod(self.path, 0o777)
-            self.listener.listen(1)
+        if listens != "switch":
+            self.listener = listen_at(self.path) if listens == "vmm" else listens
             self.listener.settimeout(timeout)
             self.connection = self.listener.accept()[0]
         else:
