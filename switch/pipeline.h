@@ -19,6 +19,7 @@ struct pass {
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
 	struct segmenter segmenter;
+	struct ring_layout layout; // of the frame that is put
 	struct burst burst;
 };
 

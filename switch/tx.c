@@ -63,7 +63,7 @@ static void put_queue(
 		return;
 	}
 	uint64_t features = vhost_port_features(out->vhost);
-	ring_put_begin(ring, (unsigned)__builtin_popcount(packets));
+	ring_put_begin(ring, &pass->layout, (unsigned)__builtin_popcount(packets));
 	FOR_EACH_IN (i, packets) {
 		enum drop_reason reason = put_packet(
 			pass, out, ring, features, &pass->burst.packets[i], &sent);

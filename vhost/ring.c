@@ -43,9 +43,8 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		return -EINVAL;
 	if (!mem || !mem->nregions || mem->nregions > MEMORY_REGIONS_MAX)
 		return -EINVAL;
-	// Zeroed pages are mapped when first touched: a from-vm ring's room costs nothing.
-	struct ring_room *room = calloc(1, sizeof(*room));
-	if (!room)
+	struct ring_ahead *ahead = calloc(1, sizeof(*ahead));
+	if (!ahead)
 		return -ENOMEM;
 
 	uint64_t features = setup->features;
@@ -56,7 +55,7 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		.avail = setup->avail,
 		.used = setup->used,
 		.near = &mem->regions[0],
-		.room = room,
+		.ahead = ahead,
 		.size = size,
 		.mask = size - 1,
 		.next_avail = setup->next_avail,
@@ -77,8 +76,8 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 
 void ring_fini(struct ring *ring)
 {
-	free(ring->room);
-	ring->room = NULL;
+	free(ring->ahead);
+	ring->ahead = NULL;
 }
 
 void ring_set_fault(struct ring *ring, enum ring_fault fault)

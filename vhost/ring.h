@@ -44,6 +44,11 @@ enum ring_fault {
 // Static storage; any thread.
 const char *ring_fault_text(enum ring_fault fault);
 
+enum {
+	// Pieces of guest memory that one frame for a guest may be cut into.
+	LAYOUT_PIECES = 8 * CHAIN_MAX
+};
+
 struct ring_setup {
 	// Host addresses, each wholly inside mem's mappings, with the event fields at their ends:
 	struct vring_desc *desc;   // 16 × size bytes, aligned to 16
@@ -63,7 +68,8 @@ struct ring {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	const struct memory_region *near; // of mem: where the last buffer was found
-	struct ring_room *room;           // to-vm: private copies of the next buffers' descriptors
+	struct ring_ahead *ahead;         // to-vm: private copies of the next buffers' descriptors
+	struct ring_layout *layout;       // to-vm: whose it is changes with each ring_put_begin
 	uint16_t size;
 	uint16_t mask;
 	uint16_t next_avail; // the next available entry to read
@@ -85,7 +91,7 @@ struct ring {
 };
 
 // Makes *ring ready for use; the guest is asked not to notify (polling) until ring_arm. Allocates
-// the room for private copies. 0, -EINVAL for a size that is no power of two or out of bounds, a
+// what it reads ahead into. 0, -EINVAL for a size that is no power of two or out of bounds, a
 // misaligned part or an empty memory table, -ENOMEM. Main or library threads.
 int ring_init(struct ring *ring, const struct ring_setup *setup);
 // Frees what ring_init allocated. After the grace period.
@@ -133,15 +139,23 @@ struct frame {
 	bool csum_udp;
 };
 
+// Where one frame is laid out that is spread over several descriptors or buffers. It belongs to the
+// thread, not to the ring: it is much larger than all else that a port takes, and means nothing
+// once ring_put has returned.
+struct ring_layout {
+	struct segment pieces[LAYOUT_PIECES];
+	struct vring_used_elem used[LAYOUT_PIECES];
+};
+
 // Reads the driver's index and the next entries ahead, and prefetches their buffers. Call once
-// before a burst of ring_put.
-void ring_put_begin(struct ring *ring, unsigned nframes);
+// before a burst of ring_put, which uses *layout until ring_put_end.
+void ring_put_begin(struct ring *ring, struct ring_layout *layout, unsigned nframes);
 
 // Copies one frame into the receiver's next buffers: payload first, then the header, over any
 // layout of descriptors, over several buffers if mergeable. 0; -ENOBUFS: no free buffers, after the
 // driver's index was read again once; -EMSGSIZE: the next buffer (not mergeable) cannot hold it, or
-// the whole ring cannot, or it would be cut into more than ROOM_PIECES; -EIO: faulted. On an error
-// nothing is consumed. Under the queue's lock.
+// the whole ring cannot, or it would be cut into more than LAYOUT_PIECES; -EIO: faulted. On an
+// error nothing is consumed. Under the queue's lock.
 int ring_put(struct ring *ring, const struct frame *frame);
 
 // Publishes the used index and signals if asked for. Call once after the burst.

@@ -16,8 +16,6 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 enum {
-	// Pieces of guest memory that one frame for a guest may be cut into.
-	ROOM_PIECES = 8 * CHAIN_MAX,
 	// Without a hint from ring_put_begin, so many buffers are looked at ahead.
 	LOOK_AHEAD = 16,
 };
@@ -29,14 +27,11 @@ struct ring_buffer {
 	uint16_t head;          // may lie beyond the ring: then nothing else is set
 };
 
-struct ring_room {
-	// Buffers read ahead: ahead[i] is the available entry ahead_from + i.
-	uint16_t ahead_from;
-	uint16_t nahead;
-	struct ring_buffer ahead[BURST_MAX];
-	// One frame spread over several descriptors or buffers.
-	struct segment pieces[ROOM_PIECES];
-	struct vring_used_elem used[ROOM_PIECES];
+// Buffers read ahead: buffers[i] is the available entry `from` + i.
+struct ring_ahead {
+	uint16_t from;
+	uint16_t count;
+	struct ring_buffer buffers[BURST_MAX];
 };
 
 // Words of guest memory at any alignment, read by one access.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The to-vm side: frames into a guest's buffers. Buffers are read ahead, up to a burst of them, so
 // that their cache misses overlap. Almost every frame fits one buffer of one descriptor and takes
-// the short way (put_flat); anything else is first laid out in the ring's room and then poured.
+// the short way (put_flat); anything else is first laid out and then poured.
 //
 // Until a frame is laid out completely nothing is written and nothing consumed. Then: payload,
 // head, virtio-net header, used entries; the used index follows at the end of the burst.
@@ -153,7 +153,7 @@ static void pour_body(struct cursor *dst, const struct frame *frame, struct csum
 static void pour_frame(const struct ring *ring, const struct frame *frame, uint16_t nbuffers)
 {
 	uint8_t vnet[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
-	struct cursor start = {.at = ring->room->pieces};
+	struct cursor start = {.at = ring->layout->pieces};
 	struct cursor dst = start;
 	cursor_skip(&dst, ring->vnet_size + frame->head_len);
 	if (csum_wanted(frame)) {
@@ -173,21 +173,22 @@ static void pour_frame(const struct ring *ring, const struct frame *frame, uint1
 
 // --- buffers -------------------------------------------------------------------------------------
 
-// Reads n available entries from index `from` on into the room, and prefetches what they name.
+// Reads n available entries from index `from` on into private memory, and prefetches what they
+// name.
 static void look_ahead(struct ring *ring, uint16_t from, unsigned n)
 {
-	struct ring_room *room = ring->room;
+	struct ring_ahead *ahead = ring->ahead;
 	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
-	room->ahead_from = from;
-	room->nahead = (uint16_t)n;
+	ahead->from = from;
+	ahead->count = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t head = ring_read_head(ring, (uint16_t)(from + i));
-		room->ahead[i].head = head;
+		ahead->buffers[i].head = head;
 		if (likely(head < ring->size))
 			__builtin_prefetch(&ring->desc[head]);
 	}
 	for (unsigned i = 0; i < n; i++) {
-		struct ring_buffer *b = &room->ahead[i];
+		struct ring_buffer *b = &ahead->buffers[i];
 		uint64_t reach;
 		b->host = NULL;
 		if (unlikely(b->head >= ring->size))
@@ -207,10 +208,10 @@ static void look_ahead(struct ring *ring, uint16_t from, unsigned n)
 // faulted.
 static inline const struct ring_buffer *buffer_at(struct ring *ring, unsigned k)
 {
-	struct ring_room *room = ring->room;
+	const struct ring_ahead *ahead = ring->ahead;
 	uint16_t index = (uint16_t)(ring->next_avail + k);
-	uint16_t slot = index - room->ahead_from;
-	if (unlikely(slot >= room->nahead)) {
+	uint16_t slot = index - ahead->from;
+	if (unlikely(slot >= ahead->count)) {
 		unsigned n = ring_available(ring, k + 1);
 		if (n <= k)
 			return NULL;
@@ -218,7 +219,7 @@ static inline const struct ring_buffer *buffer_at(struct ring *ring, unsigned k)
 		look_ahead(ring, index, n < LOOK_AHEAD ? n : LOOK_AHEAD);
 		slot = 0;
 	}
-	const struct ring_buffer *buffer = &room->ahead[slot];
+	const struct ring_buffer *buffer = &ahead->buffers[slot];
 	if (unlikely(buffer->head >= ring->size)) {
 		ring_set_fault(ring, RING_FAULT_BAD_HEAD);
 		return NULL;
@@ -241,15 +242,15 @@ static int lay_out_buffer(struct ring *ring, const struct ring_buffer *buffer, s
 	return unlikely(chain->full) ? -EMSGSIZE : 0;
 }
 
-// Finds room for `need` bytes. The number of buffers, their used entries in the room; or an error
+// Finds room for `need` bytes. The number of buffers, their used entries in the layout; or an error
 // of ring_put.
 static int lay_out(struct ring *ring, uint32_t need)
 {
-	struct ring_room *room = ring->room;
+	struct ring_layout *layout = ring->layout;
 	unsigned max = ring->mergeable ? ring->size : 1;
 	unsigned n = 0;
-	struct chain chain = {.segments = room->pieces,
-		.room = ROOM_PIECES,
+	struct chain chain = {.segments = layout->pieces,
+		.room = LAYOUT_PIECES,
 		.want = need,
 		.direction = VRING_DESC_F_WRITE};
 	while (chain.gathered < need) {
@@ -262,7 +263,7 @@ static int lay_out(struct ring *ring, uint32_t need)
 		int err = lay_out_buffer(ring, buffer, &chain);
 		if (err)
 			return err;
-		room->used[n++] = (struct vring_used_elem){
+		layout->used[n++] = (struct vring_used_elem){
 			.id = buffer->head, .len = chain.gathered - before};
 	}
 	return (int)n;
@@ -275,7 +276,7 @@ static int put_spread(struct ring *ring, const struct frame *frame, uint32_t nee
 		return n;
 	pour_frame(ring, frame, (uint16_t)n);
 	for (int i = 0; i < n; i++) {
-		const struct vring_used_elem *used = &ring->room->used[i];
+		const struct vring_used_elem *used = &ring->layout->used[i];
 		ring_write_used(ring, ring->next_used++, used->id, used->len);
 	}
 	ring->next_avail += (uint16_t)n;
@@ -284,14 +285,15 @@ static int put_spread(struct ring *ring, const struct frame *frame, uint32_t nee
 
 // --- the interface -------------------------------------------------------------------------------
 
-void ring_put_begin(struct ring *ring, unsigned nframes)
+void ring_put_begin(struct ring *ring, struct ring_layout *layout, unsigned nframes)
 {
+	ring->layout = layout;
 	if (!ring_ok(ring))
 		return;
 	if (nframes > BURST_MAX)
 		nframes = BURST_MAX;
-	uint16_t passed = ring->next_avail - ring->room->ahead_from;
-	if (passed + nframes <= ring->room->nahead)
+	uint16_t passed = ring->next_avail - ring->ahead->from;
+	if (passed + nframes <= ring->ahead->count)
 		return;
 	unsigned n = ring_available(ring, nframes);
 	look_ahead(ring, ring->next_avail, n < nframes ? n : nframes);

@@ -46,6 +46,7 @@ struct guest {
 
 static struct guest guests[2]; // 0 sends, 1 receives
 static struct burst burst;
+static struct ring_layout layout;
 static bool holding; // frames of burst are not completed yet
 
 static void make_guest(struct guest *g, uint8_t how)
@@ -231,7 +232,7 @@ static void put_all(struct input *in)
 {
 	if (!holding)
 		return;
-	ring_put_begin(&guests[1].ring, next_u8(in) % 64);
+	ring_put_begin(&guests[1].ring, &layout, next_u8(in) % 64);
 	for (unsigned i = 0; i < burst.count; i++) {
 		if (burst.packets[i].verdict != VERDICT_DROP)
 			put(&burst.packets[i], in);

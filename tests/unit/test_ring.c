@@ -19,6 +19,7 @@ static struct kit_guest guest;
 static struct kit_driver driver;
 static struct ring ring;
 static struct burst burst;
+static struct ring_layout layout;
 
 static void start_at(uint16_t size, uint16_t index, uint64_t features)
 {
@@ -150,7 +151,7 @@ Test(ring, signals_of_a_to_vm_ring)
 		cr_assert_geq(post_one(), 0);
 	kit_publish(&driver);
 	kit_want_signal(&driver, true);
-	ring_put_begin(&ring, 3);
+	ring_put_begin(&ring, &layout, 3);
 	for (unsigned i = 0; i < 3; i++)
 		cr_assert_eq(put_one(), 0);
 	cr_assert_eq(kit_signals(&driver), 0);
@@ -300,7 +301,7 @@ static void expect_put_fault(enum ring_fault fault)
 {
 	struct kit_used used;
 	kit_publish(&driver);
-	ring_put_begin(&ring, 2);
+	ring_put_begin(&ring, &layout, 2);
 	cr_assert_eq(put_one(), 0);
 	cr_assert_eq(put_one(), -EIO);
 	cr_assert_eq(ring.fault, (int)fault, "%s", ring_fault_text(ring.fault));
@@ -309,7 +310,7 @@ static void expect_put_fault(enum ring_fault fault)
 	cr_assert(kit_pop(&driver, &used));
 	cr_assert_eq(used.len, 12 + 60);
 	cr_assert_not(kit_pop(&driver, &used));
-	ring_put_begin(&ring, 2);
+	ring_put_begin(&ring, &layout, 2);
 	cr_assert_eq(put_one(), -EIO);
 	stop();
 }

@@ -18,6 +18,7 @@ static struct kit_guest guests[2];
 static struct kit_driver sender, receiver;
 static struct ring from_vm, to_vm;
 static struct burst burst;
+static struct ring_layout layout;
 
 static void start(uint16_t size, uint16_t index, uint64_t sender_features, uint64_t features)
 {
@@ -91,7 +92,7 @@ static void send_frames(uint64_t *random, uint32_t *sent)
 static void switch_burst(uint32_t *taken, bool *lost)
 {
 	unsigned count = ring_take(&from_vm, &burst, BURST_MAX);
-	ring_put_begin(&to_vm, count);
+	ring_put_begin(&to_vm, &layout, count);
 	for (unsigned i = 0; i < count; i++) {
 		const struct packet *p = &burst.packets[i];
 		const struct frame f = {.vnet.hdr_len = p->hdr_len,
@@ -252,7 +253,7 @@ static void check_packets(const struct burst *b)
 
 static void put_all(void)
 {
-	ring_put_begin(&to_vm, burst.count);
+	ring_put_begin(&to_vm, &layout, burst.count);
 	for (unsigned i = 0; i < burst.count; i++) {
 		const struct packet *p = &burst.packets[i];
 		if (p->verdict == VERDICT_DROP)
