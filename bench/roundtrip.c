@@ -23,7 +23,7 @@
 #define BLOCK_TRIPS 250
 #define BLOCKS_MAX  100000
 #define MS_MAX      10000
-#define LAST        UINT32_MAX
+#define NS_PER_S    1000000000ull
 // So many looks without an answer: the other thread does not run, and the clock is worth a look.
 #define PATIENCE 65536
 
@@ -31,6 +31,9 @@ static alignas(128) struct {
 	_Atomic uint32_t value;
 	char rest[124];
 } line;
+
+// Apart from the line: an answer that is late must not overwrite it.
+static alignas(128) _Atomic bool done;
 
 static const char usage[] =
 	"Usage: weir-roundtrip [--cpus A,B] [--ms TIME]\n"
@@ -43,7 +46,7 @@ static uint64_t now_ns(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static int pin(unsigned long cpu)
@@ -62,13 +65,12 @@ static void *answer(void *arg)
 	if (pin(*(unsigned long *)arg))
 		exit(1);
 	// The first odd number is not answered before this thread is on its CPU.
-	for (;;) {
+	while (!atomic_load_explicit(&done, memory_order_relaxed)) {
 		uint32_t value = atomic_load_explicit(&line.value, memory_order_acquire);
-		if (value == LAST)
-			return NULL;
 		if (value & 1)
 			atomic_store_explicit(&line.value, value + 1, memory_order_release);
 	}
+	return NULL;
 }
 
 // Sends `value`, which is odd, and waits for the answer. False: there was none until `end`.
@@ -89,18 +91,17 @@ static bool round_trip(uint32_t value, uint64_t end)
 // Fills `trips` with each block's mean time of a round trip; the number of blocks.
 static unsigned measure(double *trips, unsigned long ms)
 {
-	// Numbers go up by 2 and stay below LAST: 10 s of round trips of 20 ns are 500 million.
 	uint32_t value = 1;
 	unsigned blocks = 0;
-	// For an answering thread that has yet to start.
-	uint64_t begin = now_ns(), end = begin + 1000000000ull;
-	if (!round_trip(value, end))
+	// For an answering thread that has yet to start, or that others keep from its CPU.
+	uint64_t begin = now_ns(), first_end = begin + NS_PER_S;
+	if (!round_trip(value, first_end))
 		return 0;
 	begin = now_ns();
-	end = begin + ms * 1000000ull;
-	while (begin < end && blocks < BLOCKS_MAX) {
+	uint64_t end = begin + ms * 1000000ull;
+	while ((begin < end || !blocks) && blocks < BLOCKS_MAX) {
 		for (unsigned i = 0; i < BLOCK_TRIPS; i++)
-			if (!round_trip(value += 2, end))
+			if (!round_trip(value += 2, blocks ? end : first_end))
 				return blocks;
 		uint64_t now = now_ns();
 		trips[blocks++] = (double)(now - begin) / BLOCK_TRIPS;
@@ -158,7 +159,7 @@ int main(int argc, char **argv)
 	if (pin(cpus[0]) || pthread_create(&thread, NULL, answer, &cpus[1]))
 		return 1;
 	unsigned blocks = measure(trips, ms);
-	atomic_store(&line.value, LAST);
+	atomic_store(&done, true);
 	pthread_join(thread, NULL);
 	if (!blocks) {
 		fputs("weir-roundtrip: the two threads did not run at the same time\n", stderr);
