@@ -33,6 +33,13 @@ class Setup:
         return [*self.sockets, *self.idle]
 
     @property
+    def others(self):
+        """A line for describe() about the ports that it leaves out."""
+        if not self.idle:
+            return []
+        return [f"the same for vm{len(self.sockets)} to vm{len(self.ports) - 1}, which are idle"]
+
+    @property
     def partners(self):
         """Pairs of ports, as numbers."""
         return [(i, i + 1) for i in range(0, len(self.sockets) - 1, 2)]
@@ -49,6 +56,7 @@ class Counters:
     cpu_ns: int                 # CPU time of all threads of all its processes
     wait_ns: int                # time in which the switching thread was ready to run and did not
     at: float                   # time.monotonic() of the counts
+    misses: int = 0             # packets that a slow path had to decide: until they end it is not warm
 
 
 class Side:
@@ -85,7 +93,7 @@ class Side:
         raise NotImplementedError
 
     def counts(self):
-        """(packets, busy cycles, tsc_hz, bursts or None, drops)."""
+        """Those of Counters that it counts itself: packets, busy_cycles, tsc_hz, bursts, drops, misses."""
         raise NotImplementedError
 
     def describe(self):
@@ -117,11 +125,12 @@ class Side:
     def counters(self):
         self.check_alive()
         try:
-            packets, busy, hertz, bursts, drops = self.counts()
+            counts = self.counts()
         except OSError as error:        # of its socket or pipe
             raise Failure(f"{self.name} gives no counts: {error}\n{self.log_tail()}") from None
-        return Counters(packets, busy, hertz, bursts, {name: n for name, n in drops.items() if n},
-                        sum(map(cpu_ns, self.pids())), self.wait_ns(), time.monotonic())
+        counts["drops"] = {name: count for name, count in counts["drops"].items() if count}
+        return Counters(**counts, cpu_ns=sum(map(cpu_ns, self.pids())), wait_ns=self.wait_ns(),
+                        at=time.monotonic())
 
     def pids(self):
         return [child.pid for child in self.children if child.poll() is None]

@@ -89,7 +89,6 @@ class Ovs(Side):
         self.control = None
         self.env = None
         self.hertz = 0
-        self.configuration = []
         self.rules = []
 
     def absent(self):
@@ -114,10 +113,9 @@ class Ovs(Side):
         database = self.work.file("db.sock")
         self.spawn("ovsdb-server", [self.work.file("conf.db"), f"--remote=punix:{database}"])
         # All of the configuration is there when the daemon reads it first: DPDK starts with it.
-        self.configuration = self.settings()
         wait_until(lambda: self.check_alive() and os.path.exists(database), 10, "ovsdb-server")
-        run(["ovs-vsctl", f"--db=unix:{database}", "--no-wait",
-             *[word for command in self.configuration for word in ["--", *command]][1:]], env=self.env)
+        words = [word for command in self.settings(setup.ports) for word in ["--", *command]]
+        run(["ovs-vsctl", f"--db=unix:{database}", "--no-wait", *words[1:]], env=self.env)
         self.spawn(self.program, [f"unix:{database}"], before=["unshare", "--net", "--"])
 
     def spawn(self, program, words, before=()):
@@ -128,7 +126,7 @@ class Ovs(Side):
         with open(self.work.file(f"{name}.out"), "w") as out:
             self.children.append(spawn(argv, env=self.env, stdout=out, stderr=out))
 
-    def settings(self):
+    def settings(self, paths):
         """Commands of ovs-vsctl, as lists of words."""
         setup = self.setup
 
@@ -142,7 +140,7 @@ class Ovs(Side):
                      ["set", "Bridge", BRIDGE, "datapath_type=netdev", f"fail_mode={self.fail_mode}"]]
         if self.macs() > MACS:
             commands.append(["set", "Bridge", BRIDGE, f"other_config:mac-table-size={self.macs()}"])
-        for number, path in enumerate(setup.ports):
+        for number, path in enumerate(paths):
             commands += [["add-port", BRIDGE, f"vm{number}"],
                          ["set", "Interface", f"vm{number}", "type=dpdkvhostuserclient",
                           f"options:vhost-server-path={path}", f"ofport_request={number + 1}",
@@ -222,7 +220,9 @@ class Ovs(Side):
 
         def total(key):
             return sum(map(int, re.findall(rf"{key}:\s+(\d+)", stats)))
-        return total("packets received"), total("processing cycles"), self.hertz, bursts, self.drops()
+        return {"packets": total("packets received"), "busy_cycles": total("processing cycles"),
+                "tsc_hz": self.hertz, "bursts": bursts, "drops": self.drops(),
+                "misses": total("miss with success upcall") + total("miss with failed upcall")}
 
     def drops(self):
         """Of the VMs' ports. The bridge's own interface is down and drops its copy of every flood."""
@@ -230,14 +230,16 @@ class Ovs(Side):
         for port in self.control.call("dpctl/show", "-s").split("\n  port ")[1:]:
             if re.match(r"\d+: vm\d+ ", port):
                 for direction, count in re.findall(r"([RT]X) packets:\d+ errors:\S+ dropped:(\d+)", port):
-                    name = {"RX": "from-vm dropped", "TX": "to-vm ring full"}[direction]
+                    name = {"RX": "from-vm-dropped", "TX": "to-vm-ring-full"}[direction]
                     drops[name] = drops.get(name, 0) + int(count)
         return drops
 
     def describe(self):
         # The words before "--" see to it that nothing outlives the bench.
         lines = [self.plain(shlex.join(child.args[child.args.index("--") + 1:])) for child in self.children]
-        lines += [f"ovs-vsctl {self.plain(shlex.join(command))}" for command in self.configuration]
+        lines += [f"ovs-vsctl {self.plain(shlex.join(command))}"
+                  for command in self.settings(self.setup.sockets)]
+        lines += self.setup.others
         lines += [f"flow: {rule}" for rule in self.rules]
         lines.append(f"memory: {MEMORY} MiB without huge pages")
         if self.macs() > MACS:

@@ -25,7 +25,6 @@ class Testpmd(Side):
     def __init__(self, preset="release"):
         super().__init__(preset)
         self.work = None
-        self.argv = []
         self.commands = []
         self.pipes = []
         self.rest = ""
@@ -52,7 +51,6 @@ class Testpmd(Side):
     def start(self, setup):
         self.work = Workdir("weir-testpmd-")
         self.begin(setup, self.work.path)
-        self.argv = self.command()
         theirs, self.stdin = os.pipe()
         self.stdout, ours = os.pipe()
         self.pipes = [self.stdin, self.stdout]
@@ -61,17 +59,17 @@ class Testpmd(Side):
         try:
             with open(self.work.file("log"), "w") as log:
                 # Without stdbuf the C library writes in blocks, as to a file.
-                self.children = [spawn(["stdbuf", "-oL", *self.argv], stdin=theirs, stdout=ours, stderr=log,
-                                       env=env)]
+                self.children = [spawn(["stdbuf", "-oL", *self.command(setup.ports)], env=env,
+                                       stdin=theirs, stdout=ours, stderr=log)]
         finally:
             os.close(theirs)
             os.close(ours)
 
-    def command(self):
+    def command(self, paths):
         setup = self.setup
         argv = [PROGRAM, "--lcores", f"0@0,1@{setup.cpu}", "--no-huge", "-m", str(MEMORY), "--no-pci",
                 "--no-telemetry", f"--file-prefix={os.path.basename(self.work.path)}"]
-        for number, path in enumerate(setup.ports):
+        for number, path in enumerate(paths):
             argv += ["--vdev", self.device(number, path)]
         argv += ["--", "-i", "--forward-mode=io", f"--rxq={setup.queues}", f"--txq={setup.queues}",
                  "--no-mlockall", "--no-lsc-interrupt", "--disable-link-check"]
@@ -151,15 +149,16 @@ class Testpmd(Side):
 
         def total(key):
             return sum(map(int, re.findall(rf"{key}:\s*(\d+)", ports)))
-        drops = {"to-vm ring full": total("TX-dropped"), "from-vm dropped": total("RX-dropped"),
-                 "from-vm errors": total("RX-error")}
+        drops = {"to-vm-ring-full": total("TX-dropped"), "from-vm-dropped": total("RX-dropped"),
+                 "from-vm-errors": total("RX-error")}
         # It says nothing of cycles before the first packet.
         busy, packets, megahertz = map(int, cycles.groups()) if cycles else (0, 0, 0)
-        return packets, busy, megahertz * 1000000, bursts, drops
+        return {"packets": packets, "busy_cycles": busy, "tsc_hz": megahertz * 1000000, "bursts": bursts,
+                "drops": drops}
 
     def describe(self):
-        lines = [self.plain(shlex.join(self.argv)), f"commands: {'; '.join(self.commands)}",
-                 f"memory: {MEMORY} MiB without huge pages"]
+        lines = [self.plain(shlex.join(self.command(self.setup.sockets))), *self.setup.others,
+                 f"commands: {'; '.join(self.commands)}", f"memory: {MEMORY} MiB without huge pages"]
         if self.setup.jumbo:
             lines.append(f"mbufs: {JUMBO_MBUFS} of {JUMBO_MBUF} bytes, each for a whole frame of 9000 bytes")
         if self.setup.tso:

@@ -71,7 +71,6 @@ class Weir(Side):
         super().__init__(preset)
         self.switch = None
         self.control = None
-        self.config = None
 
     def program(self):
         return os.path.join(ROOT, "build", self.preset, "bin", "weir-switchd")
@@ -92,13 +91,15 @@ class Weir(Side):
     # -- life
 
     def start(self, setup):
-        self.config = {"switch": {"workers": [setup.cpu]},
-                       "ports": {f"vm{i}": self.port(setup, path) for i, path in enumerate(setup.ports)}}
-        self.switch = Switch(self.config, preset=self.preset, start=False)
+        self.switch = Switch(self.document(setup, setup.ports), preset=self.preset, start=False)
         self.begin(setup, self.switch.work.path)
         self.switch.start()
         self.children = [self.switch.child]
         self.control = Control(self.switch.control)
+
+    def document(self, setup, paths):
+        return {"switch": {"workers": [setup.cpu]},
+                "ports": {f"vm{number}": self.port(setup, path) for number, path in enumerate(paths)}}
 
     @staticmethod
     def port(setup, path):
@@ -138,11 +139,13 @@ class Weir(Side):
             drops[item["reason"]] = drops.get(item["reason"], 0) + item["count"]
         # A switch of another version may not count its bursts.
         bursts = total("bursts") if all("bursts" in worker for worker in workers) else None
-        return total("packets"), total("busy_cycles"), workers[0]["tsc_hz"], bursts, drops
+        return {"packets": total("packets"), "busy_cycles": total("busy_cycles"),
+                "tsc_hz": workers[0]["tsc_hz"], "bursts": bursts, "drops": drops}
 
     def describe(self):
         lines = [self.plain(shlex.join(self.switch.command())),
-                 f"configuration: {self.plain(json.dumps(self.config))}"]
+                 f"configuration: {self.plain(json.dumps(self.document(self.setup, self.setup.sockets)))}",
+                 *self.setup.others]
         if self.setup.jumbo:
             lines.append("mtu: raised for frames of 9000 bytes")
         if self.setup.macs > PORT_MACS:
