@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The load thread: asks for commands between two rounds, and otherwise does nothing but rounds.
+#include "bench/load/load.h"
+
+#include <time.h>
+
+#include "bench/load/control.h"
+
+enum {
+	TEACH_PER_SECOND = 200000,
+	DRAIN_MS = 20, // nothing has come for so long: nothing will
+};
+
+struct ports load_ports;
+struct tally load_tally;
+
+static const struct traffic_ops *running;
+static struct tally total; // since the start, without what load_tally has
+
+void pace_init(struct pace *pace, double per_second)
+{
+	*pace = (struct pace){.start = rte_rdtsc()};
+	pace->per_cycle = per_second / (double)rte_get_tsc_hz();
+}
+
+void outbox_free(struct outbox *box)
+{
+	rte_pktmbuf_free_bulk(box->frames + box->first, box->end - box->first);
+	box->first = box->end = 0;
+}
+
+static void teach(unsigned port, uint32_t mac)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(load_ports.heads);
+	if (!m)
+		return;
+	frame_teach((uint8_t *)rte_pktmbuf_append(m, FRAME_HEAD), (uint8_t)port, mac);
+	if (!rte_eth_tx_burst(load_ports.ids[port], 0, &m, 1))
+		rte_pktmbuf_free(m);
+}
+
+static void receive_nothing(void)
+{
+	struct rte_mbuf *frames[PORT_BURST];
+	for (unsigned port = 0; port < load_ports.count; port++) {
+		unsigned n = rte_eth_rx_burst(load_ports.ids[port], 0, frames, PORT_BURST);
+		rte_pktmbuf_free_bulk(frames, n);
+	}
+}
+
+// One broadcast from each address, slowly enough for any switch.
+static void teach_all(uint32_t macs)
+{
+	struct pace pace;
+	pace_init(&pace, TEACH_PER_SECOND);
+	for (uint32_t i = 0; i < macs * load_ports.count;) {
+		receive_nothing();
+		if (!pace_due(&pace, rte_rdtsc(), 1))
+			continue;
+		teach(i % load_ports.count, i / load_ports.count);
+		i++;
+	}
+	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() * DRAIN_MS / 1000;
+	while (rte_rdtsc() < end)
+		receive_nothing();
+}
+
+static void begin_interval(void)
+{
+	load_tally = (struct tally){.since = rte_rdtsc()};
+}
+
+static void add_histogram(struct histogram *sum, const struct histogram *h)
+{
+	for (unsigned i = 0; i < HISTOGRAM_SIZE; i++)
+		sum->count[i] += h->count[i];
+	sum->total += h->total;
+	if (h->max > sum->max)
+		sum->max = h->max;
+}
+
+// Ends the interval: its figures are added to the total's.
+static void end_interval(void)
+{
+	total.sent += load_tally.sent;
+	total.received += load_tally.received;
+	total.bytes += load_tally.bytes;
+	total.refused += load_tally.refused;
+	total.misordered += load_tally.misordered;
+	total.corrupt += load_tally.corrupt;
+	total.conversations += load_tally.conversations;
+	total.abandoned += load_tally.abandoned;
+	total.calls += load_tally.calls;
+	total.busy += load_tally.busy;
+	add_histogram(&total.latency, &load_tally.latency);
+}
+
+static void start(struct command *command)
+{
+	if (running) {
+		command_refuse(command, "it is running already");
+		return;
+	}
+	teach_all(command->plan.macs);
+	const struct traffic_ops *ops = command->plan.talk ? &talk_traffic : &stream_traffic;
+	if (ops->start(&command->plan)) {
+		command_refuse(command, "this cannot be started; standard error says why");
+		return;
+	}
+	running = ops;
+	total = (struct tally){.since = rte_rdtsc()};
+	begin_interval();
+}
+
+static void drain(void)
+{
+	uint64_t quiet = rte_get_tsc_hz() * DRAIN_MS / 1000;
+	uint64_t last = rte_rdtsc();
+	while (rte_rdtsc() - last < quiet)
+		if (running->round(false))
+			last = rte_rdtsc();
+}
+
+static void stop(struct command *command)
+{
+	drain();
+	running->stop();
+	running = NULL;
+	end_interval();
+	command->tally = total;
+	command->now = rte_rdtsc();
+}
+
+static void mark(struct command *command)
+{
+	command->tally = load_tally;
+	command->now = rte_rdtsc();
+	end_interval();
+	begin_interval();
+}
+
+static void obey(struct command *command)
+{
+	if (command->kind == COMMAND_START)
+		start(command);
+	else if (!running)
+		command_refuse(command, "nothing is running");
+	else if (command->kind == COMMAND_STOP)
+		stop(command);
+	else
+		mark(command);
+}
+
+void load_run(void)
+{
+	static const struct timespec while_idle = {.tv_nsec = 200000};
+	uint64_t last = rte_rdtsc();
+	for (;;) {
+		struct command *command = control_poll();
+		if (command) {
+			if (command->kind == COMMAND_END)
+				break;
+			obey(command);
+			control_answer();
+			last = rte_rdtsc();
+		}
+		if (!running) {
+			receive_nothing();
+			nanosleep(&while_idle, NULL);
+			continue;
+		}
+		unsigned moved = running->round(true);
+		uint64_t now = rte_rdtsc();
+		if (moved)
+			load_tally.busy += now - last;
+		last = now;
+	}
+	if (running)
+		running->stop();
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// weir-load: plays VMs at full speed, and checks what the switch made of it. Here the command line;
+// load.c has the thread that does it, stream.c and talk.c the two kinds of traffic.
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/load/control.h"
+
+static const char usage[] =
+	"Usage: weir-load [OPTION...] SOCKET SOCKET [SOCKET SOCKET...]\n"
+	"Plays a VM at each SOCKET, where it listens for a switch as QEMU does. The first two "
+	"talk\n"
+	"with each other, then the next two. Commands come on standard input, one JSON object a\n"
+	"line:\n"
+	"\n"
+	"  {\"do\": \"start\", \"frame\": 64, \"directions\": 2, \"flows\": 1, \"macs\": 1,\n"
+	"   \"proto\": \"udp\", \"order\": \"round-robin\", \"rate\": 0}   or \"frame\": \"imix\", "
+	"\"tso\"\n"
+	"  {\"do\": \"talk\", \"conversations\": 1000, \"directions\": 1, \"rate\": 0}\n"
+	"  {\"do\": \"mark\"}   the figures since the last mark\n"
+	"  {\"do\": \"stop\"}   stops, waits for what is on its way; the figures since the start\n"
+	"\n"
+	"  --cpu N         the load thread's CPU (0)\n"
+	"  --ring N        descriptors of a queue (256)\n"
+	"  --buffer BYTES  data bytes of a receive buffer (2048, with --tso 4096)\n"
+	"  --memory MIB    for DPDK (128, with --tso 256)\n"
+	"  --mergeable     accept VIRTIO_NET_F_MRG_RXBUF\n"
+	"  --tso           accept checksum and segmentation offloads both ways\n"
+	"  --help          print this\n";
+
+static bool number(const char *text, unsigned max, unsigned *value)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+	*value = (unsigned)n;
+	return *text >= '0' && *text <= '9' && !*end && n <= max;
+}
+
+static bool option(int letter, struct ports_setup *setup)
+{
+	switch (letter) {
+	case 'c':
+		return number(optarg, 1023, &setup->cpu);
+	case 'r':
+		return number(optarg, 32768, &setup->ring);
+	case 'b':
+		return number(optarg, 16384, &setup->buffer);
+	case 'm':
+		return number(optarg, 16384, &setup->memory_mib);
+	case 'M':
+		setup->mergeable = true;
+		return true;
+	case 't':
+		setup->tso = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+// 0: go on; else the process's status and one more.
+static int parse_arguments(int argc, char **argv, struct ports_setup *setup)
+{
+	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
+		{"ring", required_argument, NULL, 'r'}, {"buffer", required_argument, NULL, 'b'},
+		{"memory", required_argument, NULL, 'm'}, {"mergeable", no_argument, NULL, 'M'},
+		{"tso", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+	int letter;
+	*setup = (struct ports_setup){.ring = 256};
+	while ((letter = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (letter == 'h') {
+			fputs(usage, stdout);
+			return 1;
+		}
+		if (option(letter, setup))
+			continue;
+		if (letter != '?')
+			fprintf(stderr, "weir-load: no such number: %s\n", optarg);
+		fputs(usage, stderr);
+		return 3;
+	}
+	setup->count = (unsigned)(argc - optind);
+	setup->sockets = argv + optind;
+	if (!setup->count || setup->count % 2 || setup->count > PORTS_MAX) {
+		fprintf(stderr, "weir-load: 2 to %d sockets are expected, in pairs\n", PORTS_MAX);
+		fputs(usage, stderr);
+		return 3;
+	}
+	if (!setup->buffer)
+		setup->buffer = setup->tso ? 4096 : 2048;
+	if (!setup->memory_mib)
+		setup->memory_mib = setup->tso ? 256 : 128;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct ports_setup setup;
+	int status = parse_arguments(argc, argv, &setup);
+	if (status)
+		return status - 1;
+	if (ports_open(&load_ports, &setup, argv[0]) || control_start())
+		return EXIT_FAILURE;
+	load_run();
+	ports_close(&load_ports);
+	return EXIT_SUCCESS;
+}
