@@ -1,0 +1,157 @@
+"""What is measured, and what it has to come to: data only. The table of marks is the one that Weir's
+design set itself; a case says who is compared, the marks what of the comparison is judged."""
+import dataclasses
+from typing import NamedTuple
+
+
+# What is offered to both, as a share of the saturated rate of the slower of the two.
+LOAD = 0.9
+
+
+class Mark(NamedTuple):
+    """`what` of Weir over `what` of the peer, at most (or at least) `limit`."""
+    what: str           # a key of a repetition's figures: see measure.py
+    limit: float
+    least: bool = False
+
+    def met(self, value):
+        return value >= self.limit if self.least else value <= self.limit
+
+    def text(self):
+        return f"{NAMES[self.what]} {'≥' if self.least else '≤'} {self.limit:g} ×"
+
+
+NAMES = {
+    "cycles": "cycles",
+    "cycles_per_byte": "cycles per byte",
+    "mpps": "packets per second",
+    "p50": "p50",
+    "cpu_ratio": "CPU",
+}
+
+
+class Traffic(NamedTuple):
+    """What the generator sends; flows and macs are those behind each port."""
+    frame: object = 64              # bytes, "imix" or "tso"
+    directions: int = 2
+    flows: int = 1
+    macs: int = 1
+    proto: str = "udp"
+    order: str = "round-robin"
+
+
+class Shape(NamedTuple):
+    """What a lane is set up for. Cases of one shape share their lanes."""
+    tso: bool = False
+    jumbo: bool = False
+    macs: int = 1                   # the most addresses behind one port
+    idle: int = 0                   # connected ports beside the two that are busy
+
+    def text(self):
+        words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo)) if there]
+        words += [f"{self.macs} addresses behind each port"] if self.macs > 1 else []
+        words += [f"{self.idle + 2} ports"] if self.idle else []
+        return ", ".join(words) or "two ports"
+
+
+class Rival(NamedTuple):
+    """Weir's other self, for a case that compares it with itself."""
+    label: str
+    traffic: Traffic
+    shape: Shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    about: str
+    traffic: Traffic
+    shape: Shape = Shape()
+    peers: dict = dataclasses.field(default_factory=dict)      # {name of a side: (marks)}
+    rival: Rival = None
+    rival_marks: tuple = ()
+    main: str = "cycles"            # the figure whose ratio stands in the result's `ratio`
+    load: float = LOAD
+
+
+class Pair(NamedTuple):
+    """Weir in a case and what it is compared with: two lanes, two loads."""
+    case: Case
+    peer: str                   # what the result calls it
+    keys: tuple                 # of the two lanes: (side, shape, number)
+    traffic: tuple              # of Weir, of the peer
+    marks: tuple
+
+    def name(self):
+        return f"{self.case.name} / {self.peer}"
+
+
+# What only moves packets and switches nothing is the floor.
+FLOOR = "testpmd"
+NORMAL = "ovs-normal"
+PORT = "ovs-port"
+PEERS = (FLOOR, PORT, NORMAL)
+
+# All CPU time of the switch over its busy cycles, while it is saturated: nothing is hidden in other
+# threads, nor in rounds that count as idle.
+CPU_RATIO = 1.15
+# A switch is saturated when this share of its time is busy; so is the generator.
+SATURATED = 0.97
+
+
+def cycles(limit):
+    return (Mark("cycles", limit),)
+
+
+def latency(percent):
+    return Case(
+        f"latency, {percent} % load",
+        f"one way, 64 B in both directions, {percent} % of the capacity of the slower of the two",
+        Traffic(), peers={FLOOR: (Mark("p50", 1.0),)}, main="p50", load=percent / 100)
+
+
+MANY = Traffic(flows=10000, macs=5000)
+KNOWN = Shape(macs=5000)
+
+CASES = (
+    Case("64 B, one way", "from one VM to another", Traffic(directions=1),
+         peers={FLOOR: cycles(0.5), NORMAL: cycles(0.33), PORT: ()}),
+    Case("64 B, both ways", "two VMs, each to the other", Traffic(),
+         peers={FLOOR: cycles(0.5), NORMAL: cycles(0.33), PORT: ()}),
+    Case("256 B, both ways", "", Traffic(256), peers={FLOOR: (), NORMAL: ()}),
+    Case("1500 B, one way", "", Traffic(1500, directions=1),
+         peers={FLOOR: (*cycles(0.5), Mark("mpps", 2.0, least=True)), NORMAL: ()}),
+    Case("1500 B, both ways", "", Traffic(1500),
+         peers={FLOOR: (*cycles(0.5), Mark("mpps", 2.0, least=True)), NORMAL: ()}),
+    Case("IMIX, both ways", "64, 576 and 1500 B, 7 : 4 : 1", Traffic("imix"),
+         peers={FLOOR: cycles(0.6), NORMAL: ()}),
+    Case("9000 B, both ways", "MTU 9000 on both sides", Traffic(9000), Shape(jumbo=True),
+         peers={FLOOR: (), NORMAL: ()}),
+    Case("64 KiB TSO, both ways", "unsegmented TCP frames from VM to VM", Traffic("tso", proto="tcp"),
+         Shape(tso=True), peers={FLOOR: (Mark("cycles_per_byte", 0.6),), NORMAL: ()},
+         main="cycles_per_byte"),
+    Case("64 B, 10,000 MACs and flows", "5,000 addresses behind each port, 10,000 flows each way",
+         MANY, KNOWN, peers={NORMAL: cycles(0.25)},
+         rival=Rival("weir, 2 MACs", Traffic(), KNOWN), rival_marks=cycles(1.3)),
+    Case("64 B, 64 ports", "64 connected ports, 2 of them busy", Traffic(), Shape(idle=62),
+         rival=Rival("weir, 2 ports", Traffic(), Shape()), rival_marks=cycles(1.25)),
+    Case("64 B, 1,000,000 flows", "UDP, one address behind each port", Traffic(flows=1000000),
+         peers={FLOOR: (), NORMAL: ()}),
+    latency(10),
+    latency(50),
+)
+
+
+def plan(cases, there):
+    """[Pair], one for each case and whom it is compared with; `there` tells whether a peer may be."""
+    pairs = []
+    for case in cases:
+        weir = ("weir", case.shape, 0)
+        if case.rival:
+            # The same shape twice is two lanes: one has never seen the other's traffic.
+            other = ("weir", case.rival.shape, 1 if case.rival.shape == case.shape else 0)
+            pairs.append(Pair(case, case.rival.label, (weir, other), (case.traffic, case.rival.traffic),
+                              case.rival_marks))
+        pairs += [Pair(case, peer, (weir, (peer, case.shape, 0)), (case.traffic, case.traffic), marks)
+                  for peer, marks in case.peers.items() if there(peer)]
+    return pairs

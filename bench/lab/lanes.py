@@ -1,0 +1,169 @@
+"""Lanes: a switch and the generator that plays its VMs. Several stand ready together, and only the one
+that is measured runs: the others are stopped by signals, so that no side pays for another's start."""
+import contextlib
+import json
+import math
+import time
+
+from . import ROOT
+from .idle import IdlePeers
+from .load import Load, program
+from .sides import SIDES, Setup, stopped
+from weirvm.procs import Failure, Workdir, run, wait_until
+
+# A port at an MTU of 9000, or with TSO, needs more buffers than the generator's default.
+JUMBO_BUFFER = 10240
+
+
+class Bench:
+    """What all lanes have in common: the build, the CPUs, the peers that are here."""
+
+    def __init__(self, preset="release", cpus=(0, 1), peers=None):
+        self.preset = preset
+        self.cpus = cpus
+        for name in ("weir-switchd", "weir-load", "weir-roundtrip"):
+            program(name, preset)
+        self.sides = {name: SIDES[name](preset) for name in ("weir", *(peers or ()))}
+        self.absent = {}
+        for name, side in self.sides.items():
+            why = side.absent()
+            if why:
+                self.absent[name] = why
+        if "weir" in self.absent:
+            raise Failure(f"weir: {self.absent['weir']}")
+
+    def there(self, name):
+        return name in self.sides and name not in self.absent
+
+    def version(self, name):
+        return self.sides[name].version()
+
+    def round_trip(self, ms=20):
+        """The round trip of a cache line between the two CPUs, in ns; nothing may poll meanwhile. Where
+        something else has one of them all the time there is none."""
+        argv = [program("weir-roundtrip", self.preset), "--cpus", ",".join(map(str, self.cpus)),
+                "--ms", str(ms)]
+        try:
+            return float(json.loads(run(argv, timeout=5).stdout)["round_trip_ns"])
+        except Failure:
+            return math.inf
+
+
+class Lane:
+    """One side, its generator and its idle peers; running when made, until pause()."""
+
+    def __init__(self, bench, name, shape):
+        self.name = name
+        self.shape = shape
+        self.work = Workdir("weir-bench-")
+        self.side = self.load = self.idle = None
+        self.paused = False
+        try:
+            self._start(bench)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, bench):
+        generator, switch = bench.cpus
+        sockets = [self.work.file(f"vm{number}.sock") for number in range(2)]
+        idle = [self.work.file(f"idle{number}.sock") for number in range(self.shape.idle)]
+        setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
+                      macs=self.shape.macs, cpu=switch, idle=idle)
+        self.load = Load(sockets, self.work.file("load.log"), cpu=generator, ring=setup.ring,
+                         mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
+                         buffer=JUMBO_BUFFER if self.shape.jumbo else None)
+        if idle:
+            self.idle = IdlePeers(idle)
+        self.side = SIDES[self.name](bench.preset)
+        self.side.start(setup)
+        slow = 3 if bench.preset == "asan" else 1
+        self.load.ready(40 * slow)
+        if self.idle:
+            self.idle.ready(40 * slow)
+        self.side.ready(40 * slow)
+
+    def describe(self):
+        """{"side": lines, "generator": lines}, without the names of folders that are gone when they are
+        read."""
+        said = {"side": self.side.describe(), "generator": [" ".join(self.load.argv)]}
+        if self.load.features:
+            said["generator"].append("features negotiated: " + ", ".join(self.load.features))
+        return {who: [line.replace(self.work.path, "DIR").replace(ROOT + "/", "") for line in lines]
+                for who, lines in said.items()}
+
+    def pause(self):
+        if not self.paused:
+            self.paused = True
+            self.load.pause()
+            self.side.pause()
+            wait_until(lambda: all(map(stopped, self.load.pids())), 5, "weir-load to stop", 0.001, 0.02)
+
+    def resume(self):
+        if self.paused:
+            self.paused = False
+            self.side.resume()
+            self.load.resume()
+
+    def close(self):
+        """End all of it, however far it came. What goes wrong is told when all is done."""
+        side, idle, load = self.side, self.idle, self.load
+        self.side = self.idle = self.load = None
+        with contextlib.ExitStack() as stack:
+            # In the reverse order: the switch ends before the VMs that it is connected to.
+            stack.callback(self.work.remove)
+            if load:
+                stack.callback(load.close)
+            if idle:
+                stack.callback(idle.stop)
+            if side:
+                stack.callback(side.stop)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        # A signal has reached the processes, too, which then ended before they were asked to.
+        with contextlib.suppress(Failure) if kind else contextlib.nullcontext():
+            self.close()
+
+
+class Lanes:
+    """The lanes that are open, by what they are for; a context manager that closes them all."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.open = {}
+
+    def get(self, key):
+        """The paused lane for (side, shape, number); number tells two of the same kind apart."""
+        if key not in self.open:
+            name, shape, _ = key
+            lane = Lane(self.bench, name, shape)
+            # Let the switch settle before it is stopped: what it does after "ready" belongs to its start.
+            time.sleep(0.2)
+            self.open[key] = lane
+            lane.pause()
+        return self.open[key]
+
+    def keep_only(self, keys):
+        for key in [key for key in self.open if key not in keys]:
+            self.open.pop(key).close()
+
+    def drop(self, keys):
+        """Close lanes that something went wrong with, and let nothing more go wrong."""
+        for key in keys:
+            if key in self.open:
+                with contextlib.suppress(Failure):
+                    self.open.pop(key).close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        # A signal has reached the processes, too, which then ended before they were asked to.
+        quiet = contextlib.suppress(Failure) if kind else contextlib.nullcontext()
+        with quiet, contextlib.ExitStack() as stack:
+            for lane in self.open.values():
+                stack.callback(lane.close)
+            self.open = {}

@@ -1,0 +1,375 @@
+"""Intervals, repetitions and what is made of them.
+
+The CPUs of a virtual machine wander: a cache line's round trip between them takes 40 ns at one minute and
+165 ns at the next, and every figure follows it. So a repetition counts only if the round trip was near
+before, between and behind its two sides, and if no polling thread had to wait for its CPU. Weir and the
+peer are measured one right after the other; their ratio is taken within the repetition, and the median
+over the repetitions.
+"""
+import collections
+import dataclasses
+import math
+import statistics
+import time
+
+from .cases import CPU_RATIO, SATURATED, Mark
+from .load import busiest, thread_times
+from weirvm.procs import Failure
+
+NEAR_MAX_NS = 90        # no state is called near above this, whatever the calibration found
+NEAR_FACTOR = 1.5
+WAIT_MAX = 0.02         # of an interval, in which a polling thread was ready to run and did not
+CARRIED_MIN = 0.98      # of the offered load: below, the two were not at the same load
+REFUSED_MAX = 0.01
+WARM_UP = 0.1           # seconds before each interval
+PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
+SATURATION = 0          # the generator's word for "as fast as it goes"
+
+
+# -- statistics
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def spread(values):
+    """The distance of the quartiles over the median: how far half of all repetitions lie apart."""
+    if len(values) < 2:
+        return None
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return (high - low) / middle if middle else None
+
+
+def near_limit(trips):
+    """What is near on this machine, by a short calibration."""
+    return min(NEAR_MAX_NS, NEAR_FACTOR * min(trips))
+
+
+def ratio(weir, peer):
+    return weir / peer if weir is not None and peer else None
+
+
+# -- one interval
+
+@dataclasses.dataclass
+class Interval:
+    """A lane under one load for a while."""
+    seconds: float
+    mpps: float                 # received, all directions
+    gbps: float
+    bytes_each: float           # of a received frame
+    generator_busy: float       # share of its rounds' time that moved frames
+    refused: float              # share of the frames due that found the generator's ring full
+    lost: float                 # share of the frames sent that were not received
+    misordered: int
+    corrupt: int
+    latency_us: dict
+    cycles: float               # busy cycles of the switching thread per packet
+    switch_busy: float          # share of its time
+    burst: float                # packets a round of the switch, or of the generator where it does not count
+    cpu_ratio: float            # CPU time of all threads of the switch over its busy cycles
+    wait: float                 # the longer of the two polling threads' waits, as a share
+    drops: dict
+
+    @property
+    def cycles_per_byte(self):
+        return self.cycles / self.bytes_each if self.bytes_each else None
+
+    def bottleneck(self):
+        switch, generator = self.switch_busy > SATURATED, self.generator_busy > SATURATED
+        return {(True, True): "both", (True, False): "switch",
+                (False, True): "generator", (False, False): "neither"}[switch, generator]
+
+
+def combine(said, before, after, load):
+    """An Interval from the generator's mark, the switch's counters around it, and the generator's
+    threads: (ran, waited) of the one that polls."""
+    packets = after.packets - before.packets
+    cycles = after.busy_cycles - before.busy_cycles
+    seconds = after.at - before.at
+    if not packets or not said["received"]:
+        raise Failure(f"nothing came through: the switch counted {packets} packets, the generator {said}")
+    bursts = after.bursts - before.bursts if after.bursts is not None else None
+    due = said["sent"] + said["refused"]
+    return Interval(
+        seconds=said["seconds"],
+        mpps=said["mpps"],
+        gbps=said["gbps"],
+        bytes_each=said["bytes"] / said["received"],
+        generator_busy=said["busy"],
+        refused=said["refused"] / due if due else 0.0,
+        lost=max(0.0, 1 - said["received"] / said["sent"]) if said["sent"] else 0.0,
+        misordered=said["misordered"],
+        corrupt=said["corrupt"],
+        latency_us=said["latency_us"],
+        cycles=cycles / packets,
+        switch_busy=cycles / (seconds * after.tsc_hz),
+        burst=packets / bursts if bursts else said["burst"],
+        cpu_ratio=(after.cpu_ns - before.cpu_ns) * after.tsc_hz / 1e9 / cycles if cycles else None,
+        wait=max((after.wait_ns - before.wait_ns) / 1e9 / seconds, load[1] / 1e9 / said["seconds"]),
+        drops={name: n - before.drops.get(name, 0) for name, n in after.drops.items()
+               if n > before.drops.get(name, 0)},
+    )
+
+
+def measure(lane, traffic, rate, seconds):
+    """The running lane at one rate (frames/s; SATURATION) for `seconds`. All control work is at the edges."""
+    lane.load.start(**traffic._asdict(), rate=round(rate))
+    time.sleep(WARM_UP)
+    before = lane.side.counters()
+    lane.load.mark()
+    threads = thread_times(lane.load.pids())
+    time.sleep(seconds)
+    load = busiest(threads, thread_times(lane.load.pids()))
+    said = lane.load.mark()
+    after = lane.side.counters()
+    lane.load.stop()
+    return combine(said, before, after, load)
+
+
+# -- repetitions of a pair
+
+class Near:
+    """The state of the two CPUs."""
+
+    def __init__(self, bench, limit=None, pauses=(0.1,) * 9):
+        self.bench = bench
+        self.seen = [bench.round_trip()]
+        if limit is None:
+            for pause in pauses:
+                time.sleep(pause)
+                self.seen.append(bench.round_trip())
+        self.limit = limit or near_limit(self.seen)
+
+    def trip(self):
+        self.seen.append(self.bench.round_trip())
+        return self.seen[-1]
+
+    def summary(self):
+        """[lowest, median, highest] so far."""
+        seen = [trip for trip in self.seen if math.isfinite(trip)]
+        if not seen:
+            raise Failure("weir-roundtrip never measured anything; are both CPUs busy?")
+        return [min(seen), median(seen), max(seen)]
+
+
+@dataclasses.dataclass
+class Half:
+    """One side of a repetition."""
+    saturated: Interval
+    paced: Interval
+
+    def intervals(self):
+        return [at for at in (self.saturated, self.paced) if at]
+
+    def figures(self):
+        """{name: value} of what can be compared; a latency where the load was paced only."""
+        at = self.paced
+        return {"cycles": at.cycles, "cycles_per_byte": at.cycles_per_byte,
+                "mpps": self.saturated.mpps if self.saturated else None,
+                "p50": at.latency_us["p50"], "p99": at.latency_us["p99"], "p999": at.latency_us["p999"]}
+
+
+@dataclasses.dataclass
+class Repetition:
+    offered: float      # frames/s
+    trips: list         # ns, before, between and behind the halves
+    weir: Half
+    peer: Half = None   # only if Weir's half can count
+
+    def halves(self):
+        return [half for half in (self.weir, self.peer) if half]
+
+    def intervals(self):
+        return [at for half in self.halves() for at in half.intervals()]
+
+    def ratios(self):
+        weir, peer = self.weir.figures(), self.peer.figures()
+        return {name: ratio(weir[name], peer[name]) for name in weir}
+
+    def flaw(self, near):
+        """Why it does not count; "" if it does."""
+        if max(self.trips) > near:
+            return "far state"
+        if max(at.wait for at in self.intervals()) > WAIT_MAX:
+            return "a polling thread waited"
+        for paced in (half.paced for half in self.halves()):
+            if paced.refused > REFUSED_MAX or paced.mpps * 1e6 < CARRIED_MIN * self.offered:
+                return "offered load not carried"
+        return ""
+
+
+class Run:
+    """Measures pairs; `tell` gets a line about each repetition."""
+
+    def __init__(self, lanes, near, seconds=0.5, repetitions=5, most=None, tell=lambda text: None):
+        self.lanes = lanes
+        self.near = near
+        self.seconds = seconds
+        self.repetitions = repetitions
+        self.most = most or 4 * repetitions
+        self.tell = tell
+
+    def alone(self, lane, work):
+        """Lets one lane run for as long as work(lane) takes."""
+        lane.resume()
+        try:
+            return work(lane)
+        finally:
+            lane.pause()
+
+    def calibrate(self, pair, patience):
+        """(saturated rate of each in frames/s) in the near state, if that comes."""
+        for _ in range(5):
+            self.wait_near(patience)
+            rates = [self.alone(lane, lambda lane, traffic=traffic:
+                                measure(lane, traffic, SATURATION, self.seconds / 2)).mpps * 1e6
+                     for lane, traffic in zip(self.of(pair), pair.traffic)]
+            if self.near.trip() <= self.near.limit:
+                break
+        return rates
+
+    def of(self, pair):
+        return [self.lanes.get(key) for key in pair.keys]
+
+    def wait_near(self, patience):
+        """Wait for the near state; `patience` is a one-element list of the seconds that are left for it."""
+        while True:
+            start = time.monotonic()
+            trip = self.near.trip()
+            if trip <= self.near.limit or patience[0] <= 0:
+                return trip
+            time.sleep(0.5)
+            patience[0] -= time.monotonic() - start
+
+    def half(self, lane, traffic, offered, saturate):
+        saturated = measure(lane, traffic, SATURATION, self.seconds) if saturate else None
+        return Half(saturated, measure(lane, traffic, offered, self.seconds))
+
+    def repetition(self, pair, offered, first_trip):
+        """Weir's half and the peer's; the peer's is left out when Weir's cannot count."""
+        saturate = pair.case.main != "p50"
+        trips, halves = [first_trip], []
+        for lane, traffic in zip(self.of(pair), pair.traffic):
+            halves.append(self.alone(lane, lambda lane, traffic=traffic:
+                                     self.half(lane, traffic, offered, saturate)))
+            trips.append(self.near.trip())
+            one = Repetition(offered, trips, *halves)
+            if one.flaw(self.near.limit):
+                break
+        return one
+
+    def pair(self, pair):
+        """The result of a pair: a dict for JSON."""
+        patience = [float(PATIENCE)]
+        # Both stand ready before either is measured.
+        self.of(pair)
+        kept, flaws, rates = [], collections.Counter(), None
+        for number in range(1, self.most + 1):
+            if rates is None:
+                rates = self.calibrate(pair, patience)
+                self.tell(f"{pair.name()}: saturated at {rates[0] / 1e6:.2f} and {rates[1] / 1e6:.2f} Mpps")
+            trip = self.wait_near(patience)
+            if trip > self.near.limit and patience[0] <= 0:
+                break
+            one = self.repetition(pair, pair.case.load * min(rates), trip)
+            flaw = one.flaw(self.near.limit)
+            self.tell(self.line(number, one, flaw))
+            if not flaw:
+                kept.append(one)
+                if len(kept) == self.repetitions:
+                    break
+                continue
+            flaws[flaw] += 1
+            if flaw == "offered load not carried":
+                rates = None
+        return result(pair, kept, flaws, rates, PATIENCE - max(0.0, patience[0]), self.repetitions)
+
+    @staticmethod
+    def line(number, one, flaw):
+        halves = " against ".join(
+            (f"{half.saturated.mpps:.2f} Mpps" if half.saturated else f"p50 {half.figures()['p50']:.2f} µs")
+            + f" {half.paced.cycles:.0f} cycles" for half in one.halves())
+        trips = "/".join(f"{trip:.0f}" for trip in one.trips)
+        return f"  {number}: {halves}, {trips} ns{f', discarded: {flaw}' if flaw else ''}"
+
+
+# -- the result
+
+def over(kept, take):
+    """The median of a figure over repetitions that have it."""
+    return median([value for value in map(take, kept) if value is not None])
+
+
+def latencies(kept, which):
+    halves = [getattr(one, which) for one in kept]
+    return {name: over(halves, lambda half, name=name: half.paced.latency_us[name])
+            for name in ("p50", "p99", "p999")}
+
+
+def bottleneck(halves):
+    """Who set the saturated rate, in most repetitions; see the page for what that means."""
+    said = collections.Counter(half.saturated.bottleneck() for half in halves if half.saturated)
+    return said.most_common(1)[0][0] if said else "offered load" if halves else None
+
+
+def judge(pair, kept, wanted):
+    """[{what, limit, value, met}] of the marks; too few repetitions judge nothing."""
+    ratios = [one.ratios() for one in kept]
+    found = [(mark, over(ratios, lambda one, mark=mark: one[mark.what])) for mark in pair.marks]
+    saturated = [one.weir.saturated for one in kept
+                 if one.weir.saturated and one.weir.saturated.switch_busy > SATURATED]
+    if saturated:
+        found.append((Mark("cpu_ratio", CPU_RATIO), over(saturated, lambda at: at.cpu_ratio)))
+    return [{"what": mark.what, "text": mark.text(), "limit": mark.limit, "least": mark.least, "value": value,
+             "met": mark.met(value) if value is not None and len(kept) >= wanted else None}
+            for mark, value in found]
+
+
+def together(marks):
+    """Whether all are met; None where one could not be judged, or there is none."""
+    verdicts = [mark["met"] for mark in marks]
+    if False in verdicts:
+        return False
+    return None if None in verdicts or not verdicts else True
+
+
+def result(pair, kept, flaws, rates, waited, wanted):
+    """One object of the results: a case and a peer."""
+    main = pair.case.main
+    ratios = {name: over(kept, lambda one, name=name: one.ratios()[name])
+              for name in ("cycles", "cycles_per_byte", "mpps", "p50", "p99", "p999")}
+    of_main = [value for value in (one.ratios()[main] for one in kept) if value is not None]
+    marks = judge(pair, kept, wanted)
+    found = {
+        "case": pair.case.name, "peer": pair.peer, "about": pair.case.about,
+        "kept": len(kept), "discarded": sum(flaws.values()), "why_discarded": dict(flaws), "wanted": wanted,
+        "waited_for_near_s": round(waited, 1),
+        "main": main, "ratio": ratios[main], "spread": spread(of_main), "ratios": ratios,
+        "offered_mpps": over(kept, lambda one: one.offered / 1e6),
+        "round_trip_ns": [min(map(min, (one.trips for one in kept)), default=None),
+                          max(map(max, (one.trips for one in kept)), default=None)],
+        "bottleneck": bottleneck([one.weir for one in kept]),
+        "peer_bottleneck": bottleneck([one.peer for one in kept]),
+        "mark": ", ".join(mark["text"] for mark in marks if mark["what"] != "cpu_ratio"),
+        "marks": marks, "met": together(marks),
+    }
+    for number, side in enumerate(("weir", "peer")):
+        halves = [getattr(one, side) for one in kept]
+        found |= {
+            f"{side}_mpps": over(halves, lambda half: half.saturated and half.saturated.mpps)
+            or (rates[number] / 1e6 if rates and kept else None),
+            f"{side}_gbps": over(halves, lambda half: half.saturated and half.saturated.gbps),
+            f"{side}_cycles": over(halves, lambda half: half.paced.cycles),
+            f"{side}_cycles_per_byte": over(halves, lambda half: half.paced.cycles_per_byte),
+            f"{side}_cycles_saturated": over(halves, lambda half: half.saturated and half.saturated.cycles),
+            f"{side}_burst": over(halves, lambda half: half.paced.burst),
+            f"{side}_burst_saturated": over(halves, lambda half: half.saturated and half.saturated.burst),
+            f"{side}_cpu_ratio": over(halves, lambda half: half.saturated and half.saturated.cpu_ratio),
+            f"{side}_latency_us": latencies(kept, side),
+            f"{side}_misordered": sum(at.misordered for half in halves for at in half.intervals()),
+            f"{side}_corrupt": sum(at.corrupt for half in halves for at in half.intervals()),
+        }
+    found["cpu_ratio"] = found["weir_cpu_ratio"]
+    found["repetitions"] = [dataclasses.asdict(one) | {"ratios": one.ratios()} for one in kept]
+    return found

@@ -1,0 +1,190 @@
+"""The generator, the switch and the ways between them, without a clock: everything that is sent arrives,
+once, in order and unchanged. Runs anywhere, also under sanitizers and on one CPU."""
+import json
+import os
+import time
+import traceback
+import unittest
+
+from .cases import Shape, Traffic
+from .lanes import Bench, Lane
+from weirvm.procs import Failure
+
+# Frames a second, all directions: so few that a ring still has room for what comes while a busy machine
+# lets one of the two wait.
+RATE = 20000
+CALM_RATE = 2000
+SECONDS = 0.2
+ATTEMPTS = 4            # each at half the rate, when the machine was too busy for a ring of 256
+RING_FULL = "to-vm-ring-full"
+
+PLAIN = (
+    *((f"{frame} B, {'one way' if directions == 1 else 'both ways'}, {proto}",
+       Traffic(frame, directions, proto=proto), RATE)
+      for frame in (64, 256, 1500) for directions in (1, 2) for proto in ("udp", "tcp")),
+    ("IMIX", Traffic("imix"), RATE),
+    ("10,000 flows, round robin", Traffic(flows=10000), 4 * RATE),
+    ("10,000 flows, Zipf", Traffic(flows=10000, order="zipf"), 4 * RATE),
+    ("10,000 flows, TCP", Traffic(flows=10000, proto="tcp"), 4 * RATE),
+    ("200 MACs behind each port", Traffic(flows=1000, macs=200), RATE),
+    ("a frame now and then", Traffic(), CALM_RATE),
+)
+GROUPS = (
+    ("two ports", Shape(), PLAIN),
+    ("TSO", Shape(tso=True), (("64 KiB TSO", Traffic("tso", proto="tcp"), 500),
+                              ("1500 B beside TSO", Traffic(1500, proto="tcp"), RATE))),
+    ("jumbo", Shape(jumbo=True), (("9000 B", Traffic(9000), 5000),
+                                  ("64 B at an MTU of 9000", Traffic(), RATE))),
+    ("idle peers", Shape(idle=6), (("64 B beside six idle ports", Traffic(), RATE),)),
+)
+
+
+class Report:
+    """A line for each case as it ends, and a JSON object for whoever started the run."""
+
+    def __init__(self, path):
+        self.file = open(path, "a") if path else None
+        self.passed = self.failed = 0
+
+    def __call__(self, name, ok, seconds, detail=""):
+        self.passed += ok
+        self.failed += not ok
+        text = f"  {detail}" if ok and detail else ""
+        print(f"{'ok  ' if ok else 'FAIL'} {name} {seconds:.2f}s{text}", flush=True)
+        if not ok:
+            print("\n".join(f"     | {line}" for line in detail.splitlines()), flush=True)
+        if self.file:
+            self.file.write(json.dumps({"name": name, "ok": ok, "seconds": round(seconds, 3),
+                                        "detail": detail}) + "\n")
+            self.file.flush()
+
+    def case(self, name, work):
+        """Runs work(), whose text is shown. Returns whether it went well."""
+        start = time.monotonic()
+        try:
+            detail = work() or ""
+            ok = True
+        except Failure as error:
+            ok, detail = False, str(error)
+        except Exception:
+            ok, detail = False, traceback.format_exc()
+        self(name, ok, time.monotonic() - start, detail)
+        return ok
+
+
+def faults(said):
+    """What must not be in the totals of a run."""
+    found = [f"{said[name]} {name}" for name in ("lost", "misordered", "corrupt") if said[name]]
+    return found if said["received"] else [*found, "nothing received"]
+
+
+def drops(lane):
+    return lane.side.counters().drops.get(RING_FULL, 0)
+
+
+def settled(lane, work, rate):
+    """What work(rate) counted, at a rate that the machine can carry at the moment. A full ring is no
+    fault of a switch whose CPU does something else; whatever else is lost is."""
+    for _ in range(ATTEMPTS):
+        before = drops(lane)
+        said = work(rate)
+        full = drops(lane) - before
+        if not said["lost"] or said["lost"] != full:
+            break
+        rate /= 2
+    bad = faults(said)
+    if bad:
+        raise Failure(f"{', '.join(bad)}; {full} dropped as {RING_FULL!r} at {rate:.0f} frames/s: {said}")
+    return said
+
+
+def traffic(lane, what, rate):
+    def work(at):
+        lane.load.start(**what._asdict(), rate=round(at))
+        time.sleep(SECONDS)
+        return lane.load.stop()
+    said = settled(lane, work, rate)
+    return f"{said['received']} frames"
+
+
+def talk(lane, directions):
+    def work(at):
+        lane.load.talk(conversations=100, directions=directions, rate=round(at))
+        time.sleep(SECONDS)
+        return lane.load.stop()
+    said = settled(lane, work, RATE)
+    if not said["conversations"]:
+        raise Failure(f"no conversation was completed: {said}")
+    return f"{said['conversations']} conversations, {said['received']} frames"
+
+
+def pause(lane):
+    """A lane that was stopped goes on, as those of a comparison do."""
+    lane.pause()
+    time.sleep(0.1)
+    lane.resume()
+    return traffic(lane, Traffic(), RATE)
+
+
+def latency(lane):
+    def work(at):
+        lane.load.start(**Traffic()._asdict(), rate=round(at))
+        lane.load.mark()
+        time.sleep(SECONDS)
+        lane.load.mark()
+        return lane.load.stop()
+    said = settled(lane, work, RATE)
+    at = said["latency_us"]
+    if not 0 < at["p50"] <= at["p99"] <= at["p999"] <= at["max"]:
+        raise Failure(f"impossible latencies: {at}")
+    return f"{said['received']} frames"
+
+
+def statistics():
+    """The logic of near states, medians and verdicts."""
+    from . import test_measure
+    suite = unittest.defaultTestLoader.loadTestsFromModule(test_measure)
+    with open(os.devnull, "w") as nowhere:
+        outcome = unittest.TextTestRunner(stream=nowhere).run(suite)
+    for test, trace in outcome.failures + outcome.errors:
+        raise Failure(f"{test}: {trace}")
+    return f"{outcome.testsRun} tests"
+
+
+def group(report, bench, name, shape, steps, only):
+    extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
+             ("conversations from both ends", lambda lane: talk(lane, 2)),
+             ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
+    todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
+            for label, what, rate in steps]
+    todo += [(f"{name}: {label}", work) for label, work in extra]
+    todo = [(label, work) for label, work in todo if only(label)]
+    if not todo:
+        return
+    lane = None
+
+    def make():
+        nonlocal lane
+        lane = Lane(bench, "weir", shape)
+        return ", ".join(lane.load.features)
+
+    if not report.case(f"{name}: all ports come up", make):
+        return
+    with lane:
+        for label, work in todo:
+            if not report.case(label, lambda work=work: work(lane)) and lane.load.child.poll() is not None:
+                break
+        # A switch that complained of something does so when it ends.
+        report.case(f"{name}: the end", lane.close)
+
+
+def smoke(preset, cpus, only, results):
+    """The whole of it; the exit status."""
+    report = Report(results)
+    if only("statistics"):
+        report.case("statistics", statistics)
+    bench = Bench(preset, cpus)
+    for name, shape, steps in GROUPS:
+        group(report, bench, name, shape, steps, only)
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed or not report.passed else 0

@@ -1,0 +1,116 @@
+"""The logic of the measurement, on figures that are made up."""
+import types
+import unittest
+
+from . import measure
+from .cases import CASES, Case, Mark, Pair, Traffic, plan
+from .measure import Half, Interval, Repetition
+
+
+def interval(cycles=100.0, mpps=10.0, wait=0.0, refused=0.0, busy=0.5, p50=5.0):
+    return Interval(seconds=0.5, mpps=mpps, gbps=1.0, bytes_each=64, generator_busy=0.99, refused=refused,
+                    lost=0.0, misordered=0, corrupt=0, cycles=cycles, switch_busy=busy, burst=10.0,
+                    cpu_ratio=1.05, wait=wait, drops={},
+                    latency_us={"p50": p50, "p99": 2 * p50, "p999": 3 * p50})
+
+
+def repetition(weir=100.0, peer=200.0, trips=(40, 40, 40), **more):
+    return Repetition(9e6, list(trips), Half(interval(weir, **more), interval(weir, **more)),
+                      Half(interval(peer), interval(peer)))
+
+
+def pair(*marks, main="cycles"):
+    case = Case("a case", "", Traffic(), main=main)
+    return Pair(case, "peer", (("weir", case.shape, 0), ("peer", case.shape, 0)), (case.traffic,) * 2, marks)
+
+
+class Statistics(unittest.TestCase):
+    def test_spread(self):
+        self.assertIsNone(measure.spread([1.0]))
+        self.assertEqual(measure.spread([2.0] * 5), 0)
+        self.assertAlmostEqual(measure.spread([1.0, 2.0, 3.0, 4.0, 5.0]), 2 / 3)
+
+    def test_near(self):
+        self.assertEqual(measure.near_limit([40, 160, 44]), 60)
+        self.assertEqual(measure.near_limit([160, 170]), measure.NEAR_MAX_NS)
+
+
+class Keeping(unittest.TestCase):
+    def test_flaws(self):
+        self.assertEqual(repetition().flaw(60), "")
+        self.assertEqual(repetition(trips=(40, 61, 40)).flaw(60), "far state")
+        self.assertEqual(repetition(wait=0.03).flaw(60), "a polling thread waited")
+        self.assertEqual(repetition(refused=0.02).flaw(60), "offered load not carried")
+        self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
+
+
+class Judging(unittest.TestCase):
+    def result(self, kept, *marks, **more):
+        return measure.result(pair(*marks, **more), kept, {}, [1e7, 1e7], 0, 5)
+
+    def test_ratio_within_repetitions(self):
+        """The median of the ratios, not the ratio of the medians."""
+        kept = [repetition(*one) for one in ((100.0, 200.0), (300.0, 400.0), (500.0, 2000.0))]
+        self.assertAlmostEqual(measure.result(pair(), kept, {}, None, 0, 3)["ratio"], 0.5)
+
+    def test_marks(self):
+        kept = [repetition()] * 5
+        self.assertTrue(self.result(kept, Mark("cycles", 0.5))["met"])
+        self.assertIs(self.result(kept, Mark("cycles", 0.49))["met"], False)
+        self.assertIs(self.result(kept, Mark("cycles", 0.5), Mark("mpps", 2.0, least=True))["met"], False)
+        self.assertIsNone(self.result(kept)["met"])
+
+    def test_too_few(self):
+        found = self.result([repetition()] * 4, Mark("cycles", 0.5))
+        self.assertIsNone(found["met"])
+        self.assertEqual(found["marks"][0]["value"], 0.5)
+        self.assertIsNone(self.result([], Mark("cycles", 0.5))["ratio"])
+
+    def test_latency(self):
+        halves = [Half(None, interval(p50=value)) for value in (4.0, 5.0)]
+        found = self.result([Repetition(1e6, [40, 40, 40], *halves)] * 5, Mark("p50", 1.0), main="p50")
+        self.assertAlmostEqual(found["ratio"], 0.8)
+        self.assertEqual((found["bottleneck"], found["weir_mpps"], found["met"]),
+                         ("offered load", 10.0, True))
+
+    def test_hidden_work(self):
+        """CPU time counts where the switch is saturated."""
+        kept = [repetition(busy=0.98)] * 5
+        self.assertEqual([mark["what"] for mark in self.result(kept)["marks"]], ["cpu_ratio"])
+        self.assertEqual(self.result([repetition()] * 5)["marks"], [])
+
+    def test_bottleneck(self):
+        self.assertEqual(interval().bottleneck(), "generator")
+        self.assertEqual(interval(busy=0.98).bottleneck(), "both")
+
+
+class Combining(unittest.TestCase):
+    def test_counters(self):
+        said = {"seconds": 0.5, "sent": 1000, "received": 990, "refused": 0, "misordered": 0,
+                "corrupt": 0, "bytes": 63360, "mpps": 0.00198, "gbps": 0.001, "burst": 8.0, "busy": 0.4,
+                "latency_us": {}}
+
+        def counters(packets, cycles, cpu, wait, at, drops):
+            return types.SimpleNamespace(packets=packets, busy_cycles=cycles, tsc_hz=10 ** 9, bursts=None,
+                                         cpu_ns=cpu, wait_ns=wait, at=at, drops=drops)
+        before = counters(0, 0, 0, 0, 0.0, {"a": 1})
+        after = counters(1000, 100000, 110000, 5000000, 0.5, {"a": 1, "b": 10})
+        found = measure.combine(said, before, after, (0, 10000000))
+        self.assertEqual((found.cycles, found.burst, found.drops), (100, 8.0, {"b": 10}))
+        self.assertAlmostEqual(found.cpu_ratio, 1.1)
+        self.assertAlmostEqual(found.wait, 0.02)
+        self.assertAlmostEqual(found.cycles_per_byte, 100 / 64)
+
+
+class Planning(unittest.TestCase):
+    def test_two_of_one_kind(self):
+        """Weir beside itself is two lanes."""
+        for one in plan(CASES, lambda name: True):
+            self.assertNotEqual(one.keys[0], one.keys[1], one.name())
+
+    def test_absent_peers(self):
+        self.assertEqual({one.keys[1][0] for one in plan(CASES, lambda name: False)}, {"weir"})
+
+
+if __name__ == "__main__":
+    unittest.main()
