@@ -25,6 +25,11 @@ void frame_teach(uint8_t *at, uint8_t port, uint32_t mac)
 	put16(at + 12, htons(ETHER_TYPE_TEACH));
 }
 
+bool frame_teaches(const uint8_t *head)
+{
+	return get16(head + 12) == htons(ETHER_TYPE_TEACH);
+}
+
 uint32_t sum_words(const uint8_t *at, uint32_t n)
 {
 	uint64_t sum = 0;

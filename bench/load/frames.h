@@ -67,6 +67,8 @@ void frame_segment_init(
 void frame_mac(uint8_t mac[6], uint8_t port, uint32_t index);
 // A broadcast that teaches a switch one MAC; FRAME_HEAD bytes.
 void frame_teach(uint8_t *at, uint8_t port, uint32_t mac);
+// Whether a received frame is one of those.
+bool frame_teaches(const uint8_t *head);
 
 // --- content: a pattern from the end of the head on, of period PATTERN_PERIOD --------------------
 

@@ -29,40 +29,49 @@ void outbox_free(struct outbox *box)
 	box->first = box->end = 0;
 }
 
-static void teach(unsigned port, uint32_t mac)
+// Counts the broadcasts that come; what else comes is late and goes.
+static uint64_t receive_taught(void)
+{
+	struct rte_mbuf *frames[PORT_BURST];
+	uint64_t taught = 0;
+	for (unsigned port = 0; port < load_ports.count; port++) {
+		unsigned n = rte_eth_rx_burst(load_ports.ids[port], 0, frames, PORT_BURST);
+		for (unsigned i = 0; i < n; i++)
+			taught += frame_teaches(rte_pktmbuf_mtod(frames[i], const uint8_t *));
+		rte_pktmbuf_free_bulk(frames, n);
+	}
+	return taught;
+}
+
+static bool teach(unsigned port, uint32_t mac)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(load_ports.heads);
 	if (!m)
-		return;
+		return false;
 	frame_teach((uint8_t *)rte_pktmbuf_append(m, FRAME_HEAD), (uint8_t)port, mac);
-	if (!rte_eth_tx_burst(load_ports.ids[port], 0, &m, 1))
-		rte_pktmbuf_free(m);
+	if (rte_eth_tx_burst(load_ports.ids[port], 0, &m, 1))
+		return true;
+	rte_pktmbuf_free(m);
+	return false;
 }
 
-static void receive_nothing(void)
-{
-	struct rte_mbuf *frames[PORT_BURST];
-	for (unsigned port = 0; port < load_ports.count; port++) {
-		unsigned n = rte_eth_rx_burst(load_ports.ids[port], 0, frames, PORT_BURST);
-		rte_pktmbuf_free_bulk(frames, n);
-	}
-}
-
-// One broadcast from each address, slowly enough for any switch.
+// One broadcast from each address, slowly enough for any switch, and then whatever it takes until
+// all have gone and the last ones have come or been lost.
 static void teach_all(uint32_t macs)
 {
 	struct pace pace;
+	uint64_t patience = rte_get_tsc_hz() * DRAIN_MS / 1000;
+	uint64_t all = (uint64_t)macs * load_ports.count;
 	pace_init(&pace, TEACH_PER_SECOND);
-	for (uint32_t i = 0; i < macs * load_ports.count;) {
-		receive_nothing();
-		if (!pace_due(&pace, rte_rdtsc(), 1))
-			continue;
-		teach(i % load_ports.count, i / load_ports.count);
-		i++;
+	for (uint64_t i = 0; i < all;) {
+		receive_taught();
+		if (pace_due(&pace, rte_rdtsc(), 1))
+			i += teach(
+				(unsigned)(i % load_ports.count), (uint32_t)(i / load_ports.count));
 	}
-	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() * DRAIN_MS / 1000;
-	while (rte_rdtsc() < end)
-		receive_nothing();
+	for (uint64_t last = rte_rdtsc(); rte_rdtsc() - last < patience;)
+		if (receive_taught())
+			last = rte_rdtsc();
 }
 
 static void begin_interval(void)
@@ -165,7 +174,7 @@ void load_run(void)
 			last = rte_rdtsc();
 		}
 		if (!running) {
-			receive_nothing();
+			receive_taught();
 			nanosleep(&while_idle, NULL);
 			continue;
 		}

@@ -88,7 +88,6 @@ static struct rte_eth_conf configuration(const struct ports_setup *setup)
 	if (setup->tso) {
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
 					RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-		conf.rxmode.max_lro_pkt_size = 65535;
 		conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
 				       RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	}
@@ -114,7 +113,10 @@ static int start_device(struct ports *ports, const struct ports_setup *setup, un
 
 int ports_open(struct ports *ports, const struct ports_setup *setup, const char *program)
 {
-	*ports = (struct ports){.count = setup->count, .tso = setup->tso};
+	*ports = (struct ports){.count = setup->count,
+		.tso = setup->tso,
+		.ring = setup->ring,
+		.buffer = setup->buffer};
 	int rc = start_eal(setup, program);
 	if (rc)
 		return rc;

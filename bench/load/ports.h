@@ -28,6 +28,8 @@ struct ports_setup {
 struct ports {
 	unsigned count;
 	bool tso;
+	unsigned ring;                // descriptors per queue
+	unsigned buffer;              // data bytes of a receive buffer
 	uint16_t ids[PORTS_MAX];      // of ethdev
 	struct rte_mempool *heads;    // frames to send: one buffer each, or a TSO frame's head
 	struct rte_mempool *jumbo;    // for those above SMALL_MAX; NULL with tso

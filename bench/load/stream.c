@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A stream of frames between partners: numbered, stamped, checked. Each sender walks its flows in
 // the same order; both directions of a connection so meet the switch at about the same time.
+//
+// No more frames are on their way than the receiver has buffers for, as with guests that speak TCP:
+// a frame that a switch takes and drops would cost it less than one that it delivers.
 #include <errno.h>
 #include <stdio.h>
 
@@ -10,7 +13,8 @@
 enum {
 	CONTENT_EVERY = 256, // frames, of which one is checked whole
 	STAMP_EVERY = 16,    // frames, of which one's delay counts where no rate is given
-	IMIX_CYCLE = 12
+	IMIX_CYCLE = 12,
+	LOST_CYCLES = 50000000 // TSC: some 20 ms, more than a time slice
 };
 
 // Seven of 64, four of 576, one of 1500: the usual simple mix, well stirred.
@@ -19,7 +23,9 @@ static const uint32_t imix_sizes[FRAME_SIZES] = {64, 576, 1500};
 
 struct sender {
 	bool active;
-	uint32_t next; // of the flows' order
+	uint32_t flying; // sent and not received
+	uint64_t heard;  // TSC of the last receipt, or of the last look at none
+	uint32_t next;   // of the flows' order
 	uint32_t sequence;
 	unsigned mix;
 	struct outbox box;
@@ -36,6 +42,7 @@ static struct stream {
 	struct rte_mempool *heads;
 	struct pace pace;
 	unsigned nactive;
+	uint32_t window; // frames of one sender on their way
 	uint32_t stamp_mask;
 	unsigned turn; // the sender that begins
 	struct sender senders[PORTS_MAX];
@@ -154,14 +161,34 @@ static void refuse(struct sender *s)
 	load_tally.refused += waiting;
 }
 
-static unsigned send_from(unsigned port, unsigned max)
+// How many may go. Frames that do not arrive for a while are lost, and no longer on their way.
+static unsigned window_open(struct sender *s)
+{
+	if (s->flying < stream.window)
+		return stream.window - s->flying;
+	uint64_t now = rte_rdtsc();
+	if (now - s->heard < LOST_CYCLES)
+		return 0;
+	s->flying = 0;
+	s->heard = now;
+	return stream.window;
+}
+
+static unsigned send_from(unsigned port, unsigned due)
 {
 	struct sender *s = &stream.senders[port];
-	if (!s->box.end)
+	unsigned max = due;
+	if (!s->box.end) {
+		unsigned open = window_open(s);
+		max = open < due ? open : due;
 		fill_outbox(s, max);
+	}
 	unsigned went = outbox_flush(&s->box, port);
-	if (s->box.end && stream.pace.per_cycle != 0)
+	s->flying += went;
+	if (stream.pace.per_cycle != 0) {
+		load_tally.refused += due - max;
 		refuse(s);
+	}
 	return went;
 }
 
@@ -231,10 +258,13 @@ static unsigned receive_at(unsigned port)
 	unsigned n = rte_eth_rx_burst(load_ports.ids[port], 0, frames, PORT_BURST);
 	if (!n)
 		return 0;
-	uint32_t now = (uint32_t)(rte_rdtsc() >> 4);
+	uint64_t now = rte_rdtsc();
+	struct sender *s = &stream.senders[partner(port)];
+	s->flying -= s->flying < n ? s->flying : n;
+	s->heard = now;
 	load_tally.calls++;
 	for (unsigned i = 0; i < n; i++)
-		check(frames[i], port, now);
+		check(frames[i], port, (uint32_t)(now >> 4));
 	rte_pktmbuf_free_bulk(frames, n);
 	return n;
 }
@@ -259,6 +289,15 @@ static void init_sender(struct sender *s, unsigned port, const struct load_plan 
 	stream.nactive += s->active;
 }
 
+// Buffers that the driver has not posted again yet are left out.
+static uint32_t window_for(const struct load_plan *plan)
+{
+	uint32_t longest = plan->frame ? plan->frame : imix_sizes[FRAME_SIZES - 1];
+	uint32_t pieces = (longest + 12 + load_ports.buffer - 1) / load_ports.buffer;
+	uint32_t window = load_ports.ring * 7 / 8 / pieces;
+	return window ? window : 1;
+}
+
 static int stream_start(const struct load_plan *plan)
 {
 	if ((plan->frame == FRAME_TSO) != load_ports.tso) {
@@ -269,6 +308,7 @@ static int stream_start(const struct load_plan *plan)
 	stream.heads = plan->frame <= SMALL_MAX || load_ports.tso ? load_ports.heads
 								  : load_ports.jumbo;
 	stream.nactive = 0;
+	stream.window = window_for(plan);
 	stream.stamp_mask = plan->rate > 0 ? 0 : STAMP_EVERY - 1;
 	int rc = flows_init(&stream.flows, plan->flows, plan->zipf);
 	if (rc)
