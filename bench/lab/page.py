@@ -3,7 +3,7 @@ run; what people have to say stands in a file of its own."""
 import os
 
 from .cases import CPU_RATIO, SATURATED
-from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
+from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, WAIT_MAX
 from .report import UNITS, discards, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"
@@ -54,9 +54,9 @@ of them is 40 ns at one minute and 165 ns at the next, and every figure follows 
 round trip before, between and behind the two sides of each repetition, with everything else stopped, and
 keeps a repetition only if all three are *near*: here at most {near:.0f} ns ({how_near}). It also discards one
 in which a polling thread was ready to run and did not for more than {wait} of an interval, or in which a
-side did not carry the given load (less than {carried} of it received, or more than {refused} refused). A pair
-waits up to {patience} s for the near state and ends after {most} repetitions whatever was kept; with fewer
-kept than {repetitions} no mark is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}.
+side did not carry the given load (less than {carried} of it was received). A pair waits up to {patience} s for
+the near state and ends after {most} repetitions whatever was kept; with fewer kept than {repetitions} no mark
+is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}.
 Round trips seen in the last run: {trips}.
 """
 
@@ -186,7 +186,7 @@ def method(results, about):
         generator=about["cpus"][0], switch=about["cpus"][1], seconds=about["seconds"],
         warm=about["warm_up"], load=percent(about["load"]), cpu=CPU_RATIO, saturated=percent(SATURATED),
         near=about["near_ns"], how_near=how, wait=percent(WAIT_MAX), carried=percent(CARRIED_MIN),
-        refused=percent(REFUSED_MAX), patience=PATIENCE, most=about["most"],
+        patience=PATIENCE, most=about["most"],
         repetitions=about["repetitions"], kept=kept, discarded=discarded, reasons=reasons,
         trips=f"{low:.0f} to {high:.0f} ns, median {middle:.0f} ns")
 

@@ -12,9 +12,9 @@ set boxwidth 0.8
 set style data histogram
 set style histogram clustered gap 1
 set grid ytics lc rgb '#dddddd'
-set key top left
+set key outside top right
 set yrange [0:*]
-set xtics rotate by -25 nomirror
+set xtics rotate by -20 nomirror noenhanced
 set rmargin 8
 set title '{title}' noenhanced
 set ylabel '{unit}' noenhanced
@@ -32,7 +32,7 @@ def number(value):
 
 def bars(rows, columns, title, unit, output):
     """A script: groups of bars. rows: [(label, {column: value})]."""
-    lines = [HEAD.format(width=max(480, 130 + 95 * len(rows)), title=title, unit=unit, output=output),
+    lines = [HEAD.format(width=max(640, 220 + 90 * len(rows)), title=title, unit=unit, output=output),
              "$rows << END"]
     for label, values in rows:
         lines.append(" ".join([quoted(label), *(number(values.get(column)) for column in columns)]))

@@ -40,7 +40,6 @@ class Keeping(unittest.TestCase):
         self.assertEqual(repetition().flaw(60), "")
         self.assertEqual(repetition(trips=(40, 61, 40)).flaw(60), "far state")
         self.assertEqual(repetition(wait=0.03).flaw(60), "a polling thread waited")
-        self.assertEqual(repetition(refused=0.02).flaw(60), "offered load not carried")
         self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
 
 
