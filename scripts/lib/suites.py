@@ -116,6 +116,20 @@ def install(runner, report):
     several(runner, report, "install", ["tests/install/run"], 180)
 
 
+def bench(name):
+    """The generator's frames through Weir: are all there, in order and unchanged? No figure is judged."""
+    def suite(runner, report):
+        several(runner, report, f"bench {name}", ["bench/compare", "--smoke", "--preset", name], 120,
+                SANITIZERS)
+    return suite
+
+
+def footprint(runner, report):
+    """Memory does not depend on how busy the machine is: the one mark that a test can hold."""
+    single(runner, report, "an empty switch and a port stay within their marks", ["bench/footprint"],
+           120)
+
+
 def e2e(name, only=None, deadline=2100):
     def suite(runner, report):
         words = ["tests/e2e/run", "--preset", name]
@@ -137,6 +151,9 @@ SUITES = {
     "fuzz": fuzz,
     "programs": programs,
     "install": install,
+    "bench": bench("release"),
+    "bench-asan": bench("asan"),
+    "footprint": footprint,
     "e2e": e2e("release"),
     "e2e-asan": e2e("asan"),
     "demo": demo,
@@ -146,6 +163,7 @@ QUICK = {
     "release": preset("release"),
     "programs": programs,
     "install": install,
+    "bench": bench("release"),
     "e2e": e2e("release", only="^smoke:", deadline=120),
 }
 
