@@ -61,7 +61,9 @@ class Lane:
         try:
             self._start(bench)
         except BaseException:
-            self.close()
+            # What went wrong first is what is told.
+            with contextlib.suppress(Failure):
+                self.close()
             raise
 
     def _start(self, bench):

@@ -91,7 +91,7 @@ class Load:
             self.child.send_signal(number)
 
     def close(self):
-        """End it; the end of its input is what it waits for."""
+        """End it; the end of its input is what it waits for. Fails if it found something wrong."""
         self.resume()
         if self.stdin is not None:
             os.close(self.stdin)
@@ -103,7 +103,8 @@ class Load:
         if self.stdout is not None:
             os.close(self.stdout)
             self.stdout = None
-        return status
+        if status:
+            raise Failure(f"weir-load ended with {status}; what it said:\n{tail(self.log)}")
 
     def why(self):
         status = self.child.poll()
@@ -138,7 +139,7 @@ class Load:
         except ValueError:
             raise Failure(f"weir-load: {what}: it said {line[:200]!r}") from None
         if "error" in said:
-            raise Failure(f"weir-load: {what}: {said['error']}")
+            raise Failure(f"weir-load: {what}: {said['error']}; {self.why()}")
         return said
 
     def ask(self, do, timeout=20, **words):

@@ -19,7 +19,8 @@ from weirvm.procs import Failure
 NEAR_MAX_NS = 90        # no state is called near above this, whatever the calibration found
 NEAR_FACTOR = 1.5
 WAIT_MAX = 0.02         # of an interval, in which a polling thread was ready to run and did not
-CARRIED_MIN = 0.98      # of the offered load: below, the two were not at the same load
+# Of the offered load. A generator or switch that waits as long as it may loses nearly as much.
+CARRIED_MIN = 0.95
 WARM_UP = 0.1           # seconds before each interval
 PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
 SATURATION = 0          # the generator's word for "as fast as it goes"

@@ -31,8 +31,8 @@ PLAIN = (
 )
 GROUPS = (
     ("two ports", Shape(), PLAIN),
-    ("TSO", Shape(tso=True), (("64 KiB TSO", Traffic("tso", proto="tcp"), 500),
-                              ("1500 B beside TSO", Traffic(1500, proto="tcp"), RATE))),
+    ("TSO", Shape(tso=True), (("64 KiB TSO, one way", Traffic("tso", 1, proto="tcp"), 500),
+                              ("64 KiB TSO, both ways", Traffic("tso", proto="tcp"), 500))),
     ("jumbo", Shape(jumbo=True), (("9000 B", Traffic(9000), 5000),
                                   ("64 B at an MTU of 9000", Traffic(), RATE))),
     ("idle peers", Shape(idle=6), (("64 B beside six idle ports", Traffic(), RATE),)),
