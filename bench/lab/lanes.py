@@ -136,6 +136,7 @@ class Lanes:
     def __init__(self, bench):
         self.bench = bench
         self.open = {}
+        self.complaints = []    # of lanes that ended
 
     def get(self, key):
         """The paused lane for (side, shape, number); number tells two of the same kind apart."""
@@ -149,23 +150,20 @@ class Lanes:
         return self.open[key]
 
     def keep_only(self, keys):
-        for key in [key for key in self.open if key not in keys]:
-            self.open.pop(key).close()
+        """Close the others."""
+        self.drop([key for key in self.open if key not in keys])
 
     def drop(self, keys):
-        """Close lanes that something went wrong with, and let nothing more go wrong."""
+        """Close lanes; one that ends badly does not keep the others from being measured."""
         for key in keys:
             if key in self.open:
-                with contextlib.suppress(Failure):
+                try:
                     self.open.pop(key).close()
+                except Failure as error:
+                    self.complaints.append(f"{key[0]}, {key[1].text()}: {error}")
 
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
-        # A signal has reached the processes, too, which then ended before they were asked to.
-        quiet = contextlib.suppress(Failure) if kind else contextlib.nullcontext()
-        with quiet, contextlib.ExitStack() as stack:
-            for lane in self.open.values():
-                stack.callback(lane.close)
-            self.open = {}
+    def __exit__(self, *_):
+        self.drop(list(self.open))

@@ -62,7 +62,9 @@ class Load:
         self.stdout, writer = os.pipe()
         try:
             with open(log, "a") as file:
-                self.child = spawn([*calm(preset), *self.argv], stdin=reader, stdout=writer, stderr=file)
+                # SIGPIPE stays ignored, as in Python: a switch that ends first must not end it.
+                self.child = spawn([*calm(preset), *self.argv], stdin=reader, stdout=writer, stderr=file,
+                                   restore_signals=False)
         finally:
             os.close(reader)
             os.close(writer)

@@ -22,6 +22,8 @@ WAIT_MAX = 0.02         # of an interval, in which a polling thread was ready to
 # Of the offered load. A generator or switch that waits as long as it may loses nearly as much.
 CARRIED_MIN = 0.95
 WARM_UP = 0.1           # seconds before each interval
+WARM_MAX = 5            # ... and this many while a slow path still decides
+WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
 PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
 SATURATION = 0          # the generator's word for "as fast as it goes"
 
@@ -69,6 +71,7 @@ class Interval:
     burst: float                # packets a round of the switch, or of the generator where it does not count
     cpu_ratio: float            # CPU time of all threads of the switch over its busy cycles
     wait: float                 # the longer of the two polling threads' waits, as a share
+    misses: float               # share of the packets that a slow path decided
     drops: dict
 
     @property
@@ -107,16 +110,30 @@ def combine(said, before, after, load):
         burst=packets / bursts if bursts else said["burst"],
         cpu_ratio=(after.cpu_ns - before.cpu_ns) * after.tsc_hz / 1e9 / cycles if cycles else None,
         wait=max((after.wait_ns - before.wait_ns) / 1e9 / seconds, load[1] / 1e9 / said["seconds"]),
+        misses=(after.misses - before.misses) / packets,
         drops={name: n - before.drops.get(name, 0) for name, n in after.drops.items()
                if n > before.drops.get(name, 0)},
     )
 
 
+def warm_up(side):
+    """Waits, and returns the counters then. A side that has stood still may have forgotten what it
+    knew of the flows, and deciding anew is not what is measured."""
+    end = time.monotonic() + WARM_MAX
+    before = side.counters()
+    while True:
+        time.sleep(WARM_UP)
+        after = side.counters()
+        missed, packets = after.misses - before.misses, after.packets - before.packets
+        if missed <= WARM_MISSES * packets or time.monotonic() > end:
+            return after
+        before = after
+
+
 def measure(lane, traffic, rate, seconds):
     """The running lane at one rate (frames/s; SATURATION) for `seconds`. All control work is at the edges."""
     lane.load.start(**traffic._asdict(), rate=round(rate))
-    time.sleep(WARM_UP)
-    before = lane.side.counters()
+    before = warm_up(lane.side)
     lane.load.mark()
     threads = thread_times(lane.load.pids())
     time.sleep(seconds)
@@ -367,6 +384,7 @@ def result(pair, kept, flaws, rates, waited, wanted):
             f"{side}_cycles_saturated": over(halves, lambda half: half.saturated and half.saturated.cycles),
             f"{side}_burst": over(halves, lambda half: half.paced.burst),
             f"{side}_burst_saturated": over(halves, lambda half: half.saturated and half.saturated.burst),
+            f"{side}_misses": over(halves, lambda half: half.paced.misses),
             f"{side}_cpu_ratio": over(halves, lambda half: half.saturated and half.saturated.cpu_ratio),
             f"{side}_latency_us": latencies(kept, side),
             f"{side}_misordered": sum(at.misordered for half in halves for at in half.intervals()),

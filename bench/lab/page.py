@@ -3,8 +3,8 @@ run; what people have to say stands in a file of its own."""
 import os
 
 from .cases import CPU_RATIO, SATURATED
-from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, WAIT_MAX
-from .report import UNITS, discards, figure, main_figures, percent, verdict
+from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, WAIT_MAX, WARM_MAX
+from .report import DIGITS, UNITS, discards, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"
 
@@ -30,9 +30,10 @@ or stands with its reason under *Sides*. The generator polls on CPU {generator},
 
 Both stand ready together, all their processes stopped by a signal but those being measured. One *repetition*
 is: Weir as fast as it goes, Weir at a given load, then the peer in the same way ({seconds:g} s each, behind
-{warm:g} s of warm-up). Repetitions follow each other, so Weir and peer take turns. The *given load* is the
-same for both: {load} of what the slower one moved as fast as it goes, found in a calibration before. Where
-frames are small the generator often saturates before the switch; only at the same offered load are cycles
+{warm:g} s of warm-up, and up to {warm_max} s more for a side whose slow path still sees packets). Repetitions
+follow each other, so Weir and peer take turns. The *given load* is the same for both: {load} of what the
+slower one moved as fast as it goes, found in a calibration before; the latency cases say theirs. Where frames
+are small the generator often saturates before the switch; only at the same offered load are cycles
 comparable, and packets per burst are told because short bursts cost more per packet.
 
 - **Cycles** are the busy cycles (TSC) of the switching thread per packet at the given load, as each switch
@@ -54,10 +55,10 @@ of them is 40 ns at one minute and 165 ns at the next, and every figure follows 
 round trip before, between and behind the two sides of each repetition, with everything else stopped, and
 keeps a repetition only if all three are *near*: here at most {near:.0f} ns ({how_near}). It also discards one
 in which a polling thread was ready to run and did not for more than {wait} of an interval, or in which a
-side did not carry the given load (less than {carried} of it was received). A pair waits up to {patience} s for
-the near state and ends after {most} repetitions whatever was kept; with fewer kept than {repetitions} no mark
-is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}.
-Round trips seen in the last run: {trips}.
+side did not carry the given load (less than {carried} of it was received). A pair waits up to {patience} s
+for the near state and ends after {most} repetitions whatever was kept; with fewer kept than {repetitions} no
+mark is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}. Round trips seen in the
+last run: {trips}. A frame is *misordered* if it overtook another one of its sender, of whatever flow.
 """
 
 
@@ -115,7 +116,7 @@ def cycles(results):
             "packets per burst, Weir / peer", "kept", "discarded", "marks"]
     rows = []
     for one in measured(results, latency=False):
-        digits = 3 if one["main"] == "cycles_per_byte" else 1
+        digits = DIGITS[one["main"]]
         weir, peer = (figure(value, digits) for value in main_figures(one))
         rows.append([one["case"], one["peer"], figure(one["offered_mpps"]), f"{weir} {UNITS[one['main']]}",
                      peer, figure(one["ratio"]), percent(one["spread"]), both(one, "burst", 1), one["kept"],
@@ -184,7 +185,8 @@ def method(results, about):
            f"{NEAR_FACTOR:g} × the lowest of a short calibration, never above {NEAR_MAX_NS} ns")
     return METHOD.format(
         generator=about["cpus"][0], switch=about["cpus"][1], seconds=about["seconds"],
-        warm=about["warm_up"], load=percent(about["load"]), cpu=CPU_RATIO, saturated=percent(SATURATED),
+        warm=about["warm_up"], warm_max=WARM_MAX, load=percent(about["load"]), cpu=CPU_RATIO,
+        saturated=percent(SATURATED),
         near=about["near_ns"], how_near=how, wait=percent(WAIT_MAX), carried=percent(CARRIED_MIN),
         patience=PATIENCE, most=about["most"],
         repetitions=about["repetitions"], kept=kept, discarded=discarded, reasons=reasons,

@@ -101,6 +101,7 @@ def main_figures(one):
 
 
 UNITS = {"cycles": "cycles", "cycles_per_byte": "cycles/B", "p50": "µs"}
+DIGITS = {"cycles": 1, "cycles_per_byte": 3, "p50": 2}
 
 
 def row(one):
@@ -108,7 +109,7 @@ def row(one):
     if "error" in one:
         return [one["case"], one["peer"], "failed: " + one["error"].splitlines()[0][:60]]
     weir, peer = main_figures(one)
-    digits = 3 if one["main"] == "cycles_per_byte" else 1
+    digits = DIGITS[one["main"]]
     marks = ", ".join(f"{mark['text']}: {figure(mark['value'])}" for mark in one["marks"])
     return [one["case"], one["peer"], figure(one["weir_mpps"]), figure(one["peer_mpps"]),
             figure(one["offered_mpps"]), figure(weir, digits), figure(peer, digits), UNITS[one["main"]],
@@ -141,6 +142,10 @@ def notes(results, absent):
                          f"could be kept, so that no mark is judged; discarded: {discards(one)}; waited "
                          f"{one['waited_for_near_s']:g} s for the near state")
         for side in ("weir", "peer"):
+            if (one.get(f"{side}_misses") or 0) > 0.01:
+                lines.append(f"{one['case']} / {one['peer']}: a slow path decided "
+                             f"{percent(one[f'{side}_misses'])} of the packets of "
+                             f"{'the peer' if side == 'peer' else 'Weir'}")
             for fault in ("misordered", "corrupt"):
                 if one.get(f"{side}_{fault}"):
                     lines.append(f"{one['case']} / {one['peer']}: {one[f'{side}_{fault}']} frames of "

@@ -10,7 +10,7 @@ from .measure import Half, Interval, Repetition
 def interval(cycles=100.0, mpps=10.0, wait=0.0, refused=0.0, busy=0.5, p50=5.0):
     return Interval(seconds=0.5, mpps=mpps, gbps=1.0, bytes_each=64, generator_busy=0.99, refused=refused,
                     lost=0.0, misordered=0, corrupt=0, cycles=cycles, switch_busy=busy, burst=10.0,
-                    cpu_ratio=1.05, wait=wait, drops={},
+                    cpu_ratio=1.05, wait=wait, misses=0.0, drops={},
                     latency_us={"p50": p50, "p99": 2 * p50, "p999": 3 * p50})
 
 
@@ -91,7 +91,7 @@ class Combining(unittest.TestCase):
 
         def counters(packets, cycles, cpu, wait, at, drops):
             return types.SimpleNamespace(packets=packets, busy_cycles=cycles, tsc_hz=10 ** 9, bursts=None,
-                                         cpu_ns=cpu, wait_ns=wait, at=at, drops=drops)
+                                         cpu_ns=cpu, wait_ns=wait, at=at, drops=drops, misses=0)
         before = counters(0, 0, 0, 0, 0.0, {"a": 1})
         after = counters(1000, 100000, 110000, 5000000, 0.5, {"a": 1, "b": 10})
         found = measure.combine(said, before, after, (0, 10000000))
@@ -99,6 +99,19 @@ class Combining(unittest.TestCase):
         self.assertAlmostEqual(found.cpu_ratio, 1.1)
         self.assertAlmostEqual(found.wait, 0.02)
         self.assertAlmostEqual(found.cycles_per_byte, 100 / 64)
+
+
+class Warming(unittest.TestCase):
+    def test_slow_path(self):
+        """It goes on until the slow path sees next to nothing."""
+        side = types.SimpleNamespace(misses=[0, 500, 900, 900, 900], asked=0)
+
+        def counters():
+            side.asked += 1
+            return types.SimpleNamespace(packets=1000 * side.asked, misses=side.misses[side.asked - 1])
+        side.counters = counters
+        measure.warm_up(side)
+        self.assertEqual(side.asked, 4)
 
 
 class Planning(unittest.TestCase):
