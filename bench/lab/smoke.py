@@ -14,7 +14,7 @@ from weirvm.procs import Failure
 # lets one of the two wait.
 RATE = 20000
 CALM_RATE = 2000
-SECONDS = 0.2
+SECONDS = 0.15
 ATTEMPTS = 4            # each at half the rate, when the machine was too busy for a ring of 256
 RING_FULL = "to-vm-ring-full"
 
