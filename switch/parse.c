@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/likely.h"
 #include "switch/bytes.h"
 #include "switch/offload.h"
 #include "switch/pipeline.h"
@@ -38,7 +39,7 @@ static inline uint32_t mix(uint64_t addresses, uint64_t rest)
 	return (uint32_t)(h >> 32);
 }
 
-static uint32_t flow_hash(const struct packet *p)
+uint32_t packet_flow_hash(const struct packet *p)
 {
 	const uint8_t *l3 = p->data + p->l3_off;
 	uint64_t rest = (uint64_t)p->l4_proto << 32;
@@ -242,7 +243,6 @@ static void parse_any(struct packet *p, struct walk *w)
 	p->ether_type = 0;
 	p->l3_off = p->l4_off = p->payload_off = 0;
 	p->l4_proto = 0;
-	p->hash = 0;
 	if (p->head_len < ETHER_LEN) {
 		packet_drop(p, DROP_FRAME_TOO_SHORT);
 		return;
@@ -256,7 +256,6 @@ static void parse_any(struct packet *p, struct walk *w)
 		parse_ipv6(p, w);
 	else if (p->ether_type == ETH_P_ARP)
 		p->flags |= PACKET_ARP;
-	p->hash = flow_hash(p);
 }
 
 // The common case in a straight line: no tag, IPv4 without options, whole, TCP or UDP, sound.
@@ -301,24 +300,28 @@ static inline bool parse_plain(struct packet *p, struct walk *w)
 	p->l4_off = L4;
 	p->payload_off = (uint16_t)payload_off;
 	p->l4_proto = proto;
-	p->hash = mix(load64_raw(d + L3 + 12), (uint64_t)proto << 32 | load32(d + L4));
 	w->end = end;
 	return true;
 }
 
-void parse_packet(struct packet *p)
+static inline void parse_one(struct packet *p)
 {
 	struct walk w = {.end = 0};
-	if (!parse_plain(p, &w))
+	if (unlikely(!parse_plain(p, &w)))
 		parse_any(p, &w);
-	if (p->offload && p->verdict != VERDICT_DROP)
+	if (unlikely(p->offload) && p->verdict != VERDICT_DROP)
 		confirm_offload(p, &w);
+}
+
+void parse_packet(struct packet *p)
+{
+	parse_one(p);
 }
 
 void stage_parse(struct pass *pass)
 {
 	struct burst *burst = &pass->burst;
 	for (unsigned i = 0; i < burst->count; i++)
-		if (burst->packets[i].verdict == VERDICT_NONE)
-			parse_packet(&burst->packets[i]);
+		if (likely(burst->packets[i].verdict == VERDICT_NONE))
+			parse_one(&burst->packets[i]);
 }

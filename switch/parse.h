@@ -17,7 +17,7 @@ enum {
 // Parses p->data[0…head_len): Ethernet, up to two VLAN tags (802.1Q, 802.1ad, outer 0x9100), ARP,
 // IPv4 with options (RFC 791), IPv6 with extension headers (RFC 8200; at most 8), TCP (RFC 9293),
 // UDP (RFC 768), ICMP, ICMPv6, SCTP. Reads data, head_len, len and the offload fields; writes all
-// of flags, the offsets, ether_type, vlan_tpid/vlan_tci (outer tag), l4_proto and hash. Worker.
+// of flags, the offsets, ether_type, vlan_tpid/vlan_tci (outer tag) and l4_proto. Worker.
 //
 // Layer 3 contradictions (a truncated tag or IP header, a total length beyond the frame, an
 // extension header beyond the packet) are DROP_BAD_HEADER. What is no error, and is switched on its
@@ -30,8 +30,7 @@ enum {
 // set for a later fragment. An IPv6 atomic fragment is not a fragment (RFC 6946). l3_off is set
 // always (behind all tags). l4_off and l4_proto are set as far as the headers could be followed,
 // so a later fragment has its protocol; without IP they are l3_off and 0. Without PACKET_L4
-// payload_off is l4_off. hash is over addresses and protocol, of whole packets with L4 ports; for
-// other protocols over both MACs: all fragments of a packet have the same.
+// payload_off is l4_off.
 //
 // Offload claims: what is left set afterwards is confirmed, and everything else is cleared.
 // - OFFLOAD_CSUM_PARTIAL: TCP or UDP, no fragment, csum_start == l4_off and the right csum_offset.
@@ -47,6 +46,11 @@ enum {
 // A claim that does not hold is DROP_BAD_OFFLOAD; one whose headers are not all in the stash,
 // DROP_HEADERS_TOO_LONG.
 void parse_packet(struct packet *p);
+
+// Spreads flows over a receiver's queues: over addresses and protocol, of whole packets with L4
+// ports; for other protocols than IP over both MACs. All fragments of a packet have the same. After
+// parse_packet; tags do not matter. Worker.
+uint32_t packet_flow_hash(const struct packet *p);
 
 // Puts the frame into tagged form with this TPID and TCI (host byte order), or into untagged form
 // (tpid 0), in the stash; idempotent. Only the outer tag is meant: an inner one stays. Moves data

@@ -11,6 +11,9 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	if (!taken)
 		return 0;
 
+	// The last burst's signals: its writes have left the CPU while this one was taken.
+	ring_signals_send(&pass->signals);
+
 	// parse: Ethernet, VLAN, ARP, IPv4, IPv6, L4, all bounded; the sender's offload claims
 	// checked.
 	stage_parse(pass);
@@ -26,6 +29,6 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	stage_tx(pass);
 
 	// The sender gets its buffers back when nobody needs their bytes any more.
-	ring_complete(pass->source);
+	ring_complete(pass->source, &pass->signals);
 	return taken;
 }

@@ -5,14 +5,19 @@
 
 #include <errno.h>
 
+#include "base/likely.h"
 #include "switch/parse.h"
 
-// Packets of the burst as bits.
-typedef uint32_t packet_set;
+// Packets of the burst, in their order.
+struct bunch {
+	unsigned count;
+	struct packet *packets[BURST_MAX];
+};
 
-#define FOR_EACH_IN(i, set) \
-	for (packet_set rest_ = (set), i; rest_ && ((i = (packet_set)__builtin_ctz(rest_)), 1); \
-		rest_ &= rest_ - 1)
+static inline void bunch_add(struct bunch *bunch, struct packet *p)
+{
+	bunch->packets[bunch->count++] = p;
+}
 
 static void count_drops(struct pass *pass, struct port *port, enum drop_reason reason, uint64_t n)
 {
@@ -50,110 +55,171 @@ static enum drop_reason put_packet(struct pass *pass, const struct port_view *ou
 	return DROP_NONE;
 }
 
+// Whether the receiver gets the frame as it stands in the stash and the sender's memory: nothing to
+// tag, to complete or to cut.
+static inline bool is_plain(const struct packet *p, const struct port_view *out)
+{
+	return !(p->offload | (p->flags & PACKET_TAGGED)) && p->len - p->l3_off <= out->mtu;
+}
+
+// How many packets from the first on are plain.
+static inline unsigned plain_run(
+	struct packet *const *packets, unsigned n, const struct port_view *out)
+{
+	unsigned i = 0;
+	while (i < n && likely(is_plain(packets[i], out)))
+		i++;
+	return i;
+}
+
+static void put_bunch(struct pass *pass, const struct port_view *out, struct ring *ring,
+	const struct bunch *bunch, struct traffic *sent)
+{
+	uint64_t features = vhost_port_features(out->vhost);
+	unsigned plain_end = 0;
+	for (unsigned i = 0; i < bunch->count;) {
+		struct packet *const *next = bunch->packets + i;
+		if (i >= plain_end && !out->trunk)
+			plain_end = i + plain_run(next, bunch->count - i, out);
+		if (i < plain_end) {
+			unsigned n = ring_put_plain(ring, next, plain_end - i);
+			for (unsigned k = 0; k < n; k++)
+				sent->bytes += next[k]->len;
+			sent->packets += n;
+			i += n;
+			if (i == plain_end)
+				continue;
+		}
+		enum drop_reason reason = put_packet(
+			pass, out, ring, features, bunch->packets[i], sent);
+		if (reason != DROP_NONE)
+			count_drops(pass, out->port, reason, 1);
+		i++;
+	}
+}
+
 static void put_queue(
-	struct pass *pass, const struct port_view *out, unsigned pair, packet_set packets)
+	struct pass *pass, const struct port_view *out, unsigned pair, const struct bunch *bunch)
 {
 	struct traffic sent = {0};
 	vhost_port_to_vm_lock(out->vhost, pair);
 	struct ring *ring = vhost_port_to_vm(out->vhost, pair);
-	if (!ring) {
-		vhost_port_to_vm_unlock(out->vhost, pair);
-		count_drops(
-			pass, out->port, DROP_TO_VM_NOT_UP, (uint64_t)__builtin_popcount(packets));
-		return;
+	if (ring) {
+		ring_put_begin(ring, &pass->layout, bunch->count);
+		put_bunch(pass, out, ring, bunch, &sent);
+		ring_put_end(ring, &pass->signals);
+		counter_add(&out->port->counters[pair].to_vm, sent.packets, sent.bytes);
+	} else {
+		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count);
 	}
-	uint64_t features = vhost_port_features(out->vhost);
-	ring_put_begin(ring, &pass->layout, (unsigned)__builtin_popcount(packets));
-	FOR_EACH_IN (i, packets) {
-		enum drop_reason reason = put_packet(
-			pass, out, ring, features, &pass->burst.packets[i], &sent);
-		if (reason != DROP_NONE)
-			count_drops(pass, out->port, reason, 1);
-	}
-	ring_put_end(ring);
-	counter_add(&out->port->counters[pair].to_vm, sent.packets, sent.bytes);
 	vhost_port_to_vm_unlock(out->vhost, pair);
 }
 
 // The receiver's running queue that a flow keeps to, whichever bits of `pairs` are set.
 static unsigned queue_of(const struct packet *p, uint32_t pairs)
 {
-	unsigned nth = (uint32_t)(((uint64_t)p->hash * (unsigned)__builtin_popcount(pairs)) >> 32);
+	unsigned running = (unsigned)__builtin_popcount(pairs);
+	unsigned nth = (uint32_t)(((uint64_t)packet_flow_hash(p) * running) >> 32);
 	while (nth--)
 		pairs &= pairs - 1;
 	return (unsigned)__builtin_ctz(pairs);
 }
 
-static void deliver(struct pass *pass, const struct port_view *out, packet_set packets)
+static void deliver(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
 	uint32_t pairs = vhost_port_pairs(out->vhost);
 	if (!(pairs & (pairs - 1))) {
-		put_queue(pass, out, pairs ? (unsigned)__builtin_ctz(pairs) : 0, packets);
+		put_queue(pass, out, pairs ? (unsigned)__builtin_ctz(pairs) : 0, bunch);
 		return;
 	}
-	packet_set of_queue[QUEUE_PAIRS_MAX] = {0};
-	FOR_EACH_IN (i, packets)
-		of_queue[queue_of(&pass->burst.packets[i], pairs)] |= 1u << i;
+	uint8_t queues[BURST_MAX];
+	for (unsigned i = 0; i < bunch->count; i++)
+		queues[i] = (uint8_t)queue_of(bunch->packets[i], pairs);
 	for (; pairs; pairs &= pairs - 1) {
 		unsigned pair = (unsigned)__builtin_ctz(pairs);
-		if (of_queue[pair])
-			put_queue(pass, out, pair, of_queue[pair]);
+		struct bunch own = {.count = 0};
+		for (unsigned i = 0; i < bunch->count; i++)
+			if (queues[i] == pair)
+				bunch_add(&own, bunch->packets[i]);
+		if (own.count)
+			put_queue(pass, out, pair, &own);
 	}
 }
 
-static void send_unicast(struct pass *pass, packet_set unicast)
+static void send_to_port(struct pass *pass, uint16_t id, const struct bunch *bunch)
 {
-	struct burst *burst = &pass->burst;
-	while (unicast) {
-		uint16_t id = burst->packets[__builtin_ctz(unicast)].out_port;
-		packet_set same = 0;
-		FOR_EACH_IN (i, unicast)
-			same |= (packet_set)(burst->packets[i].out_port == id) << i;
-		const struct port_view *out = pass->snapshot->views[id];
-		if (out->vhost)
-			deliver(pass, out, same);
-		else
-			count_drops(pass, out->port, DROP_TO_VM_NOT_UP,
-				(uint64_t)__builtin_popcount(same));
-		unicast &= ~same;
+	const struct port_view *out = pass->snapshot->views[id];
+	if (out->vhost)
+		deliver(pass, out, bunch);
+	else
+		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count);
+}
+
+// To more than one port: each one's packets together, in their order.
+static void send_mixed(struct pass *pass, struct bunch *unicast)
+{
+	while (unicast->count) {
+		uint16_t id = unicast->packets[0]->out_port;
+		struct bunch same = {.count = 0};
+		unsigned others = 0;
+		for (unsigned i = 0; i < unicast->count; i++) {
+			struct packet *p = unicast->packets[i];
+			if (p->out_port == id)
+				bunch_add(&same, p);
+			else
+				unicast->packets[others++] = p;
+		}
+		unicast->count = others;
+		send_to_port(pass, id, &same);
 	}
 }
 
 // A port without a running guest is no member of the flood set: its link is down, nothing is lost.
-static void send_flood(struct pass *pass, packet_set flood)
+static void send_flood(struct pass *pass, const struct bunch *flood)
 {
-	packet_set reached = 0;
+	bool reached[BURST_MAX] = {false};
 	for (uint16_t n = 0; n < pass->in->npeers; n++) {
 		const struct port_view *out = pass->snapshot->views[pass->in->peers[n]];
 		if (out == pass->in || !out->vhost || !vhost_port_pairs(out->vhost))
 			continue;
-		packet_set members = 0;
-		FOR_EACH_IN (i, flood)
-			members |= (packet_set)view_is_member(out, pass->burst.packets[i].vlan)
-				   << i;
-		if (members)
-			deliver(pass, out, members);
-		reached |= members;
+		struct bunch members = {.count = 0};
+		for (unsigned i = 0; i < flood->count; i++) {
+			if (!view_is_member(out, flood->packets[i]->vlan))
+				continue;
+			bunch_add(&members, flood->packets[i]);
+			reached[i] = true;
+		}
+		if (members.count)
+			deliver(pass, out, &members);
 	}
-	if (flood & ~reached)
-		count_drops(pass, pass->in->port, DROP_NO_RECEIVER,
-			(uint64_t)__builtin_popcount(flood & ~reached));
+	for (unsigned i = 0; i < flood->count; i++)
+		if (!reached[i])
+			count_drops(pass, pass->in->port, DROP_NO_RECEIVER, 1);
 }
 
 void stage_tx(struct pass *pass)
 {
 	struct burst *burst = &pass->burst;
-	packet_set unicast = 0, flood = 0;
+	struct bunch unicast, flood;
+	uint16_t first = 0, others = 0;
+	unicast.count = flood.count = 0;
 	for (unsigned i = 0; i < burst->count; i++) {
-		const struct packet *p = &burst->packets[i];
-		if (p->verdict == VERDICT_FORWARD)
-			unicast |= 1u << i;
-		else if (p->verdict == VERDICT_FLOOD)
-			flood |= 1u << i;
-		else
+		struct packet *p = &burst->packets[i];
+		if (likely(p->verdict == VERDICT_FORWARD)) {
+			if (!unicast.count)
+				first = p->out_port;
+			others |= p->out_port ^ first;
+			bunch_add(&unicast, p);
+		} else if (p->verdict == VERDICT_FLOOD) {
+			bunch_add(&flood, p);
+		} else {
 			count_drops(pass, pass->in->port, p->drop, 1);
+		}
 	}
-	send_unicast(pass, unicast);
-	if (flood)
-		send_flood(pass, flood);
+	if (others)
+		send_mixed(pass, &unicast);
+	else if (unicast.count)
+		send_to_port(pass, first, &unicast);
+	if (flood.count)
+		send_flood(pass, &flood);
 }

@@ -2,8 +2,10 @@
 // Life cycle: started by switch_create, stopped by switch_destroy after every port is closed.
 //
 // Synchronisation: a worker is an RCU reader (QSBR) from its start to its end: online while it
-// polls, one quiescent state per round, offline while it sleeps. It takes no lock but a to-vm
-// queue's and a MAC table's.
+// polls, offline while it sleeps. It reports a quiescent state after each round that moved nothing,
+// and after ROUNDS_MAX others: before it, the signals of the last burst must be sent, since they
+// name rings, and right after the burst their fence would wait for the burst's last stores. It
+// takes no lock but a to-vm queue's and a MAC table's.
 //
 // Going to sleep must not lose a packet: arm notifications on all own rings, full fence, look at
 // all of them and at the snapshot pointer again, only then go offline and wait. A guest that makes
@@ -28,6 +30,8 @@
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
 #define IDLE_NS 50000
+// Rounds without a quiescent state: some tens of microseconds.
+#define ROUNDS_MAX 8
 // Sleeps no longer than this while a guest of its rings does not kick.
 #define KICKLESS_MS 1
 
@@ -148,12 +152,17 @@ static void *worker_main(void *arg)
 	uint64_t idle_limit = worker_tsc_hz() / 1000000000.0 * IDLE_NS;
 	rcu_register_thread();
 	uint64_t last = __rdtsc(), idle_since = last;
+	unsigned rounds = 0;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
 		unsigned moved = poll_round(w, snapshot);
+		bool signalling = w->pass.signals.count > 0;
+		bool quiescent = !moved || ++rounds == ROUNDS_MAX;
+		if (quiescent)
+			ring_signals_send(&w->pass.signals);
 		uint64_t now = __rdtsc();
 		add(&w->polls, 1);
-		if (moved) {
+		if (moved || signalling) {
 			add(&w->packets, moved);
 			add(&w->busy_cycles, now - last);
 			idle_since = now;
@@ -167,8 +176,12 @@ static void *worker_main(void *arg)
 			}
 		}
 		last = now;
-		rcu_quiescent_state();
+		if (quiescent) {
+			rcu_quiescent_state();
+			rounds = 0;
+		}
 	}
+	ring_signals_send(&w->pass.signals);
 	rcu_unregister_thread();
 	return NULL;
 }

@@ -4,8 +4,9 @@
 //
 // Two orders with the driver matter here. What we wrote must be visible before the used index
 // (release), and the index must be visible before we look whether the driver wants a signal (full
-// fence): the driver, the other way round, asks for a signal and then looks at the index. The same
-// holds mirrored for ring_arm, whose fence is the caller's, one for all its rings.
+// fence): the driver, the other way round, asks for a signal and then looks at the index. That
+// fence is one for all rings of a burst (ring_signals_send). The same holds mirrored for ring_arm,
+// whose fence is the caller's.
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,7 +44,7 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		return -EINVAL;
 	if (!mem || !mem->nregions || mem->nregions > MEMORY_REGIONS_MAX)
 		return -EINVAL;
-	struct ring_ahead *ahead = calloc(1, sizeof(*ahead));
+	struct ring_buffer *ahead = calloc(AHEAD_MAX, sizeof(*ahead));
 	if (!ahead)
 		return -ENOMEM;
 
@@ -61,6 +62,7 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		.next_avail = setup->next_avail,
 		.next_used = setup->next_used,
 		.avail_seen = setup->next_avail,
+		.ahead_end = setup->next_avail,
 		.published = setup->next_used,
 		.vnet_size = long_header ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
 					 : sizeof(struct virtio_net_hdr),
@@ -103,31 +105,58 @@ unsigned ring_available(struct ring *ring, unsigned want)
 
 bool ring_pending(const struct ring *ring)
 {
-	return ring_ok(ring) &&
+	if (!ring_ok(ring))
+		return false;
+	return ring->avail_seen != ring->next_avail ||
 	       __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED) != ring->next_avail;
 }
 
 // used_event and avail_event stand behind the last entry of the avail and the used ring.
-static bool driver_wants_signal(struct ring *ring, uint16_t before, uint16_t now)
+static bool driver_wants_signal(const struct ring *ring, uint16_t from)
 {
 	if (!ring->event_idx)
 		return !(__atomic_load_n(&ring->avail->flags, __ATOMIC_RELAXED) &
 			 VRING_AVAIL_F_NO_INTERRUPT);
+	if (!atomic_load_explicit(&ring->signalled_once, memory_order_relaxed))
+		return true;
 	uint16_t event = __atomic_load_n(&ring->avail->ring[ring->size], __ATOMIC_RELAXED);
-	return !ring->signalled_once || vring_need_event(event, now, before);
+	// Another worker may have moved it on since; then it is asked twice, which does no harm.
+	uint16_t now = __atomic_load_n(&ring->used->idx, __ATOMIC_RELAXED);
+	return vring_need_event(event, now, from);
 }
 
-void ring_publish(struct ring *ring)
+void ring_signals_send(struct ring_signals *signals)
 {
-	uint16_t before = ring->published;
-	uint16_t now = ring->next_used;
-	__atomic_store_n(&ring->used->idx, now, __ATOMIC_RELEASE);
-	ring->published = now;
-	if (ring->call_fd < 0)
+	if (!signals->count)
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (driver_wants_signal(ring, before, now))
-		ring_signal(ring);
+	for (unsigned i = 0; i < signals->count; i++) {
+		struct ring *ring = signals->due[i].ring;
+		if (driver_wants_signal(ring, signals->due[i].from))
+			ring_signal(ring);
+	}
+	signals->count = 0;
+}
+
+static void note_signal(struct ring_signals *signals, struct ring *ring, uint16_t from)
+{
+	for (unsigned i = 0; i < signals->count; i++)
+		if (signals->due[i].ring == ring)
+			return; // with the older `from`
+	if (unlikely(signals->count == RING_SIGNALS_MAX))
+		ring_signals_send(signals);
+	signals->due[signals->count].ring = ring;
+	signals->due[signals->count].from = from;
+	signals->count++;
+}
+
+void ring_publish(struct ring *ring, struct ring_signals *signals)
+{
+	uint16_t from = ring->published;
+	__atomic_store_n(&ring->used->idx, ring->next_used, __ATOMIC_RELEASE);
+	ring->published = ring->next_used;
+	if (ring->call_fd >= 0)
+		note_signal(signals, ring, from);
 }
 
 void ring_signal(struct ring *ring)
@@ -135,8 +164,8 @@ void ring_signal(struct ring *ring)
 	if (ring->call_fd < 0)
 		return;
 	static const uint64_t one = 1;
-	ring->signalled_once = true;
-	ring->signals++;
+	atomic_store_explicit(&ring->signalled_once, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&ring->signals, 1, memory_order_relaxed);
 	// EAGAIN: the counter is full, so the guest has a signal that it did not look at yet.
 	// EINTR: the peer made the eventfd blocking, and a watchdog got this thread out of it.
 	if (write(ring->call_fd, &one, sizeof(one)) < 0 && errno == EINTR)

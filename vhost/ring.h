@@ -33,6 +33,10 @@
 	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024") \
 	X(CALL_BLOCKED, "call eventfd that blocks")
 
+enum {
+	RING_SIGNALS_MAX = 16
+};
+
 enum ring_fault {
 	RING_OK,
 #define X(id, text) RING_FAULT_##id,
@@ -68,26 +72,40 @@ struct ring {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	const struct memory_region *near; // of mem: where the last buffer was found
-	struct ring_ahead *ahead;         // to-vm: private copies of the next buffers' descriptors
+	struct ring_buffer *ahead;        // private copies of the next entries' first descriptors
 	struct ring_layout *layout;       // to-vm: whose it is changes with each ring_put_begin
 	uint16_t size;
 	uint16_t mask;
 	uint16_t next_avail; // the next available entry to read
 	uint16_t next_used;  // the next used entry to write
 	uint16_t avail_seen; // the driver's index as last read
+	uint16_t ahead_end;  // behind the last entry that was read ahead
 	uint16_t published;  // the used index that the driver was last given
 	uint16_t vnet_size;  // 10 or 12 bytes of virtio-net header
 	bool event_idx;
 	bool indirect;
 	bool mergeable;
-	bool signalled_once; // false right after ring_init: the first entries are always signalled
-	_Atomic int fault;   // enum ring_fault; written by the using thread, read by any
+	_Atomic int fault; // enum ring_fault; written by the using thread, read by any
 	int call_fd;
 	const struct guest_memory *mem;
-	uint64_t signals; // sent to the guest; statistics
+	// Of ring_signal, which more than one worker may call for a to-vm ring.
+	_Atomic bool signalled_once; // false right after ring_init: the first one is always sent
+	_Atomic uint64_t signals;    // sent to the guest; statistics
 	// from-vm: the heads taken and not yet completed, in order.
 	uint16_t ntaken;
 	uint16_t taken[BURST_MAX];
+};
+
+// Rings whose used index a worker has moved, and which of their entries the guest was not asked
+// about yet: whether it wants a signal can be read only when the index has become visible, which
+// takes a full fence. One fence serves all, and costs little when the stores before it have had
+// time to leave the CPU. It belongs to the worker; zeroed, it is empty.
+struct ring_signals {
+	unsigned count;
+	struct {
+		struct ring *ring;
+		uint16_t from; // the used index that the guest was last asked about
+	} due[RING_SIGNALS_MAX];
 };
 
 // Makes *ring ready for use; the guest is asked not to notify (polling) until ring_arm. Allocates
@@ -114,9 +132,9 @@ bool ring_pending(const struct ring *ring);
 unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max);
 
 // Gives the buffers of all frames taken back to the guest, in order, publishes the used index and
-// signals if the driver asked for it. Called once after each ring_take that returned > 0, when no
-// byte of the frames is needed any more; without frames taken it does nothing. Owner.
-void ring_complete(struct ring *ring);
+// leaves the signal to ring_signals_send. Called once after each ring_take that returned > 0, when
+// no byte of the frames is needed any more; without frames taken it does nothing. Owner.
+void ring_complete(struct ring *ring, struct ring_signals *signals);
 
 // --- to-vm: frames for the guest -----------------------------------------------------------------
 
@@ -158,10 +176,21 @@ void ring_put_begin(struct ring *ring, struct ring_layout *layout, unsigned nfra
 // error nothing is consumed. Under the queue's lock.
 int ring_put(struct ring *ring, const struct frame *frame);
 
-// Publishes the used index and signals if asked for. Call once after the burst.
-void ring_put_end(struct ring *ring);
+// The same in a straight line for n packets that the receiver gets as they came, without any
+// offload. Returns how many, from the first on, it has put: as long as buffers were read ahead and
+// each held its frame whole. ring_put takes the others. Under the queue's lock.
+unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n);
+
+// Publishes the used index, leaves the signal to ring_signals_send, and reads the buffers of the
+// next burst ahead. Call once after the burst.
+void ring_put_end(struct ring *ring, struct ring_signals *signals);
 
 // --- notifications -------------------------------------------------------------------------------
+
+// Signals the guests of the noted rings that asked for it, and forgets the rings. The sooner after
+// the used index was moved, the longer its fence takes. It must be called before the worker's next
+// quiescent state, for then a ring may go. The worker, without a queue's lock.
+void ring_signals_send(struct ring_signals *signals);
 
 // Asks the driver to notify from now on (virtio 1.2, 2.7.10). The caller then issues a full fence
 // over all rings it arms and looks at ring_pending again before it sleeps. Owner.
@@ -169,7 +198,7 @@ void ring_arm(struct ring *ring);
 // Asks the driver not to notify. Owner.
 void ring_disarm(struct ring *ring);
 // Signals regardless of what the driver asked, e.g. once after republishing. Never blocks on a
-// non-blocking eventfd; a full counter counts as signalled. Under the lock / owner.
+// non-blocking eventfd; a full counter counts as signalled. Any worker.
 void ring_signal(struct ring *ring);
 
 #endif

@@ -10,28 +10,23 @@
 
 #include <stdatomic.h>
 
+#include "base/likely.h"
 #include "vhost/ring.h"
 
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 enum {
+	// Entries that can have been read ahead; a power of two, more than two bursts need.
+	AHEAD_MAX = 2 * BURST_MAX,
 	// Without a hint from ring_put_begin, so many buffers are looked at ahead.
 	LOOK_AHEAD = 16,
 };
 
-// A buffer that the driver has made available to-vm, read once.
+// An entry that the driver has made available, read once.
 struct ring_buffer {
 	struct vring_desc desc; // the chain's first descriptor
-	uint8_t *host;          // its memory if the chain is this one, sound, and in one region
-	uint16_t head;          // may lie beyond the ring: then nothing else is set
-};
-
-// Buffers read ahead: buffers[i] is the available entry `from` + i.
-struct ring_ahead {
-	uint16_t from;
-	uint16_t count;
-	struct ring_buffer buffers[BURST_MAX];
+	// Its memory if it is the whole chain, sound, and in one region; from-vm, only if that goes
+	// on for a full stash. NULL: the chain has to be walked.
+	uint8_t *host;
+	uint16_t head; // may lie beyond the ring: then nothing else is set
 };
 
 // Words of guest memory at any alignment, read by one access.
@@ -68,11 +63,15 @@ static inline uint16_t ring_read_head(const struct ring *ring, uint16_t index)
 	return __atomic_load_n(&ring->avail->ring[index & ring->mask], __ATOMIC_RELAXED);
 }
 
+// By one store: a burst's stores must fit into what the CPU keeps of them.
+static inline void write_used(struct vring_used_elem *at, uint32_t id, uint32_t len)
+{
+	((volatile struct guest_u64 *)at)->value = id | (uint64_t)len << 32;
+}
+
 static inline void ring_write_used(struct ring *ring, uint16_t index, uint32_t id, uint32_t len)
 {
-	struct vring_used_elem *at = &ring->used->ring[index & ring->mask];
-	__atomic_store_n(&at->id, id, __ATOMIC_RELAXED);
-	__atomic_store_n(&at->len, len, __ATOMIC_RELAXED);
+	write_used(&ring->used->ring[index & ring->mask], id, len);
 }
 
 static inline bool ring_ok(const struct ring *ring)
@@ -94,8 +93,34 @@ void ring_set_fault(struct ring *ring, enum ring_fault fault);
 // 0 after a fault.
 unsigned ring_available(struct ring *ring, unsigned want);
 
-// Gives the driver the used index and signals if it asked for it.
-void ring_publish(struct ring *ring);
+// Gives the driver the used index; what it asked for is looked at later.
+void ring_publish(struct ring *ring, struct ring_signals *signals);
+
+// --- reading ahead -------------------------------------------------------------------------------
+
+static inline struct ring_buffer *ring_ahead_at(const struct ring *ring, uint16_t index)
+{
+	return &ring->ahead[index % AHEAD_MAX];
+}
+
+// How many entries from `index` on are read ahead.
+static inline unsigned ring_ahead_known(const struct ring *ring, uint16_t index)
+{
+	uint16_t known = ring->ahead_end - index;
+	return likely(known <= AHEAD_MAX) ? known : 0;
+}
+
+// Reads the n (≤ AHEAD_MAX) available entries from index `from` on, and prefetches what they name.
+void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n);
+void ring_ahead_to_vm(struct ring *ring, uint16_t from, unsigned n);
+
+// Fetches the lines of the n next used entries to write them.
+static inline void ring_fetch_used(const struct ring *ring, unsigned n)
+{
+	const unsigned per_line = 64 / sizeof(struct vring_used_elem);
+	for (unsigned i = 0; i < n + per_line - 1; i += per_line)
+		prefetch_to_write(&ring->used->ring[(ring->next_used + i) & ring->mask]);
+}
 
 // Makes the region of addr, if there is one, the near one: the next buffers are likely there too.
 void ring_remember_region(struct ring *ring, uint64_t addr);

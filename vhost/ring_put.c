@@ -173,58 +173,37 @@ static void pour_frame(const struct ring *ring, const struct frame *frame, uint1
 
 // --- buffers -------------------------------------------------------------------------------------
 
-// Reads n available entries from index `from` on into private memory, and prefetches what they
-// name.
-static void look_ahead(struct ring *ring, uint16_t from, unsigned n)
-{
-	struct ring_ahead *ahead = ring->ahead;
-	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
-	ahead->from = from;
-	ahead->count = (uint16_t)n;
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t head = ring_read_head(ring, (uint16_t)(from + i));
-		ahead->buffers[i].head = head;
-		if (likely(head < ring->size))
-			__builtin_prefetch(&ring->desc[head]);
-	}
-	for (unsigned i = 0; i < n; i++) {
-		struct ring_buffer *b = &ahead->buffers[i];
-		uint64_t reach;
-		b->host = NULL;
-		if (unlikely(b->head >= ring->size))
-			continue;
-		b->desc = guest_read_desc(&ring->desc[b->head]);
-		if (unlikely((b->desc.flags & not_flat) != VRING_DESC_F_WRITE))
-			continue;
-		b->host = ring_at(ring, b->desc.addr, b->desc.len, &reach);
-		if (likely(b->host)) {
-			prefetch_to_write(b->host);
-			prefetch_to_write(b->host + 64);
-		}
-	}
-}
-
 // The k-th buffer from next_avail on. NULL: the driver has not made it available, or the ring is
 // faulted.
 static inline const struct ring_buffer *buffer_at(struct ring *ring, unsigned k)
 {
-	const struct ring_ahead *ahead = ring->ahead;
 	uint16_t index = (uint16_t)(ring->next_avail + k);
-	uint16_t slot = index - ahead->from;
-	if (unlikely(slot >= ahead->count)) {
+	if (unlikely(!ring_ahead_known(ring, index))) {
 		unsigned n = ring_available(ring, k + 1);
 		if (n <= k)
 			return NULL;
 		n -= k;
-		look_ahead(ring, index, n < LOOK_AHEAD ? n : LOOK_AHEAD);
-		slot = 0;
+		ring_ahead_to_vm(ring, index, n < LOOK_AHEAD ? n : LOOK_AHEAD);
 	}
-	const struct ring_buffer *buffer = &ahead->buffers[slot];
+	const struct ring_buffer *buffer = ring_ahead_at(ring, index);
 	if (unlikely(buffer->head >= ring->size)) {
 		ring_set_fault(ring, RING_FAULT_BAD_HEAD);
 		return NULL;
 	}
 	return buffer;
+}
+
+// Reads up to n buffers ahead, as far as they are not and the driver has made so many available.
+static void read_ahead(struct ring *ring, unsigned n)
+{
+	unsigned known = ring_ahead_known(ring, ring->next_avail);
+	if (known >= n)
+		return;
+	unsigned available = ring_available(ring, n);
+	if (available < n)
+		n = available;
+	if (known < n)
+		ring_ahead_to_vm(ring, (uint16_t)(ring->next_avail + known), n - known);
 }
 
 // Adds the memory of one buffer to the layout. Its length in *bytes, or an error of ring_put.
@@ -292,11 +271,8 @@ void ring_put_begin(struct ring *ring, struct ring_layout *layout, unsigned nfra
 		return;
 	if (nframes > BURST_MAX)
 		nframes = BURST_MAX;
-	uint16_t passed = ring->next_avail - ring->ahead->from;
-	if (passed + nframes <= ring->ahead->count)
-		return;
-	unsigned n = ring_available(ring, nframes);
-	look_ahead(ring, ring->next_avail, n < nframes ? n : nframes);
+	ring_fetch_used(ring, nframes);
+	read_ahead(ring, nframes);
 }
 
 int ring_put(struct ring *ring, const struct frame *frame)
@@ -315,8 +291,55 @@ int ring_put(struct ring *ring, const struct frame *frame)
 	return 0;
 }
 
-void ring_put_end(struct ring *ring)
+// Not inlined: small frames, which have none, keep their loop in registers.
+static __attribute__((noinline)) void put_plain_body(uint8_t *dst, const struct packet *p)
 {
-	if (ring->next_used != ring->published)
-		ring_publish(ring);
+	uint32_t left = p->len - p->head_len;
+	dst += p->head_len;
+	for (const struct segment *s = p->body; left; s++) {
+		uint32_t run = s->len < left ? s->len : left;
+		copy_bytes(dst, s->base, run);
+		dst += run;
+		left -= run;
+	}
+}
+
+unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n)
+{
+	const struct ring_buffer *ahead = ring->ahead;
+	struct vring_used_elem *used = ring->used->ring;
+	const unsigned mask = ring->mask, vnet_size = ring->vnet_size, size = ring->size;
+	unsigned next_avail = ring->next_avail, next_used = ring->next_used;
+	unsigned known = ring_ok(ring) ? ring_ahead_known(ring, ring->next_avail) : 0;
+	unsigned i;
+	if (n > known)
+		n = known;
+	for (i = 0; i < n; i++) {
+		const struct packet *p = packets[i];
+		const struct ring_buffer *buffer = &ahead[(next_avail + i) % AHEAD_MAX];
+		uint8_t *dst = buffer->host;
+		uint32_t need = vnet_size + p->len;
+		if (unlikely(!dst || buffer->desc.len < need || buffer->head >= size))
+			break;
+		if (p->len != p->head_len)
+			put_plain_body(dst + vnet_size, p);
+		copy_bytes(dst + vnet_size, p->data, p->head_len);
+		// No flag, no GSO; num_buffers, where there is one, is 1.
+		memset(dst, 0, sizeof(struct virtio_net_hdr));
+		if (likely(vnet_size > sizeof(struct virtio_net_hdr)))
+			memcpy(dst + 10, &(const uint16_t){1}, 2);
+		write_used(&used[(next_used + i) & mask], buffer->head, need);
+	}
+	ring->next_avail = (uint16_t)(next_avail + i);
+	ring->next_used = (uint16_t)(next_used + i);
+	return i;
+}
+
+void ring_put_end(struct ring *ring, struct ring_signals *signals)
+{
+	if (ring->next_used == ring->published)
+		return;
+	ring_publish(ring, signals);
+	if (ring_ok(ring))
+		read_ahead(ring, BURST_MAX);
 }

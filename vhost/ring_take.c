@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The from-vm side: frames out of a guest's ring. A burst goes through three passes, so that the
-// cache misses of its frames overlap: heads, descriptors, headers. Almost every frame is one
+// The from-vm side: frames out of a guest's ring. Heads and descriptors are read ahead
+// (ring_ahead.c), so that the cache misses of a burst's frames overlap. Almost every frame is one
 // descriptor in one region and takes the short way (take_flat); anything else is gathered.
 #include <string.h>
 
@@ -34,32 +34,30 @@ static uint8_t claimed_offload(uint8_t flags, uint8_t gso_type)
 	}
 }
 
+// All that ring_take tells of a packet; what only the parser writes is left as it was.
 static inline void fill_packet(
 	struct packet *p, uint8_t *data, uint32_t len, uint16_t head_len, struct claim claim)
 {
 	uint8_t flags = (uint8_t)claim.low;
 	uint8_t gso_type = (uint8_t)(claim.low >> 8);
-	*p = (struct packet){
-		.data = data,
-		.len = len,
-		.head_len = head_len,
-		.hdr_len = (uint16_t)(claim.low >> 16),
-		.gso_size = (uint16_t)(claim.low >> 32),
-		.csum_start = (uint16_t)(claim.low >> 48),
-		.csum_offset = claim.csum_offset,
-	};
-	if (flags | gso_type)
-		p->offload = claimed_offload(flags, gso_type);
+	p->data = data;
+	p->body = NULL;
+	p->len = len;
+	p->head_len = head_len;
+	p->nbody = 0;
+	p->verdict = VERDICT_NONE;
+	p->drop = DROP_NONE;
+	p->vnet = claim.low >> 16 | (uint64_t)claim.csum_offset << 48;
+	p->offload = unlikely(flags | gso_type) ? claimed_offload(flags, gso_type) : 0;
 }
 
 // One descriptor, wholly in one region that goes on for at least a full stash: the stash is copied
 // in blocks of 64 bytes, past the frame's end if need be. Only the switch sees those bytes.
 static inline void take_flat(
-	struct ring *ring, struct burst *burst, const uint8_t *host, uint32_t len)
+	struct burst *burst, unsigned i, const uint8_t *host, uint32_t len, uint16_t vnet_size)
 {
-	struct packet *p = &burst->packets[burst->count];
-	uint8_t *data = burst->stash[burst->count] + STASH_HEADROOM;
-	uint16_t vnet_size = ring->vnet_size;
+	struct packet *p = &burst->packets[i];
+	uint8_t *data = burst->stash[i] + STASH_HEADROOM;
 	struct claim claim = {guest_read_u64(host), guest_read_u16(host + 8)};
 
 	len -= vnet_size;
@@ -78,7 +76,6 @@ static inline void take_flat(
 		p->body = body;
 		p->nbody = 1;
 	}
-	burst->count++;
 }
 
 // Moves the first n bytes of the segments to dst, and the segments' start behind them. Returns how
@@ -115,10 +112,11 @@ static unsigned strip_claim(struct segment *segments, uint16_t vnet_size, struct
 	return used;
 }
 
-static void fill_gathered(struct ring *ring, struct burst *burst, const struct chain *chain)
+static void fill_gathered(
+	struct ring *ring, struct burst *burst, unsigned i, const struct chain *chain)
 {
-	struct packet *p = &burst->packets[burst->count];
-	uint8_t *data = burst->stash[burst->count] + STASH_HEADROOM;
+	struct packet *p = &burst->packets[i];
+	uint8_t *data = burst->stash[i] + STASH_HEADROOM;
 	uint64_t len = chain->bytes - ring->vnet_size;
 	uint16_t head_len = len < STASH_HEADERS ? (uint16_t)len : STASH_HEADERS;
 	struct claim claim;
@@ -128,7 +126,6 @@ static void fill_gathered(struct ring *ring, struct burst *burst, const struct c
 	// What was read stays read: the compiler may not go back to the guest's copy.
 	__asm__ volatile("" ::: "memory");
 	fill_packet(p, data, len > UINT32_MAX ? UINT32_MAX : (uint32_t)len, head_len, claim);
-	burst->count++;
 	if (unlikely(len < FRAME_MIN)) {
 		packet_drop(p, DROP_FRAME_TOO_SHORT);
 		return;
@@ -144,7 +141,7 @@ static void fill_gathered(struct ring *ring, struct burst *burst, const struct c
 
 // Any chain. False if it was not taken: the ring is faulted, or the burst's segments are used up
 // and the chain will be read anew by the next ring_take.
-static bool take_chain(struct ring *ring, struct burst *burst, struct vring_desc first)
+static bool take_chain(struct ring *ring, struct burst *burst, unsigned i, struct vring_desc first)
 {
 	struct chain chain = {
 		.segments = &burst->segments[burst->nsegments],
@@ -166,51 +163,41 @@ static bool take_chain(struct ring *ring, struct burst *burst, struct vring_desc
 		ring_set_fault(ring, RING_FAULT_BAD_LENGTH);
 		return false;
 	}
-	fill_gathered(ring, burst, &chain);
+	fill_gathered(ring, burst, i, &chain);
 	return true;
 }
 
-// First pass: the heads of the next n chains, into ring->taken. Returns how many are sound.
-static unsigned read_heads(struct ring *ring, unsigned n)
+// Takes the next n available entries as far as they are sound; how many were taken.
+static unsigned take_entries(struct ring *ring, struct burst *burst, unsigned n)
 {
-	const struct vring_desc *desc = ring->desc;
+	const struct ring_buffer *ahead = ring->ahead;
+	const uint16_t vnet_size = ring->vnet_size;
+	const unsigned next = ring->next_avail;
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t head = ring_read_head(ring, (uint16_t)(ring->next_avail + i));
-		if (unlikely(head >= ring->size))
+		const struct ring_buffer *b = &ahead[(next + i) % AHEAD_MAX];
+		ring->taken[i] = b->head;
+		if (likely(b->host) && likely(burst->nsegments < BURST_SEGMENTS)) {
+			take_flat(burst, i, b->host, b->desc.len, vnet_size);
+		} else if (unlikely(b->head >= ring->size)) {
+			ring_set_fault(ring, RING_FAULT_BAD_HEAD);
 			return i;
-		ring->taken[i] = head;
-		__builtin_prefetch(&desc[head]);
+		} else if (unlikely(!take_chain(ring, burst, i, b->desc))) {
+			return i;
+		}
 	}
 	return n;
 }
 
-// Second pass: the descriptor, and its memory if take_flat can have it.
-static inline uint8_t *read_first(struct ring *ring, uint16_t head, struct vring_desc *desc)
+// Reads n entries ahead, as far as they are not.
+static void read_ahead(struct ring *ring, unsigned n)
 {
-	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
-	const uint32_t min = ring->vnet_size + FRAME_MIN;
-	uint64_t reach;
-	struct vring_desc first = guest_read_desc(&ring->desc[head]);
-	uint8_t *host = ring_at(ring, first.addr, first.len, &reach);
-	*desc = first;
-	if (likely(host)) {
-		__builtin_prefetch(host);
-		__builtin_prefetch(host + 64);
-	}
-	if (unlikely(first.flags & not_flat)) {
-		__builtin_prefetch(&ring->desc[first.next & ring->mask]);
-		return NULL;
-	}
-	if (unlikely(!host || first.len - min > FRAME_MAX - FRAME_MIN ||
-		     reach < (uint64_t)ring->vnet_size + STASH_HEADERS))
-		return NULL;
-	return host;
+	unsigned known = ring_ahead_known(ring, ring->next_avail);
+	if (known < n)
+		ring_ahead_from_vm(ring, (uint16_t)(ring->next_avail + known), n - known);
 }
 
 unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max)
 {
-	struct vring_desc first[BURST_MAX];
-	uint8_t *flat[BURST_MAX];
 	burst->count = 0;
 	burst->nsegments = 0;
 	ring->ntaken = 0;
@@ -221,31 +208,30 @@ unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max)
 	unsigned n = ring_available(ring, max);
 	if (n > max)
 		n = max;
-	unsigned sound = read_heads(ring, n);
-	for (unsigned i = 0; i < sound; i++)
-		flat[i] = read_first(ring, ring->taken[i], &first[i]);
-	unsigned i;
-	for (i = 0; i < sound; i++) {
-		if (likely(flat[i]) && likely(burst->nsegments < BURST_SEGMENTS))
-			take_flat(ring, burst, flat[i], first[i].len);
-		else if (unlikely(!take_chain(ring, burst, first[i])))
-			break;
-	}
-	if (unlikely(i == sound && sound < n))
-		ring_set_fault(ring, RING_FAULT_BAD_HEAD);
-	ring->next_avail += (uint16_t)i;
-	ring->ntaken = (uint16_t)i;
-	return burst->count;
+	if (!n)
+		return 0;
+	read_ahead(ring, n);
+	ring_fetch_used(ring, n);
+	n = take_entries(ring, burst, n);
+	burst->count = (uint16_t)n;
+	ring->next_avail += (uint16_t)n;
+	ring->ntaken = (uint16_t)n;
+	// The next burst's, as far as the driver's index is known without another look.
+	unsigned more = (uint16_t)(ring->avail_seen - ring->next_avail);
+	read_ahead(ring, more < BURST_MAX ? more : BURST_MAX);
+	return n;
 }
 
-void ring_complete(struct ring *ring)
+void ring_complete(struct ring *ring, struct ring_signals *signals)
 {
 	unsigned n = ring->ntaken;
 	if (!n)
 		return;
+	struct vring_used_elem *used = ring->used->ring;
+	const unsigned next = ring->next_used, mask = ring->mask;
 	for (unsigned i = 0; i < n; i++)
-		ring_write_used(ring, (uint16_t)(ring->next_used + i), ring->taken[i], 0);
+		write_used(&used[(next + i) & mask], ring->taken[i], 0);
 	ring->next_used += (uint16_t)n;
 	ring->ntaken = 0;
-	ring_publish(ring);
+	ring_publish(ring, signals);
 }

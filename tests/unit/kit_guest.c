@@ -404,3 +404,17 @@ int kit_receive(
 	memcpy(frame, bytes + d->vnet_size, len - d->vnet_size);
 	return (int)(len - d->vnet_size);
 }
+
+void kit_put_end(struct ring *ring)
+{
+	struct ring_signals signals = {0};
+	ring_put_end(ring, &signals);
+	ring_signals_send(&signals);
+}
+
+void kit_complete(struct ring *ring)
+{
+	struct ring_signals signals = {0};
+	ring_complete(ring, &signals);
+	ring_signals_send(&signals);
+}

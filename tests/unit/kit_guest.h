@@ -81,6 +81,10 @@ struct kit_driver {
 void kit_driver_init(struct kit_driver *d, struct kit_guest *g, uint16_t size, uint16_t start,
 	uint64_t features);
 void kit_driver_fini(struct kit_driver *d);
+// End a burst as a worker does, with its signals sent at once.
+void kit_put_end(struct ring *ring);
+void kit_complete(struct ring *ring);
+
 // What ring_init takes.
 struct ring_setup kit_driver_setup(const struct kit_driver *d);
 

@@ -457,7 +457,7 @@ Test(parse, ethernet_padding)
 
 static uint32_t hash(void)
 {
-	uint32_t h = parse()->hash;
+	uint32_t h = packet_flow_hash(parse());
 	parcel_free(&parcel);
 	return h;
 }

@@ -91,7 +91,7 @@ static void move_one(void)
 	cr_assert_geq(send_one(), 0);
 	kit_publish(&driver);
 	cr_assert_eq(ring_take(&ring, &burst, 1), 1);
-	ring_complete(&ring);
+	kit_complete(&ring);
 }
 
 static void pop_all(void)
@@ -112,7 +112,7 @@ Test(ring, signals_by_flag)
 	move_one();
 	cr_assert_eq(kit_signals(&driver), 2);
 	cr_assert_eq(ring.signals, 2);
-	ring_complete(&ring); // nothing taken
+	kit_complete(&ring); // nothing taken
 	cr_assert_eq(ring.signals, 2);
 	stop();
 }
@@ -155,14 +155,14 @@ Test(ring, signals_of_a_to_vm_ring)
 	for (unsigned i = 0; i < 3; i++)
 		cr_assert_eq(put_one(), 0);
 	cr_assert_eq(kit_signals(&driver), 0);
-	ring_put_end(&ring);
+	kit_put_end(&ring);
 	cr_assert_eq(kit_signals(&driver), 1);
-	ring_put_end(&ring); // nothing put
+	kit_put_end(&ring); // nothing put
 	cr_assert_eq(ring.signals, 1);
 	pop_all();
 	kit_want_signal(&driver, false);
 	cr_assert_eq(put_one(), 0);
-	ring_put_end(&ring);
+	kit_put_end(&ring);
 	cr_assert_eq(kit_signals(&driver), 0);
 	ring_signal(&ring);
 	cr_assert_eq(kit_signals(&driver), 1);
@@ -225,7 +225,7 @@ static bool next_send_notifies(void)
 static void drain(void)
 {
 	while (ring_take(&ring, &burst, BURST_MAX))
-		ring_complete(&ring);
+		kit_complete(&ring);
 	pop_all();
 }
 
@@ -288,7 +288,7 @@ static void expect_take_fault(enum ring_fault fault)
 	cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), 1);
 	cr_assert_eq(ring.fault, (int)fault, "%s", ring_fault_text(ring.fault));
 	cr_assert_eq(burst.packets[0].len, 60);
-	ring_complete(&ring);
+	kit_complete(&ring);
 	cr_assert(kit_pop(&driver, &used));
 	cr_assert_not(kit_pop(&driver, &used));
 	cr_assert_not(ring_pending(&ring), "its owner could not sleep");
@@ -306,7 +306,7 @@ static void expect_put_fault(enum ring_fault fault)
 	cr_assert_eq(put_one(), -EIO);
 	cr_assert_eq(ring.fault, (int)fault, "%s", ring_fault_text(ring.fault));
 	cr_assert_eq(put_one(), -EIO);
-	ring_put_end(&ring);
+	kit_put_end(&ring);
 	cr_assert(kit_pop(&driver, &used));
 	cr_assert_eq(used.len, 12 + 60);
 	cr_assert_not(kit_pop(&driver, &used));

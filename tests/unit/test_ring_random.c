@@ -105,8 +105,8 @@ static void switch_burst(uint32_t *taken, bool *lost)
 		cr_assert(!err || err == -ENOBUFS || err == -EMSGSIZE);
 		lost[(*taken)++] = err;
 	}
-	ring_put_end(&to_vm);
-	ring_complete(&from_vm);
+	kit_put_end(&to_vm);
+	kit_complete(&from_vm);
 	cr_assert_eq(from_vm.fault, RING_OK);
 	cr_assert_eq(to_vm.fault, RING_OK);
 }
@@ -266,7 +266,7 @@ static void put_all(void)
 			.csum_start = 34};
 		ring_put(&to_vm, &f);
 	}
-	ring_put_end(&to_vm);
+	kit_put_end(&to_vm);
 }
 
 static void check_hostile(struct kit_driver *victim)
@@ -305,7 +305,7 @@ static void check_hostile(struct kit_driver *victim)
 		} else {
 			put_all();
 		}
-		ring_complete(&from_vm);
+		kit_complete(&from_vm);
 		struct ring *ring = victim == &sender ? &from_vm : &to_vm;
 		if (ring->fault != RING_OK) {
 			faults++;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Reading ahead. Heads, descriptors and buffers lie in lines that the driver's CPU has just
+// written, and fetching one takes longer than handling a small frame. So available entries are read
+// into private memory, and what they name is prefetched, a burst before it is needed: while one
+// burst is handled, the lines of the next are on their way.
+//
+// A descriptor that is available is the device's, so nothing is lost by reading it early; it is
+// still read once.
+#include "vhost/ring_private.h"
+
+enum {
+	LINE = 64
+};
+
+// What the loops below need of the ring, so that the compiler need not load it again after each
+// look at guest memory.
+struct view {
+	const struct vring_desc *desc;
+	struct ring_buffer *ahead;
+	struct memory_region near;
+	uint16_t size;
+};
+
+// First pass: the heads; their descriptors are prefetched.
+static inline struct view read_heads(struct ring *ring, uint16_t from, unsigned n)
+{
+	const uint16_t *entries = ring->avail->ring;
+	const struct view v = {ring->desc, ring->ahead, *ring->near, ring->size};
+	const uint16_t mask = ring->mask;
+	for (unsigned i = from; i != from + n; i++) {
+		uint16_t head = __atomic_load_n(&entries[i & mask], __ATOMIC_RELAXED);
+		v.ahead[i % AHEAD_MAX].head = head;
+		if (likely(head < v.size))
+			__builtin_prefetch(&v.desc[head]);
+	}
+	return v;
+}
+
+// The host address of len bytes that lie in one region, most likely in the one at hand; or NULL.
+static inline uint8_t *host_of(struct ring *ring, struct view *v, uint64_t addr, uint32_t len)
+{
+	uint64_t off = addr - v->near.guest_addr;
+	if (unlikely(off >= v->near.size || v->near.size - off < len)) {
+		ring_remember_region(ring, addr);
+		v->near = *ring->near;
+		off = addr - v->near.guest_addr;
+		if (off >= v->near.size || v->near.size - off < len)
+			return NULL;
+	}
+	return v->near.host + off;
+}
+
+void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
+{
+	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	const uint32_t min = ring->vnet_size + FRAME_MIN;
+	const uint32_t stash = ring->vnet_size + STASH_HEADERS;
+	struct view v = read_heads(ring, from, n);
+	for (unsigned i = from; i != from + n; i++) {
+		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
+		b->host = NULL;
+		if (unlikely(b->head >= v.size))
+			continue;
+		struct vring_desc desc = guest_read_desc(&v.desc[b->head]);
+		b->desc = desc;
+		if (unlikely(desc.flags & not_flat)) {
+			__builtin_prefetch(&v.desc[desc.next & ring->mask]);
+			continue;
+		}
+		if (unlikely(desc.len - min > FRAME_MAX - FRAME_MIN))
+			continue;
+		uint8_t *host = host_of(ring, &v, desc.addr, desc.len < stash ? stash : desc.len);
+		if (unlikely(!host))
+			continue;
+		b->host = host;
+		__builtin_prefetch(host);
+		__builtin_prefetch(host + LINE);
+		if (desc.len > 2 * LINE) {
+			__builtin_prefetch(host + 2 * LINE);
+			__builtin_prefetch(host + 3 * LINE);
+		}
+	}
+	ring->ahead_end = (uint16_t)(from + n);
+}
+
+void ring_ahead_to_vm(struct ring *ring, uint16_t from, unsigned n)
+{
+	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	struct view v = read_heads(ring, from, n);
+	for (unsigned i = from; i != from + n; i++) {
+		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
+		b->host = NULL;
+		if (unlikely(b->head >= v.size))
+			continue;
+		struct vring_desc desc = guest_read_desc(&v.desc[b->head]);
+		b->desc = desc;
+		if (unlikely((desc.flags & not_flat) != VRING_DESC_F_WRITE))
+			continue;
+		b->host = host_of(ring, &v, desc.addr, desc.len);
+		if (likely(b->host)) {
+			prefetch_to_write(b->host);
+			prefetch_to_write(b->host + LINE);
+		}
+	}
+	ring->ahead_end = (uint16_t)(from + n);
+}
