@@ -2,6 +2,7 @@
 // weir-load: plays VMs at full speed, and checks what the switch made of it. Here the command line;
 // load.c has the thread that does it, stream.c and talk.c the two kinds of traffic.
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,8 @@ int main(int argc, char **argv)
 	int status = parse_arguments(argc, argv, &setup);
 	if (status)
 		return status - 1;
+	// A switch that went leaves a socket that is written to once more.
+	signal(SIGPIPE, SIG_IGN);
 	if (ports_open(&load_ports, &setup, argv[0]) || control_start())
 		return EXIT_FAILURE;
 	load_run();

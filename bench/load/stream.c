@@ -281,7 +281,7 @@ static unsigned stream_round(bool sending)
 
 static void init_sender(struct sender *s, unsigned port, const struct load_plan *plan)
 {
-	*s = (struct sender){.active = plan->directions == 2 || !(port & 1)};
+	*s = (struct sender){.active = plan->directions == 2 || !(port & 1), .heard = rte_rdtsc()};
 	const struct frame_ends ends = {(uint8_t)port, (uint8_t)partner(port), port & 1};
 	for (int i = 0; i < FRAME_SIZES; i++)
 		frame_template_init(&s->templates[i], ends, plan->tcp,
