@@ -149,6 +149,7 @@ bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_inf
 	*info = (struct worker_info){
 		.cpu = w->cpu,
 		.packets = load(&w->packets),
+		.bursts = load(&w->bursts),
 		.busy_cycles = load(&w->busy_cycles),
 		.idle_cycles = load(&w->idle_cycles),
 		.polls = load(&w->polls),

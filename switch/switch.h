@@ -104,6 +104,7 @@ bool switch_bridge_at(struct weir_switch *sw, size_t position, struct bridge_inf
 struct worker_info {
 	uint16_t cpu;
 	uint64_t packets;
+	uint64_t bursts;
 	uint64_t busy_cycles;
 	uint64_t idle_cycles;
 	uint64_t polls;

@@ -64,6 +64,19 @@ static void add(_Atomic uint64_t *total, uint64_t n)
 		total, atomic_load_explicit(total, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+// Lets packets gather (switch/gather.h): waits until `hold` cycles after `from`, when the last look
+// was; the time then.
+static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
+{
+	uint64_t begin = now, until = from + w->gather.hold;
+	while (now < until) {
+		caa_cpu_relax();
+		now = __rdtsc();
+	}
+	add(&w->idle_cycles, now - begin);
+	return now;
+}
+
 // One look at each own queue. Returns the packets moved.
 static unsigned poll_round(struct worker *w, const struct snapshot *snapshot)
 {
@@ -71,8 +84,12 @@ static unsigned poll_round(struct worker *w, const struct snapshot *snapshot)
 	w->pass.snapshot = snapshot;
 	w->pass.now_s = atomic_load_explicit(w->now_s, memory_order_relaxed);
 	unsigned moved = 0;
-	for (uint32_t i = 0; i < queues->count; i++)
-		moved += pipeline_run(&w->pass, &queues->refs[i]);
+	for (uint32_t i = 0; i < queues->count; i++) {
+		unsigned n = pipeline_run(&w->pass, &queues->refs[i]);
+		if (n)
+			add(&w->bursts, 1);
+		moved += n;
+	}
 	return moved;
 }
 
@@ -153,6 +170,7 @@ static void *worker_main(void *arg)
 	rcu_register_thread();
 	uint64_t last = __rdtsc(), idle_since = last;
 	unsigned rounds = 0;
+	gather_init(&w->gather, last, worker_tsc_hz());
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
 		unsigned moved = poll_round(w, snapshot);
@@ -166,6 +184,9 @@ static void *worker_main(void *arg)
 			add(&w->packets, moved);
 			add(&w->busy_cycles, now - last);
 			idle_since = now;
+			gather_note(&w->gather, now, moved, now - last);
+			if (moved < BURST_MAX)
+				now = wait_for_more(w, last, now);
 		} else {
 			add(&w->idle_cycles, now - last);
 			if (now - idle_since > idle_limit && snapshot->poll == POLL_ADAPTIVE) {

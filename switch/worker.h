@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "switch/gather.h"
 #include "switch/pipeline.h"
 
 struct worker {
@@ -23,11 +24,12 @@ struct worker {
 	pthread_t thread;
 	_Atomic bool stop;
 	// Running totals; the worker writes, anyone reads.
-	_Atomic uint64_t packets, busy_cycles, idle_cycles, polls, sleeps;
+	_Atomic uint64_t packets, bursts, busy_cycles, idle_cycles, polls, sleeps;
 	_Atomic bool asleep;
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
 	uint64_t polls_seen;       // the janitor's, for worker_unstick
 
+	struct gather gather;                          // the worker's alone
 	struct pass pass __attribute__((aligned(64))); // the worker's alone
 };
 

@@ -103,12 +103,21 @@ unsigned ring_available(struct ring *ring, unsigned want)
 	return n;
 }
 
-bool ring_pending(const struct ring *ring)
+bool ring_pending(struct ring *ring)
 {
 	if (!ring_ok(ring))
 		return false;
-	return ring->avail_seen != ring->next_avail ||
-	       __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED) != ring->next_avail;
+	if (ring->avail_seen != ring->next_avail)
+		return true;
+	// Where entries came they go on coming: what will be read next is fetched together with the
+	// index and not after it. While none come, the driver keeps its lines.
+	if (ring->expecting) {
+		__builtin_prefetch(&ring->avail->ring[ring->next_avail & ring->mask]);
+		__builtin_prefetch(&ring->desc[ring->next_head & ring->mask]);
+	}
+	uint16_t index = __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED);
+	ring->expecting = index != ring->next_avail;
+	return ring->expecting;
 }
 
 // used_event and avail_event stand behind the last entry of the avail and the used ring.

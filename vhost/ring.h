@@ -80,11 +80,13 @@ struct ring {
 	uint16_t next_used;  // the next used entry to write
 	uint16_t avail_seen; // the driver's index as last read
 	uint16_t ahead_end;  // behind the last entry that was read ahead
+	uint16_t next_head;  // from-vm: a guess at the next entry, since drivers go around
 	uint16_t published;  // the used index that the driver was last given
 	uint16_t vnet_size;  // 10 or 12 bytes of virtio-net header
 	bool event_idx;
 	bool indirect;
 	bool mergeable;
+	bool expecting;    // from-vm: the last look found entries
 	_Atomic int fault; // enum ring_fault; written by the using thread, read by any
 	int call_fd;
 	const struct guest_memory *mem;
@@ -119,7 +121,7 @@ void ring_fini(struct ring *ring);
 
 // True if the guest has made entries available that were not taken; never of a faulted ring, so
 // that its owner can sleep. One load of shared memory. Owner.
-bool ring_pending(const struct ring *ring);
+bool ring_pending(struct ring *ring);
 
 // Takes up to max (≤ BURST_MAX) frames: fills burst->packets[0…count), their stash with the first
 // STASH_HEADERS bytes, body segments with the rest, and offload fields as claimed by the

@@ -32,11 +32,12 @@ static json_t *workers_json(struct weir_switch *sw)
 	struct worker_info w;
 	for (size_t i = 0; switch_worker_at(sw, i, &w); i++)
 		json_array_append_new(workers,
-			json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu", (int)w.cpu,
-				"packets", (json_int_t)w.packets, "busy_cycles",
-				(json_int_t)w.busy_cycles, "idle_cycles", (json_int_t)w.idle_cycles,
-				"polls", (json_int_t)w.polls, "sleeps", (json_int_t)w.sleeps,
-				"tsc_hz", (json_int_t)w.tsc_hz, "queues", (json_int_t)w.queues));
+			json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu",
+				(int)w.cpu, "packets", (json_int_t)w.packets, "bursts",
+				(json_int_t)w.bursts, "busy_cycles", (json_int_t)w.busy_cycles,
+				"idle_cycles", (json_int_t)w.idle_cycles, "polls",
+				(json_int_t)w.polls, "sleeps", (json_int_t)w.sleeps, "tsc_hz",
+				(json_int_t)w.tsc_hz, "queues", (json_int_t)w.queues));
 	return workers;
 }
 

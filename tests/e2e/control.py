@@ -474,8 +474,8 @@ def exit_codes(one):
 @case("control: JSON keys of status", needs=daemon, presets=BOTH)
 def status_keys(one):
     status = one.base().switch.json("status")
-    worker = {"cpu": int, "packets": int, "busy_cycles": int, "idle_cycles": int, "polls": int, "sleeps": int,
-              "tsc_hz": int}
+    worker = dict.fromkeys(["cpu", "packets", "bursts", "busy_cycles", "idle_cycles", "polls", "sleeps",
+                            "tsc_hz"], int)
     wanted = {"workers": list, "unsaved_changes": bool, "restart": list, "version": str, "pid": int,
               "run_dir": str, "config_file": str, "memory": str, "ports": dict}
     for part, keys in [(status, wanted)] + [(entry, worker) for entry in status["workers"]]:
