@@ -1,63 +1,111 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Learns where the source is and decides where the frame goes.
+//
+// A burst mostly repeats its addresses. So it is cut into runs, packets in a row with the same two
+// addresses in the same VLAN. What is hashed, fetched, looked up and decided is so for the first
+// packet of a run, and only for the address that differs from the last run's.
 #include "switch/pipeline.h"
 
-// What a burst mostly repeats is looked up once: the last source and the last destination.
-struct recent {
-	uint64_t source;
-	uint64_t destination;
-	int port; // behind `destination`
+#include "base/likely.h"
+
+struct run {
+	uint64_t source, destination; // keys
+	uint32_t source_hash, destination_hash;
+	struct packet *first;
 };
 
-static void forward_one(struct pass *pass, struct packet *p, const uint64_t keys[2],
-	const uint32_t hashes[2], struct recent *recent)
+struct decision {
+	uint8_t verdict;
+	uint8_t drop;
+	uint16_t out_port;
+};
+
+static uint32_t hash_ahead(const struct mac_table *macs, uint64_t key)
 {
-	const struct port_view *in = pass->in;
-	struct mac_table *macs = in->bridge->macs;
-	if (keys[0] != recent->source) {
-		mac_learn(macs, keys[0], hashes[0], in->id, in->mac_limit, pass->now_s);
-		recent->source = keys[0];
+	uint32_t hash = mac_hash(macs, key);
+	mac_prefetch(macs, hash);
+	return hash;
+}
+
+// Cuts the burst into runs[1] and following; runs[0] is none's, since no key is 0. Behind the last
+// stands where it ends. Returns the last.
+static struct run *cut_into_runs(
+	struct burst *burst, const struct mac_table *macs, struct run *runs)
+{
+	struct packet *end = &burst->packets[burst->count];
+	struct run *last = runs;
+	*last = (struct run){0};
+	for (struct packet *p = burst->packets; p < end; p++) {
+		if (unlikely(p->verdict != VERDICT_NONE))
+			continue;
+		uint64_t tag = mac_key_tag(p->vlan);
+		uint64_t source = mac_key_source(p->data, tag);
+		uint64_t destination = mac_key_destination(p->data, tag);
+		if (source == last->source && destination == last->destination)
+			continue;
+		last[1] = (struct run){
+			.source = source,
+			.destination = destination,
+			.source_hash = source == last->source ? last->source_hash
+							      : hash_ahead(macs, source),
+			.destination_hash = destination == last->destination
+						    ? last->destination_hash
+						    : hash_ahead(macs, destination),
+			.first = p,
+		};
+		last++;
 	}
-	if (p->data[0] & 1) {
-		p->verdict = VERDICT_FLOOD;
-		return;
-	}
-	if (keys[1] != recent->destination) {
-		recent->port = mac_lookup(macs, keys[1], hashes[1]);
-		recent->destination = keys[1];
-	}
+	last[1].first = end;
+	return last;
+}
+
+static struct decision decide(const struct pass *pass, const struct port_view *in,
+	const struct mac_table *macs, const struct run *run)
+{
+	uint16_t port = mac_lookup(macs, run->destination, run->destination_hash);
 	// An entry can outlive its port for a moment, or the port its bridge: then it is unknown.
-	const struct port_view *out = recent->port >= 0 ? pass->snapshot->views[recent->port]
-							: NULL;
-	if (!out || out->bridge != in->bridge || !view_is_member(out, p->vlan)) {
-		p->verdict = VERDICT_FLOOD;
-	} else if (out == in) {
-		packet_drop(p, DROP_SAME_PORT);
-	} else {
-		p->verdict = VERDICT_FORWARD;
-		p->out_port = out->id;
-	}
+	const struct port_view *out = pass->snapshot->views[port];
+	if (unlikely(!out) || unlikely(out->bridge != in->bridge) ||
+		unlikely(!view_is_member(out, mac_key_vlan(run->destination))))
+		return (struct decision){.verdict = VERDICT_FLOOD};
+	if (unlikely(out == in))
+		return (struct decision){.verdict = VERDICT_DROP, .drop = DROP_SAME_PORT};
+	return (struct decision){.verdict = VERDICT_FORWARD, .out_port = out->id};
+}
+
+static void forward_run(const struct run *run, struct decision decision)
+{
+	struct packet *p = run->first, *end = run[1].first;
+	do {
+		if (unlikely(p->verdict != VERDICT_NONE))
+			continue;
+		p->verdict = decision.verdict;
+		p->drop = decision.drop;
+		p->out_port = decision.out_port;
+	} while (++p < end);
 }
 
 void stage_forward(struct pass *pass)
 {
-	struct burst *burst = &pass->burst;
-	struct mac_table *macs = pass->in->bridge->macs;
-	uint64_t keys[BURST_MAX][2];
-	uint32_t hashes[BURST_MAX][2];
-	for (unsigned i = 0; i < burst->count; i++) {
-		const struct packet *p = &burst->packets[i];
-		if (p->verdict != VERDICT_NONE)
+	const struct port_view *in = pass->in;
+	struct mac_table *macs = in->bridge->macs;
+	const uint16_t id = in->id;
+	const uint32_t now_s = pass->now_s;
+	struct run runs[BURST_MAX + 2];
+	const struct run *last = cut_into_runs(&pass->burst, macs, runs);
+	uint64_t decided = 0; // the destination that `decision` is for
+	struct decision decision = {0};
+	for (const struct run *run = runs + 1; run <= last; run++) {
+		if (run->source != run[-1].source &&
+			unlikely(!mac_refresh(macs, run->source, run->source_hash, id, now_s)))
+			mac_learn(macs, run->source, run->source_hash, id, in->mac_limit, now_s);
+		if (unlikely(mac_key_is_group(run->destination))) {
+			forward_run(run, (struct decision){.verdict = VERDICT_FLOOD});
 			continue;
-		keys[i][0] = mac_key(p->data + 6, p->vlan);
-		keys[i][1] = mac_key(p->data, p->vlan);
-		for (int side = 0; side < 2; side++) {
-			hashes[i][side] = mac_hash(macs, keys[i][side]);
-			mac_prefetch(macs, hashes[i][side]);
 		}
+		if (run->destination != decided)
+			decision = decide(pass, in, macs, run);
+		decided = run->destination;
+		forward_run(run, decision);
 	}
-	struct recent recent = {0};
-	for (unsigned i = 0; i < burst->count; i++)
-		if (burst->packets[i].verdict == VERDICT_NONE)
-			forward_one(pass, &burst->packets[i], keys[i], hashes[i], &recent);
 }
