@@ -4,24 +4,36 @@
 
 #include <string.h>
 
+#include "base/likely.h"
+
+// Addresses are looked at in words as they lie in memory: x86 has the first byte lowest. The
+// destination is the lower six bytes of the frame's first eight; the source, the upper six of the
+// eight from byte 4 on.
+static uint64_t word_at(const uint8_t *bytes)
+{
+	uint64_t word;
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
 // 01-80-C2-00-00-00 to -0F: spanning tree, pause, LLDP and their like end at the next device.
-static bool is_link_local(const uint8_t *mac)
+static bool is_link_local(const uint8_t *frame)
 {
-	static const uint8_t prefix[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
-	return !memcmp(mac, prefix, sizeof(prefix)) && mac[5] < 0x10;
+	return (word_at(frame) & 0xf0ffffffffff) == 0xc28001;
 }
 
-static bool is_no_source(const uint8_t *mac)
+// A group's address, or none at all.
+static bool is_no_source(const uint8_t *frame)
 {
-	static const uint8_t zero[6];
-	return (mac[0] & 1) || !memcmp(mac, zero, sizeof(zero));
+	uint64_t source = word_at(frame + 4) >> 16;
+	return source & 1 || !source;
 }
 
-// The frame's VLAN, or VLAN_NONE where it has no place on this port. A priority tag (VID 0) names
-// no VLAN: the frame counts as untagged.
+// The VLAN of a frame with a tag, or VLAN_NONE where it has no place on this port. A priority tag
+// (VID 0) names no VLAN: the frame counts as untagged.
 static uint16_t classify(const struct port_view *in, const struct packet *p)
 {
-	uint16_t vid = p->vlan_tpid ? p->vlan_tci & 0xfff : 0;
+	uint16_t vid = p->vlan_tci & 0xfff;
 	if (!vid)
 		return in->untagged_vlan;
 	return in->trunk && view_is_member(in, vid) ? vid : VLAN_NONE;
@@ -29,21 +41,22 @@ static uint16_t classify(const struct port_view *in, const struct packet *p)
 
 void stage_admit(struct pass *pass)
 {
-	struct burst *burst = &pass->burst;
-	for (unsigned i = 0; i < burst->count; i++) {
-		struct packet *p = &burst->packets[i];
-		if (p->verdict != VERDICT_NONE)
+	const struct port_view *in = pass->in;
+	const uint16_t untagged_vlan = in->untagged_vlan;
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++) {
+		if (unlikely(p->verdict != VERDICT_NONE))
 			continue;
-		if (is_link_local(p->data)) {
+		if (unlikely(is_link_local(p->data))) {
 			packet_drop(p, DROP_LINK_LOCAL);
 			continue;
 		}
-		if (is_no_source(p->data + 6)) {
+		if (unlikely(is_no_source(p->data))) {
 			packet_drop(p, DROP_SOURCE_MULTICAST);
 			continue;
 		}
-		p->vlan = classify(pass->in, p);
-		if (p->vlan == VLAN_NONE)
+		p->vlan = likely(!p->vlan_tpid) ? untagged_vlan : classify(in, p);
+		if (unlikely(p->vlan == VLAN_NONE))
 			packet_drop(p, DROP_VLAN_NOT_MEMBER);
 	}
 }
