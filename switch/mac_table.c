@@ -19,7 +19,7 @@
 // goes to the first while that has two free entries, else to the emptiest of the four. So almost
 // all keys are in their first bucket (of 20,000 all but 4 %), the only one that is prefetched; and
 // yet buckets fill so evenly that 65,536 slots take 47,500 keys before one finds its four buckets
-// full, and took 38,000 in the worst of 3000 tables. No more than 32,768 are let in; of 20 million
+// full, and took 38,000 in the worst of 2000 tables. No more than 32,768 are let in; of 20 million
 // that came to a full table for others that went, none was refused. Less does not do: with two
 // candidates, or with the first bucket filled to its last entry, one key in 25,000 stays outside;
 // with 32,768 slots, entries would have to move, and then a place could not name an entry.
