@@ -4,10 +4,12 @@
 // What a burst costs beside its packets is the way of some cache lines from the driver's CPU: as
 // much as three or four small packets. A worker that looks at its rings as soon as it can finds one
 // or two packets each time, pays that for each of them, takes those lines from the driver while it
-// writes them, and is saturated by a load that it could carry with half of its time. So when
-// packets come faster than they could be handled one by one, it waits until about a burst has come:
-// at such a rate each packet would have to wait for others anyway. Below that rate, and for the
-// first packets after a pause, it never waits.
+// writes them, and is saturated by a load that it could carry with half of its time.
+//
+// So when packets come clearly faster than they can be handled one by one, it lets them gather:
+// each would have to wait for others anyway. How long grows with the load, which is what packets
+// handled one by one would take of its time: from nothing at GATHER_FROM percent to GATHER_US at
+// GATHER_FULL. Below that, and for the first packets after a pause, it never waits.
 #ifndef WEIR_SWITCH_GATHER_H
 #define WEIR_SWITCH_GATHER_H
 
@@ -16,46 +18,53 @@
 #include "base/packet.h"
 
 enum {
-	GATHER_WINDOW = 65536,    // cycles over which the rate is taken
-	GATHER_ALONE_MAX = 4096,  // a packet that took longer had to wait for its CPU
-	GATHER_ALONE_START = 512, // until one has come alone
-	GATHER_HOLD_US = 2,       // never waits longer
+	GATHER_US = 3,
+	GATHER_FROM = 130,
+	GATHER_FULL = 150,
+	GATHER_WINDOW = 65536, // cycles over which the load is taken
+	// What a packet takes that comes alone is learned from rounds of few packets, each of them
+	// but the first counted with what it takes in a burst: their median, since any of them may
+	// have been interrupted.
+	GATHER_FEW = 8,
+	GATHER_EACH = 128,
+	GATHER_ALONE_START = 512,
 };
 
 // A worker's own.
 struct gather {
-	uint64_t hold;     // cycles from one look to the next; 0: at once
-	uint64_t hold_max; //
-	uint64_t since;    // TSC: the window's start
-	uint32_t packets;  // in the window
-	uint32_t alone;    // cycles that a packet takes which comes alone; an average
+	uint64_t hold;    // cycles from one look to the next; 0: at once
+	uint64_t us;      // cycles of a microsecond
+	uint64_t since;   // TSC: the window's start
+	uint32_t packets; // in the window
+	uint32_t alone;   // cycles that a packet takes which comes alone; the median
 };
 
 static inline void gather_init(struct gather *g, uint64_t now, uint64_t tsc_hz)
 {
-	*g = (struct gather){
-		.hold_max = tsc_hz * GATHER_HOLD_US / 1000000,
-		.since = now,
-		.alone = GATHER_ALONE_START,
-	};
+	*g = (struct gather){.us = tsc_hz / 1000000, .since = now, .alone = GATHER_ALONE_START};
+}
+
+// The longest wait under this load, in percent.
+static inline uint64_t gather_limit(const struct gather *g, uint64_t load)
+{
+	if (load <= GATHER_FROM)
+		return 0;
+	uint64_t over = (load < GATHER_FULL ? load : GATHER_FULL) - GATHER_FROM;
+	return g->us * GATHER_US * over / (GATHER_FULL - GATHER_FROM);
 }
 
 // After a round that moved packets and took so many cycles.
 static inline void gather_note(struct gather *g, uint64_t now, unsigned moved, uint64_t cycles)
 {
-	if (moved == 1 && cycles < GATHER_ALONE_MAX)
-		g->alone += (uint32_t)(((int64_t)cycles - (int64_t)g->alone) / 16);
 	g->packets += moved;
+	if (moved <= GATHER_FEW)
+		g->alone += cycles > g->alone + (moved - 1) * GATHER_EACH ? 1 : -1;
 	uint64_t elapsed = now - g->since;
 	if (elapsed < GATHER_WINDOW)
 		return;
-	uint64_t hold = 0;
-	if ((uint64_t)g->packets * g->alone > elapsed) {
-		hold = elapsed * BURST_MAX / g->packets;
-		if (hold > g->hold_max)
-			hold = g->hold_max;
-	}
-	g->hold = hold;
+	uint64_t limit = gather_limit(g, (uint64_t)g->packets * g->alone * 100 / elapsed);
+	uint64_t burst = elapsed * BURST_MAX / g->packets; // the time that one takes to come
+	g->hold = burst < limit ? burst : limit;
 	g->since = now;
 	g->packets = 0;
 }

@@ -2,10 +2,10 @@
 // Life cycle: started by switch_create, stopped by switch_destroy after every port is closed.
 //
 // Synchronisation: a worker is an RCU reader (QSBR) from its start to its end: online while it
-// polls, offline while it sleeps. It reports a quiescent state after each round that moved nothing,
-// and after ROUNDS_MAX others: before it, the signals of the last burst must be sent, since they
-// name rings, and right after the burst their fence would wait for the burst's last stores. It
-// takes no lock but a to-vm queue's and a MAC table's.
+// polls, offline while it sleeps. Before a quiescent state the signals of the last burst must be
+// sent, since they name rings, and right after the burst their fence would wait for its last
+// stores. So it reports one after ROUNDS_MAX rounds that moved packets, and in those that moved
+// none, after DRAIN_CYCLES. It takes no lock but a to-vm queue's and a MAC table's.
 //
 // Going to sleep must not lose a packet: arm notifications on all own rings, full fence, look at
 // all of them and at the snapshot pointer again, only then go offline and wait. A guest that makes
@@ -32,6 +32,8 @@
 #define IDLE_NS 50000
 // Rounds without a quiescent state: some tens of microseconds.
 #define ROUNDS_MAX 8
+// In which stores leave the CPU by themselves, even to lines that another one holds.
+#define DRAIN_CYCLES 600
 // Sleeps no longer than this while a guest of its rings does not kick.
 #define KICKLESS_MS 1
 
@@ -174,27 +176,30 @@ static void *worker_main(void *arg)
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
 		unsigned moved = poll_round(w, snapshot);
-		bool signalling = w->pass.signals.count > 0;
-		bool quiescent = !moved || ++rounds == ROUNDS_MAX;
-		if (quiescent)
+		bool busy = moved;
+		bool quiescent = moved ? ++rounds == ROUNDS_MAX : last - idle_since > DRAIN_CYCLES;
+		if (quiescent && w->pass.signals.count) {
 			ring_signals_send(&w->pass.signals);
+			busy = true;
+		}
 		uint64_t now = __rdtsc();
 		add(&w->polls, 1);
-		if (moved || signalling) {
+		if (busy) {
 			add(&w->packets, moved);
 			add(&w->busy_cycles, now - last);
+		} else {
+			add(&w->idle_cycles, now - last);
+		}
+		if (moved) {
 			idle_since = now;
 			gather_note(&w->gather, now, moved, now - last);
 			if (moved < BURST_MAX)
 				now = wait_for_more(w, last, now);
-		} else {
-			add(&w->idle_cycles, now - last);
-			if (now - idle_since > idle_limit && snapshot->poll == POLL_ADAPTIVE) {
-				bool woken = sleep_until_woken(w, snapshot);
-				now = __rdtsc();
-				if (woken)
-					idle_since = now;
-			}
+		} else if (now - idle_since > idle_limit && snapshot->poll == POLL_ADAPTIVE) {
+			bool woken = sleep_until_woken(w, snapshot);
+			now = __rdtsc();
+			if (woken)
+				idle_since = now;
 		}
 		last = now;
 		if (quiescent) {

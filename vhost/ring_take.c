@@ -216,8 +216,6 @@ unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max)
 	burst->count = (uint16_t)n;
 	ring->next_avail += (uint16_t)n;
 	ring->ntaken = (uint16_t)n;
-	if (n)
-		ring->next_head = ring->taken[n - 1] + 1;
 	// The next burst's, as far as the driver's index is known without another look.
 	unsigned more = (uint16_t)(ring->avail_seen - ring->next_avail);
 	read_ahead(ring, more < BURST_MAX ? more : BURST_MAX);

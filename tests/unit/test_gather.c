@@ -9,10 +9,10 @@
 static struct gather g;
 static uint64_t now;
 
-// Rounds of `moved` packets each `gap` cycles, of which it works `cycles`, for some windows.
+// Rounds of `moved` packets each `gap` cycles, of which it works `cycles`, until all is learned.
 static void run(unsigned moved, uint64_t gap, uint64_t cycles)
 {
-	for (uint64_t end = now + 4 * GATHER_WINDOW; now < end;) {
+	for (unsigned i = 0; i < 20000; i++) {
 		now += gap;
 		gather_note(&g, now, moved, cycles);
 	}
@@ -28,25 +28,35 @@ TestSuite(gather, .init = start);
 
 Test(gather, never_waits_for_what_can_be_handled_one_by_one)
 {
-	run(1, 700, 500);
+	run(1, 600, 500);
 	cr_expect_eq(g.hold, 0);
-	cr_expect_float_eq((double)g.alone, 500.0, 16.0);
+	cr_expect_float_eq((double)g.alone, 500.0, 2.0);
 	run(32, 32 * 600, 4000);
-	cr_expect_eq(g.hold, 0, "600 cycles for each is slower than 500");
+	cr_expect_eq(g.hold, 0, "the rate counts and not the burst");
 }
 
-Test(gather, waits_for_a_burst_at_a_higher_rate)
+Test(gather, waits_for_a_burst_at_most)
 {
-	run(1, 700, 500);
-	run(4, 4 * 100, 900);
-	cr_expect_float_eq((double)g.hold, BURST_MAX * 100.0, 10.0);
+	run(1, 600, 500);
+	run(4, 4 * 50, 500 + 3 * GATHER_EACH);
+	cr_expect_float_eq((double)g.hold, BURST_MAX * 50.0, 10.0);
+}
+
+Test(gather, waits_the_longer_the_higher_the_load)
+{
+	uint64_t before = 0;
+	for (uint64_t gap = 380; gap > 335; gap -= 10) {
+		run(2, 2 * gap, 500 + GATHER_EACH);
+		cr_expect_gt(g.hold, before, "%llu", (unsigned long long)gap);
+		before = g.hold;
+	}
 }
 
 Test(gather, never_waits_longer_than_its_bound)
 {
 	run(1, 2000, 1600);
 	run(2, 2 * 1000, 1700);
-	cr_expect_eq(g.hold, HZ / 1000000 * GATHER_HOLD_US);
+	cr_expect_eq(g.hold, GATHER_US * HZ / 1000000);
 }
 
 Test(gather, looks_at_once_again_after_a_pause)
@@ -58,8 +68,11 @@ Test(gather, looks_at_once_again_after_a_pause)
 	cr_expect_eq(g.hold, 0);
 }
 
-Test(gather, learns_nothing_from_a_packet_that_waited_for_the_cpu)
+Test(gather, learns_nothing_from_rounds_that_were_interrupted)
 {
-	run(1, 100000, 50000);
-	cr_expect_eq(g.alone, GATHER_ALONE_START);
+	for (unsigned i = 0; i < 20000; i++) {
+		now += 2000;
+		gather_note(&g, now, 1, i % 3 ? 450 : 100000);
+	}
+	cr_expect_float_eq((double)g.alone, 450.0, 2.0);
 }
