@@ -13,6 +13,10 @@
 #include "switch/gather.h"
 #include "switch/pipeline.h"
 
+enum {
+	QUIET_QUEUES = 1024
+};
+
 struct worker {
 	// Set before the thread starts.
 	struct snapshot *const *snapshot; // the published pointer, RCU
@@ -29,8 +33,13 @@ struct worker {
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
 	uint64_t polls_seen;       // the janitor's, for worker_unstick
 
-	struct gather gather;                          // the worker's alone
-	struct pass pass __attribute__((aligned(64))); // the worker's alone
+	// The worker's alone.
+	struct gather gather;
+	uint32_t round;
+	// Looks at a queue since it last had packets, by its number. Where there are more queues
+	// than places, and after a new snapshot, they are taken for each other: no harm.
+	uint8_t quiet[QUIET_QUEUES];
+	struct pass pass __attribute__((aligned(64)));
 };
 
 // Starts the thread on `cpu`. 0, or -errno with a sentence (the CPU is not there or not allowed).
@@ -51,6 +60,9 @@ void worker_unwatch(struct worker *worker, int kick_fd);
 // sits in a write to a call fd that its peer made blocking. A signal gets it out; the ring then
 // faults. Janitor.
 void worker_unstick(struct worker *worker);
+
+// The thread's function; `arg` is the worker.
+void *worker_loop(void *arg);
 
 // Cycles of the time stamp counter per second. Any thread.
 uint64_t worker_tsc_hz(void);

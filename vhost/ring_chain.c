@@ -10,22 +10,6 @@ enum {
 	TABLE_MAX = 32768
 };
 
-static void collect(struct chain *chain, const uint8_t *host, uint64_t len)
-{
-	chain->bytes += len;
-	uint32_t open = chain->want - chain->gathered;
-	if (!open)
-		return;
-	if (unlikely(chain->count == chain->room)) {
-		chain->full = true;
-		return;
-	}
-	if (len > open)
-		len = open;
-	chain->segments[chain->count++] = (struct segment){.base = host, .len = (uint32_t)len};
-	chain->gathered += (uint32_t)len;
-}
-
 void ring_remember_region(struct ring *ring, uint64_t addr)
 {
 	for (uint32_t i = 0; i < ring->mem->nregions; i++) {
@@ -42,7 +26,7 @@ static enum ring_fault collect_memory(
 	uint64_t reach;
 	uint8_t *host = ring_at(ring, addr, (uint32_t)len, &reach);
 	if (likely(host)) {
-		collect(chain, host, len);
+		chain_collect(chain, host, len);
 		return RING_OK;
 	}
 	if (addr + len < addr)
@@ -52,7 +36,7 @@ static enum ring_fault collect_memory(
 		host = memory_at(ring->mem, addr, &run);
 		if (!host)
 			return RING_FAULT_BAD_ADDRESS;
-		collect(chain, host, run);
+		chain_collect(chain, host, run);
 		addr += run;
 		len -= run;
 	}

@@ -160,6 +160,23 @@ struct chain {
 	bool full;          // room did not suffice; the chain was not walked to its end
 };
 
+// Adds a run of the chain's memory, as far as it is wanted.
+static inline void chain_collect(struct chain *chain, const uint8_t *host, uint64_t len)
+{
+	chain->bytes += len;
+	uint32_t open = chain->want - chain->gathered;
+	if (!open)
+		return;
+	if (unlikely(chain->count == chain->room)) {
+		chain->full = true;
+		return;
+	}
+	if (len > open)
+		len = open;
+	chain->segments[chain->count++] = (struct segment){.base = host, .len = (uint32_t)len};
+	chain->gathered += (uint32_t)len;
+}
+
 // Walks the chain that begins with the descriptor `first` to its end, and collects the memory of
 // its first `want` bytes. RING_OK or what is wrong with it.
 enum ring_fault chain_walk(struct ring *ring, struct vring_desc first, struct chain *chain);

@@ -209,8 +209,12 @@ static void read_ahead(struct ring *ring, unsigned n)
 // Adds the memory of one buffer to the layout. Its length in *bytes, or an error of ring_put.
 static int lay_out_buffer(struct ring *ring, const struct ring_buffer *buffer, struct chain *chain)
 {
+	enum ring_fault fault = RING_OK;
 	chain->bytes = 0;
-	enum ring_fault fault = chain_walk(ring, buffer->desc, chain);
+	if (likely(buffer->host))
+		chain_collect(chain, buffer->host, buffer->desc.len);
+	else
+		fault = chain_walk(ring, buffer->desc, chain);
 	// With mergeable buffers each one may turn out to be a frame's first.
 	if (!fault && !chain->full && chain->bytes < ring->vnet_size)
 		fault = RING_FAULT_BAD_LENGTH;
