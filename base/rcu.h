@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // RCU, QSBR flavour. Workers and the janitor are the only readers: they register, report a
-// quiescent state each round, and go offline before they sleep. The main thread and the vhost
+// quiescent state again and again, and go offline before they sleep. The main thread and the vhost
 // library's threads publish, wait for a grace period and free; they are never readers, so they may
 // wait while they hold locks that no reader takes.
 #ifndef WEIR_BASE_RCU_H

@@ -9,7 +9,8 @@
 // So when packets come clearly faster than they can be handled one by one, it lets them gather:
 // each would have to wait for others anyway. How long grows with the load, which is what packets
 // handled one by one would take of its time: from nothing at GATHER_FROM percent to GATHER_US at
-// GATHER_FULL. Below that, and for the first packets after a pause, it never waits.
+// GATHER_FULL. Below that it never waits, and so not for what comes first after a pause, unless
+// another port keeps the worker busy.
 #ifndef WEIR_SWITCH_GATHER_H
 #define WEIR_SWITCH_GATHER_H
 
@@ -22,12 +23,19 @@ enum {
 	GATHER_FROM = 130,
 	GATHER_FULL = 150,
 	GATHER_WINDOW = 65536, // cycles over which the load is taken
-	// What a packet takes that comes alone is learned from rounds of few packets, each of them
-	// but the first counted with what it takes in a burst: their median, since any of them may
-	// have been interrupted.
+	// What a packet takes that comes alone is learned from short bursts, each packet but the
+	// first counted with what it takes in a burst: their median, since any of them may have
+	// been interrupted.
 	GATHER_FEW = 8,
 	GATHER_EACH = 128,
 	GATHER_ALONE_START = 512,
+	GATHER_ALONE_MIN = 64,
+};
+
+// What one look at a worker's rings has moved.
+struct round {
+	unsigned bursts;
+	unsigned packets;
 };
 
 // A worker's own.
@@ -53,12 +61,24 @@ static inline uint64_t gather_limit(const struct gather *g, uint64_t load)
 	return g->us * GATHER_US * over / (GATHER_FULL - GATHER_FROM);
 }
 
-// After a round that moved packets and took so many cycles.
-static inline void gather_note(struct gather *g, uint64_t now, unsigned moved, uint64_t cycles)
+// Learns from a round that took so many cycles.
+static inline void gather_learn(struct gather *g, const struct round *round, uint64_t cycles)
 {
-	g->packets += moved;
-	if (moved <= GATHER_FEW)
-		g->alone += cycles > g->alone + (moved - 1) * GATHER_EACH ? 1 : -1;
+	if (round->packets > round->bursts * GATHER_FEW)
+		return;
+	uint64_t more = (uint64_t)(round->packets - round->bursts) * GATHER_EACH;
+	if (cycles > more + (uint64_t)g->alone * round->bursts)
+		g->alone++;
+	else if (g->alone > GATHER_ALONE_MIN)
+		g->alone--;
+}
+
+// After a round that moved packets and took so many cycles.
+static inline void gather_note(
+	struct gather *g, uint64_t now, const struct round *round, uint64_t cycles)
+{
+	g->packets += round->packets;
+	gather_learn(g, round, cycles);
 	uint64_t elapsed = now - g->since;
 	if (elapsed < GATHER_WINDOW)
 		return;

@@ -102,6 +102,7 @@ static void put_queue(
 	struct pass *pass, const struct port_view *out, unsigned pair, const struct bunch *bunch)
 {
 	struct traffic sent = {0};
+	ring_signals_make_room(&pass->signals);
 	vhost_port_to_vm_lock(out->vhost, pair);
 	struct ring *ring = vhost_port_to_vm(out->vhost, pair);
 	if (ring) {

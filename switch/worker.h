@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A worker: a polling thread on its own CPU. It runs the pipeline over its queues in turn, reports
-// one quiescent state per round, and sleeps when nothing comes (poll: adaptive).
+// quiescent states as it goes, and sleeps when nothing comes (poll: adaptive).
 #ifndef WEIR_SWITCH_WORKER_H
 #define WEIR_SWITCH_WORKER_H
 

@@ -5,8 +5,9 @@
 // Synchronisation: a worker is an RCU reader (QSBR) from its start to its end: online while it
 // polls, offline while it sleeps. Before a quiescent state the signals of the last burst must be
 // sent, since they name rings, and right after the burst their fence would wait for its last
-// stores. So it reports one after ROUNDS_MAX rounds that moved packets, and in those that moved
-// none, after DRAIN_CYCLES. It takes no lock but a to-vm queue's and a MAC table's.
+// stores. So it reports one in the first round that ends READER_US after the last one, or, where
+// nothing moves any more, DRAIN_CYCLES after the last burst. It takes no lock but a to-vm queue's
+// and a MAC table's.
 //
 // Going to sleep must not lose a packet: arm notifications on all own rings, full fence, look at
 // all of them and at the snapshot pointer again, only then go offline and wait. A guest that makes
@@ -15,6 +16,7 @@
 // edge.
 #include "switch/worker.h"
 
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -22,9 +24,9 @@
 #include "base/rcu.h"
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
-#define IDLE_NS 50000
-// Rounds without a quiescent state: some tens of microseconds.
-#define ROUNDS_MAX 8
+#define IDLE_US 50
+// Under load it reports a quiescent state after so long.
+#define READER_US 20
 // In which stores leave the CPU by themselves, even to lines that another one holds.
 #define DRAIN_CYCLES 600
 // An idle queue is looked at in each fourth round.
@@ -39,43 +41,54 @@ static void add(_Atomic uint64_t *total, uint64_t n)
 		total, atomic_load_explicit(total, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-// Lets packets gather (switch/gather.h): waits until `hold` cycles after `from`, when the last look
-// was; the time then.
-static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
+static uint64_t spin(struct worker *w, uint64_t from, uint64_t until)
 {
-	uint64_t begin = now, until = from + w->gather.hold;
+	uint64_t now = from;
 	while (now < until) {
 		caa_cpu_relax();
 		now = __rdtsc();
 	}
-	add(&w->idle_cycles, now - begin);
+	add(&w->idle_cycles, now - from);
 	return now;
 }
 
+// Lets packets gather (switch/gather.h): waits until `hold` cycles after `from`, when the last look
+// was; the time then. Signals go as soon as they cost little.
+static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
+{
+	uint64_t until = from + w->gather.hold;
+	if (w->pass.signals.count && now + DRAIN_CYCLES < until) {
+		uint64_t drained = spin(w, now, now + DRAIN_CYCLES);
+		ring_signals_send(&w->pass.signals);
+		now = __rdtsc();
+		add(&w->busy_cycles, now - drained);
+	}
+	return spin(w, now, until);
+}
+
 // A look at each own queue, or, where the last QUIET_LOOKS have found nothing, in one round of
-// QUIET_ROUNDS: with many ports most are idle, and each look costs some cache lines. Returns the
-// packets moved.
-static unsigned poll_round(struct worker *w, const struct snapshot *snapshot)
+// QUIET_ROUNDS: with many ports most are idle, and each look costs some cache lines.
+static struct round poll_round(struct worker *w, const struct snapshot *snapshot)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	w->pass.snapshot = snapshot;
 	w->pass.now_s = atomic_load_explicit(w->now_s, memory_order_relaxed);
 	w->round++;
-	unsigned moved = 0;
+	struct round round = {0};
 	for (uint32_t i = 0; i < queues->count; i++) {
 		uint8_t *quiet = &w->quiet[i % QUIET_QUEUES];
 		if (*quiet == QUIET_LOOKS && (i + w->round) % QUIET_ROUNDS)
 			continue;
 		unsigned n = pipeline_run(&w->pass, &queues->refs[i]);
 		if (n) {
-			add(&w->bursts, 1);
-			moved += n;
+			round.bursts++;
+			round.packets += n;
 			*quiet = 0;
 		} else if (*quiet < QUIET_LOOKS) {
 			++*quiet;
 		}
 	}
-	return moved;
+	return round;
 }
 
 typedef void ring_fn(struct ring *ring);
@@ -97,7 +110,8 @@ static bool any_pending(const struct worker *w, const struct snapshot *snapshot)
 	for (uint32_t i = 0; i < queues->count; i++) {
 		const struct queue_ref *q = &queues->refs[i];
 		struct ring *ring = vhost_port_from_vm(q->view->vhost, q->pair);
-		if (ring && ring_pending(ring))
+		// A queue that is seldom looked at may have its first signal due.
+		if (vhost_port_signal_due(q->view->vhost, q->pair) || (ring && ring_pending(ring)))
 			return true;
 	}
 	return false;
@@ -132,40 +146,39 @@ static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 		snapshot = rcu_dereference(*w->snapshot);
 	}
 	each_ring(w, snapshot, ring_disarm);
+	// Whoever woke it may be any of them.
+	memset(w->quiet, 0, sizeof(w->quiet));
 	return woken;
 }
 
 void *worker_loop(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t idle_limit = worker_tsc_hz() / 1000000000.0 * IDLE_NS;
+	uint64_t hz = worker_tsc_hz();
+	uint64_t idle_limit = hz / 1000000 * IDLE_US, reader_limit = hz / 1000000 * READER_US;
 	rcu_register_thread();
-	uint64_t last = __rdtsc(), idle_since = last;
-	unsigned rounds = 0;
-	gather_init(&w->gather, last, worker_tsc_hz());
+	uint64_t last = __rdtsc(), idle_since = last, reading_since = last;
+	gather_init(&w->gather, last, hz);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
-		unsigned moved = poll_round(w, snapshot);
-		bool busy = moved;
-		bool quiescent = moved ? ++rounds == ROUNDS_MAX : last - idle_since > DRAIN_CYCLES;
-		if (quiescent && w->pass.signals.count) {
+		struct round round = poll_round(w, snapshot);
+		bool quiescent = round.packets ? last - reading_since > reader_limit
+					       : last - idle_since > DRAIN_CYCLES;
+		bool busy = round.packets || (quiescent && w->pass.signals.count);
+		if (quiescent)
 			ring_signals_send(&w->pass.signals);
-			busy = true;
-		}
 		uint64_t now = __rdtsc();
 		add(&w->polls, 1);
-		if (busy) {
-			add(&w->packets, moved);
-			add(&w->busy_cycles, now - last);
-		} else {
-			add(&w->idle_cycles, now - last);
-		}
-		if (moved) {
+		add(busy ? &w->busy_cycles : &w->idle_cycles, now - last);
+		if (round.packets) {
+			add(&w->packets, round.packets);
+			add(&w->bursts, round.bursts);
 			idle_since = now;
-			gather_note(&w->gather, now, moved, now - last);
-			if (moved < BURST_MAX)
+			gather_note(&w->gather, now, &round, now - last);
+			if (round.packets < BURST_MAX)
 				now = wait_for_more(w, last, now);
-		} else if (now - idle_since > idle_limit && snapshot->poll == POLL_ADAPTIVE) {
+		} else if (quiescent && now - idle_since > idle_limit &&
+			   snapshot->poll == POLL_ADAPTIVE) {
 			bool woken = sleep_until_woken(w, snapshot);
 			now = __rdtsc();
 			if (woken)
@@ -174,7 +187,7 @@ void *worker_loop(void *arg)
 		last = now;
 		if (quiescent) {
 			rcu_quiescent_state();
-			rounds = 0;
+			reading_since = now;
 		}
 	}
 	ring_signals_send(&w->pass.signals);

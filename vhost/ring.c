@@ -94,8 +94,10 @@ unsigned ring_available(struct ring *ring, unsigned want)
 	if (n >= want)
 		return n;
 	uint16_t index = __atomic_load_n(&ring->avail->idx, __ATOMIC_ACQUIRE);
+	// Nor may it go back: what was read ahead is used by what was known.
+	uint16_t known = n;
 	n = index - ring->next_avail;
-	if (unlikely(n > ring->size)) {
+	if (unlikely(n > ring->size || n < known)) {
 		ring_set_fault(ring, RING_FAULT_INDEX_JUMP);
 		return 0;
 	}
@@ -153,7 +155,7 @@ static void note_signal(struct ring_signals *signals, struct ring *ring, uint16_
 		if (signals->due[i].ring == ring)
 			return; // with the older `from`
 	if (unlikely(signals->count == RING_SIGNALS_MAX))
-		ring_signals_send(signals);
+		ring_signals_send(signals); // not under a lock: see ring_put_end
 	signals->due[signals->count].ring = ring;
 	signals->due[signals->count].from = from;
 	signals->count++;

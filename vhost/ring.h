@@ -23,7 +23,7 @@
 
 // Why a ring is malformed. The text completes `faulted: … in queue N`.
 #define RING_FAULTS(X) \
-	X(INDEX_JUMP, "available index beyond the ring") \
+	X(INDEX_JUMP, "available index beyond the ring or gone back") \
 	X(BAD_HEAD, "descriptor index beyond the ring") \
 	X(LOOP, "descriptor loop") \
 	X(BAD_ADDRESS, "descriptor outside the guest's memory") \
@@ -32,10 +32,6 @@
 	X(BAD_INDIRECT, "malformed indirect table") \
 	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024") \
 	X(CALL_BLOCKED, "call eventfd that blocks")
-
-enum {
-	RING_SIGNALS_MAX = 16
-};
 
 enum ring_fault {
 	RING_OK,
@@ -96,6 +92,10 @@ struct ring {
 	// from-vm: the heads taken and not yet completed, in order.
 	uint16_t ntaken;
 	uint16_t taken[BURST_MAX];
+};
+
+enum {
+	RING_SIGNALS_MAX = 16
 };
 
 // Rings whose used index a worker has moved, and which of their entries the guest was not asked
@@ -184,7 +184,8 @@ int ring_put(struct ring *ring, const struct frame *frame);
 unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n);
 
 // Publishes the used index, leaves the signal to ring_signals_send, and reads the buffers of the
-// next burst ahead. Call once after the burst.
+// next burst ahead. Call once after the burst. Signals of other rings must not be sent under this
+// one's lock: see that there is room for one more before taking it (ring_signals_make_room).
 void ring_put_end(struct ring *ring, struct ring_signals *signals);
 
 // --- notifications -------------------------------------------------------------------------------
@@ -193,6 +194,13 @@ void ring_put_end(struct ring *ring, struct ring_signals *signals);
 // the used index was moved, the longer its fence takes. It must be called before the worker's next
 // quiescent state, for then a ring may go. The worker, without a queue's lock.
 void ring_signals_send(struct ring_signals *signals);
+
+// Sends them only if no other ring could be noted. The worker, without a queue's lock.
+static inline void ring_signals_make_room(struct ring_signals *signals)
+{
+	if (signals->count == RING_SIGNALS_MAX)
+		ring_signals_send(signals);
+}
 
 // Asks the driver to notify from now on (virtio 1.2, 2.7.10). The caller then issues a full fence
 // over all rings it arms and looks at ring_pending again before it sleeps. Owner.

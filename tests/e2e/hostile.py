@@ -176,7 +176,7 @@ FROM_VM = {
     huge_length: "descriptor outside the guest's memory",
     zero_length: "descriptor of length zero or shorter than its header",
     short_header: "descriptor of length zero or shorter than its header",
-    index_jump: "available index beyond the ring", bad_head: "descriptor index beyond the ring",
+    index_jump: "available index beyond the ring or gone back", bad_head: "descriptor index beyond the ring",
     bad_next: "descriptor index beyond the ring", writable: "descriptor of the wrong direction",
     odd_table: "malformed indirect table", giant_table: "malformed indirect table",
     nested_table: "malformed indirect table", table_outside: "descriptor outside the guest's memory",

@@ -14,7 +14,7 @@ static void run(unsigned moved, uint64_t gap, uint64_t cycles)
 {
 	for (unsigned i = 0; i < 20000; i++) {
 		now += gap;
-		gather_note(&g, now, moved, cycles);
+		gather_note(&g, now, &(struct round){1, moved}, cycles);
 	}
 }
 
@@ -64,7 +64,7 @@ Test(gather, looks_at_once_again_after_a_pause)
 	run(4, 4 * 100, 900);
 	cr_assert_gt(g.hold, 0);
 	now += 100 * GATHER_WINDOW;
-	gather_note(&g, now, 1, 500);
+	gather_note(&g, now, &(struct round){1, 1}, 500);
 	cr_expect_eq(g.hold, 0);
 }
 
@@ -72,7 +72,24 @@ Test(gather, learns_nothing_from_rounds_that_were_interrupted)
 {
 	for (unsigned i = 0; i < 20000; i++) {
 		now += 2000;
-		gather_note(&g, now, 1, i % 3 ? 450 : 100000);
+		gather_note(&g, now, &(struct round){1, 1}, i % 3 ? 450 : 100000);
 	}
 	cr_expect_float_eq((double)g.alone, 450.0, 2.0);
+}
+
+Test(gather, learns_the_same_from_many_queues)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		now += 10000;
+		gather_note(&g, now, &(struct round){8, 10}, 8 * 600 + 2 * GATHER_EACH);
+	}
+	cr_expect_float_eq((double)g.alone, 600.0, 2.0);
+	cr_expect_eq(g.hold, 0);
+}
+
+Test(gather, does_not_learn_less_than_nothing)
+{
+	run(8, 8 * 500, 100);
+	cr_expect_eq(g.alone, GATHER_ALONE_MIN);
+	cr_expect_eq(g.hold, 0);
 }

@@ -169,6 +169,72 @@ Test(ring, signals_of_a_to_vm_ring)
 	stop();
 }
 
+// Moves the used index on, and leaves the signal to be sent.
+static void move_one_of(struct ring_signals *signals)
+{
+	cr_assert_geq(send_one(), 0);
+	kit_publish(&driver);
+	cr_assert_eq(ring_take(&ring, &burst, 1), 1);
+	ring_complete(&ring, signals);
+}
+
+Test(ring, signals_wait_to_be_sent_and_then_look_back_to_the_oldest)
+{
+	struct ring_signals signals = {0};
+	start_at(64, 65534, EVENTS);
+	move_one(); // the first one is always signalled
+	pop_all();
+	kit_signals(&driver);
+	driver.avail->ring[driver.size] = driver.used_seen; // the next entry
+	for (unsigned i = 0; i < 3; i++)
+		move_one_of(&signals);
+	cr_expect_eq(kit_signals(&driver), 0, "not before they are sent");
+	cr_expect_eq(signals.count, 1);
+	ring_signals_send(&signals);
+	cr_expect_eq(kit_signals(&driver), 1, "the event lies three entries back");
+	cr_expect_eq(signals.count, 0);
+	ring_signals_send(&signals);
+	cr_expect_eq(kit_signals(&driver), 0);
+	stop();
+}
+
+Test(ring, signals_are_decided_by_what_the_driver_wants_when_they_are_sent)
+{
+	struct ring_signals signals = {0};
+	start_at(64, 0, USUAL);
+	kit_want_signal(&driver, true);
+	move_one_of(&signals);
+	kit_want_signal(&driver, false); // it polls now
+	ring_signals_send(&signals);
+	cr_expect_eq(kit_signals(&driver), 0);
+	move_one_of(&signals);
+	kit_want_signal(&driver, true); // it looked before the entry came, and sleeps
+	ring_signals_send(&signals);
+	cr_expect_eq(kit_signals(&driver), 1);
+	stop();
+}
+
+Test(ring, signals_of_more_rings_than_fit_are_sent_at_once)
+{
+	struct ring_signals signals = {.count = RING_SIGNALS_MAX};
+	static struct ring others[RING_SIGNALS_MAX];
+	start_at(64, 0, USUAL);
+	kit_want_signal(&driver, true);
+	for (unsigned i = 0; i < RING_SIGNALS_MAX; i++) {
+		others[i] = ring;
+		signals.due[i].ring = &others[i];
+	}
+	move_one_of(&signals);
+	cr_expect_eq(kit_signals(&driver), RING_SIGNALS_MAX, "of the others");
+	cr_expect_eq(signals.count, 1);
+	ring_signals_send(&signals);
+	cr_expect_eq(kit_signals(&driver), 1);
+	signals.count = RING_SIGNALS_MAX - 1;
+	ring_signals_make_room(&signals);
+	cr_expect_eq(signals.count, RING_SIGNALS_MAX - 1);
+	stop();
+}
+
 Test(ring, full_eventfd_counts_as_signalled)
 {
 	start_at(64, 0, USUAL);
@@ -481,6 +547,23 @@ Test(ring, fault_index_jump)
 	kit_publish(&driver);
 	cr_assert_eq(put_one(), -EIO);
 	cr_assert_eq(ring.fault, RING_FAULT_INDEX_JUMP);
+	stop();
+}
+
+// What was read ahead is used by the index that was known: if that could go back, entries would be
+// used that are not available any more.
+Test(ring, fault_index_gone_back)
+{
+	start_at(64, 0, MERGEABLE);
+	for (unsigned i = 0; i < 8; i++)
+		cr_assert_geq(post_one(), 0);
+	kit_publish(&driver);
+	ring_put_begin(&ring, &layout, 4);
+	driver.avail_idx -= 6;
+	kit_publish(&driver);
+	ring_put_begin(&ring, &layout, BURST_MAX);
+	cr_expect_eq(ring.fault, RING_FAULT_INDEX_JUMP);
+	cr_expect_eq(put_one(), -EIO);
 	stop();
 }
 
