@@ -8,7 +8,8 @@
 
 enum {
 	TEACH_PER_SECOND = 200000,
-	DRAIN_MS = 20, // nothing has come for so long: nothing will
+	TAUGHT_MS = 20, // nothing has come for so long: all has
+	LOST_MS = 300,  // and what has not come by then is lost
 };
 
 struct ports load_ports;
@@ -60,7 +61,7 @@ static bool teach(unsigned port, uint32_t mac)
 static void teach_all(uint32_t macs)
 {
 	struct pace pace;
-	uint64_t patience = rte_get_tsc_hz() * DRAIN_MS / 1000;
+	uint64_t patience = rte_get_tsc_hz() * TAUGHT_MS / 1000;
 	uint64_t all = (uint64_t)macs * load_ports.count;
 	pace_init(&pace, TEACH_PER_SECOND);
 	for (uint64_t i = 0; i < all;) {
@@ -121,11 +122,17 @@ static void start(struct command *command)
 	begin_interval();
 }
 
+static bool all_received(void)
+{
+	return total.sent + load_tally.sent == total.received + load_tally.received;
+}
+
+// A switch that has to wait for its CPU is no switch that loses frames.
 static void drain(void)
 {
-	uint64_t quiet = rte_get_tsc_hz() * DRAIN_MS / 1000;
+	uint64_t patience = rte_get_tsc_hz() * LOST_MS / 1000;
 	uint64_t last = rte_rdtsc();
-	while (rte_rdtsc() - last < quiet)
+	while (!all_received() && rte_rdtsc() - last < patience)
 		if (running->round(false))
 			last = rte_rdtsc();
 }
