@@ -23,6 +23,9 @@ NEAR_FACTOR = 1.5
 WAIT_MAX = 0.02         # of an interval, in which a polling thread was ready to run and did not
 # Of the offered load. A generator or switch that waits as long as it may loses nearly as much.
 CARRIED_MIN = 0.95
+# Of the frames due, where latency is judged: what is refused was never sent, and its delay is not seen.
+REFUSED_MAX = 0.005
+NOT_CARRIED = "offered load not carried"
 WARM_UP = 0.1           # seconds before each interval
 WARM_MAX = 5            # ... and this many while a slow path still decides
 WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
@@ -36,12 +39,21 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def quartiles(values):
+    """(lower, median, upper); None of fewer than two values."""
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else None
+
+
 def spread(values):
     """The distance of the quartiles over the median: how far half of all repetitions lie apart."""
-    if len(values) < 2:
-        return None
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    low, middle, high = quartiles(values) or (0, 0, 0)
     return (high - low) / middle if middle else None
+
+
+def is_close(values, limit):
+    """Whether a limit lies between the quartiles: then the median falls on its side half by chance."""
+    low, _, high = quartiles(values) or (math.inf, None, -math.inf)
+    return low <= limit <= high
 
 
 def near_limit(trips):
@@ -68,7 +80,7 @@ class Interval:
     misordered: int
     corrupt: int
     latency_us: dict
-    cycles: float               # busy cycles of the switching thread per packet
+    cycles: float               # busy cycles of the switching thread per packet delivered
     switch_busy: float          # share of its time
     burst: float                # packets a round of the switch, or of the generator where it does not count
     cpu_ratio: float            # CPU time of all threads of the switch over its busy cycles
@@ -96,6 +108,10 @@ def combine(said, before, after, load):
         raise Failure(f"nothing came through: the switch counted {packets} packets, the generator {said}")
     bursts = after.bursts - before.bursts if after.bursts is not None else None
     due = said["sent"] + said["refused"]
+    lost = max(0.0, 1 - said["received"] / said["sent"]) if said["sent"] else 0.0
+    # The generator's share of the switch's own count: not every side tells all its drops, and the two
+    # counts begin and end milliseconds apart.
+    delivered = packets * (1 - lost)
     return Interval(
         seconds=said["seconds"],
         mpps=said["mpps"],
@@ -103,11 +119,11 @@ def combine(said, before, after, load):
         bytes_each=said["bytes"] / said["received"],
         generator_busy=said["busy"],
         refused=said["refused"] / due if due else 0.0,
-        lost=max(0.0, 1 - said["received"] / said["sent"]) if said["sent"] else 0.0,
+        lost=lost,
         misordered=said["misordered"],
         corrupt=said["corrupt"],
         latency_us=said["latency_us"],
-        cycles=cycles / packets,
+        cycles=cycles / delivered,
         switch_busy=cycles / (seconds * after.tsc_hz),
         burst=packets / bursts if bursts else said["burst"],
         cpu_ratio=(after.cpu_ns - before.cpu_ns) * after.tsc_hz / 1e9 / cycles if cycles else None,
@@ -193,8 +209,9 @@ class Half:
 class Repetition:
     offered: float      # frames/s
     trips: list         # ns, before, between and behind the halves
-    weir: Half
-    peer: Half = None   # only if Weir's half can count
+    weir: Half = None
+    peer: Half = None   # one of them is missing if the other was first and cannot count
+    first: str = "weir"
 
     def halves(self):
         return [half for half in (self.weir, self.peer) if half]
@@ -206,16 +223,20 @@ class Repetition:
         weir, peer = self.weir.figures(), self.peer.figures()
         return {name: ratio(weir[name], peer[name]) for name in weir}
 
-    def flaw(self, near):
+    def short(self):
+        """Whether a side carried less than it was offered: then the calibration was too hopeful."""
+        return any(half.paced.mpps * 1e6 < CARRIED_MIN * self.offered for half in self.halves())
+
+    def refused(self):
+        return max(half.paced.refused for half in self.halves())
+
+    def flaw(self, near, refused_max=1.0):
         """Why it does not count; "" if it does."""
         if max(self.trips) > near:
             return "far state"
         if max(at.wait for at in self.intervals()) > WAIT_MAX:
             return "a polling thread waited"
-        for paced in (half.paced for half in self.halves()):
-            if paced.mpps * 1e6 < CARRIED_MIN * self.offered:
-                return "offered load not carried"
-        return ""
+        return NOT_CARRIED if self.short() or self.refused() > refused_max else ""
 
 
 class Run:
@@ -270,18 +291,25 @@ class Run:
         saturated = measure(lane, traffic, SATURATION, self.seconds) if saturate else None
         return Half(saturated, measure(lane, traffic, offered, self.seconds))
 
-    def repetition(self, pair, offered, first_trip):
-        """Weir's half and the peer's; the peer's is left out when Weir's cannot count."""
+    def repetition(self, pair, offered, first_trip, turned):
+        """Weir's half and the peer's, or the other way round; the second is left out when the first cannot
+        count."""
         saturate = pair.case.main != "p50"
-        trips, halves = [first_trip], []
-        for lane, traffic in zip(self.of(pair), pair.traffic):
-            halves.append(self.alone(lane, lambda lane, traffic=traffic:
-                                     self.half(lane, traffic, offered, saturate)))
-            trips.append(self.near.trip())
-            one = Repetition(offered, trips, *halves)
-            if one.flaw(self.near.limit):
+        lanes = list(zip(("weir", "peer"), self.of(pair), pair.traffic))
+        if turned:
+            lanes.reverse()
+        one = Repetition(offered, [first_trip], first=lanes[0][0])
+        for side, lane, traffic in lanes:
+            setattr(one, side, self.alone(lane, lambda lane, traffic=traffic:
+                                          self.half(lane, traffic, offered, saturate)))
+            one.trips.append(self.near.trip())
+            if self.flaw(pair, one):
                 break
         return one
+
+    def flaw(self, pair, one):
+        """Where latency is the result, frames that were never sent count as well."""
+        return one.flaw(self.near.limit, REFUSED_MAX if pair.case.main == "p50" else 1.0)
 
     def pair(self, pair):
         """The result of a pair: a dict for JSON."""
@@ -296,8 +324,9 @@ class Run:
             trip = self.wait_near(patience)
             if trip > self.near.limit and patience[0] <= 0:
                 break
-            one = self.repetition(pair, pair.case.load * min(rates), trip)
-            flaw = one.flaw(self.near.limit)
+            # Who is first meets another machine than who follows, and its flaw hides the other's half.
+            one = self.repetition(pair, pair.case.load * min(rates), trip, turned=number % 2 == 0)
+            flaw = self.flaw(pair, one)
             self.tell(self.line(number, one, flaw))
             if not flaw:
                 kept.append(one)
@@ -305,7 +334,8 @@ class Run:
                     break
                 continue
             flaws[flaw] += 1
-            if flaw == "offered load not carried":
+            # Frames refused alone tell of a moment, not of a capacity.
+            if flaw == NOT_CARRIED and one.short():
                 rates = None
         return result(pair, kept, flaws, rates, PATIENCE - max(0.0, patience[0]), self.repetitions)
 
@@ -313,7 +343,7 @@ class Run:
     def line(number, one, flaw):
         halves = " against ".join(
             (f"{half.saturated.mpps:.2f} Mpps" if half.saturated else f"p50 {half.figures()['p50']:.2f} µs")
-            + f" {half.paced.cycles:.0f} cycles" for half in one.halves())
+            + f" {half.paced.cycles:.0f} cycles" if half else "–" for half in (one.weir, one.peer))
         trips = "/".join(f"{trip:.0f}" for trip in one.trips)
         wait = max(at.wait for at in one.intervals())
         return (f"  {number}: {halves}, {trips} ns, waited {100 * wait:.1f} %"
@@ -340,16 +370,18 @@ def bottleneck(halves):
 
 
 def judge(pair, kept, wanted):
-    """[{what, limit, value, met}] of the marks; too few repetitions judge nothing."""
+    """[{what, limit, value, close, met}] of the marks; too few repetitions judge nothing."""
     ratios = [one.ratios() for one in kept]
-    found = [(mark, over(ratios, lambda one, mark=mark: one[mark.what])) for mark in pair.marks]
+    found = [(mark, [one[mark.what] for one in ratios if one[mark.what] is not None]) for mark in pair.marks]
     saturated = [one.weir.saturated for one in kept
                  if one.weir.saturated and one.weir.saturated.switch_busy > SATURATED]
     if saturated:
-        found.append((Mark("cpu_ratio", CPU_RATIO), over(saturated, lambda at: at.cpu_ratio)))
-    return [{"what": mark.what, "text": mark.text(), "limit": mark.limit, "least": mark.least, "value": value,
-             "met": mark.met(value) if value is not None and len(kept) >= wanted else None}
-            for mark, value in found]
+        found.append((Mark("cpu_ratio", CPU_RATIO),
+                      [at.cpu_ratio for at in saturated if at.cpu_ratio is not None]))
+    return [{"what": mark.what, "text": mark.text(), "limit": mark.limit, "least": mark.least,
+             "value": median(values), "close": is_close(values, mark.limit),
+             "met": mark.met(median(values)) if values and len(kept) >= wanted else None}
+            for mark, values in found]
 
 
 def together(marks):
@@ -392,6 +424,8 @@ def result(pair, kept, flaws, rates, waited, wanted):
             f"{side}_burst": over(halves, lambda half: half.paced.burst),
             f"{side}_burst_saturated": over(halves, lambda half: half.saturated and half.saturated.burst),
             f"{side}_misses": over(halves, lambda half: half.paced.misses),
+            f"{side}_refused": over(halves, lambda half: half.paced.refused),
+            f"{side}_lost": over(halves, lambda half: half.paced.lost),
             f"{side}_cpu_ratio": over(halves, lambda half: half.saturated and half.saturated.cpu_ratio),
             f"{side}_latency_us": latencies(kept, side),
             f"{side}_misordered": sum(at.misordered for half in halves for at in half.intervals()),

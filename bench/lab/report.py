@@ -75,8 +75,14 @@ def figure(value, digits=2):
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
-def percent(value):
-    return "–" if value is None else f"{100 * value:.0f} %"
+def percent(value, digits=0):
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def close(marks, met):
+    """What to add to a verdict that another run may turn: a miss stands if one mark is clearly missed."""
+    decisive = [mark.get("close", False) for mark in marks if mark["met"] is met and met is not None]
+    return " (close)" if any(decisive) and (met or all(decisive)) else ""
 
 
 def verdict(one):
@@ -84,13 +90,13 @@ def verdict(one):
         return "failed"
     if not one["mark"]:
         return "no mark"
-    return {True: "met", False: "missed", None: "not judged"}[one["met"]]
+    met = one["met"]
+    return {True: "met", False: "missed", None: "not judged"}[met] + close(one["marks"], met)
 
 
 def discards(one):
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(one["why_discarded"].items()))
     return f"{one['discarded']}" + (f" ({why})" if why else "")
-
 
 
 def main_figures(one):
@@ -113,13 +119,14 @@ def row(one):
     marks = ", ".join(f"{mark['text']}: {figure(mark['value'])}" for mark in one["marks"])
     return [one["case"], one["peer"], figure(one["weir_mpps"]), figure(one["peer_mpps"]),
             figure(one["offered_mpps"]), figure(weir, digits), figure(peer, digits), UNITS[one["main"]],
-            figure(one["ratio"]), percent(one["spread"]), figure(one["weir_burst"], 1),
+            figure(one["ratio"]), percent(one["spread"]), figure(one["weir_latency_us"]["p50"], 1),
+            figure(one["peer_latency_us"]["p50"], 1), figure(one["weir_burst"], 1),
             figure(one["peer_burst"], 1), f"{one['kept']}/{one['kept'] + one['discarded']}",
             one["bottleneck"] or "–", verdict(one), marks]
 
 
 HEADINGS = ["case", "peer", "Mpps", "peer's", "offered", "Weir", "peer", "unit", "ratio", "spread",
-            "burst", "peer's", "kept", "bottleneck", "marks", ""]
+            "p50 µs", "peer's", "burst", "peer's", "kept", "bottleneck", "marks", ""]
 
 
 def table(results):

@@ -1,9 +1,10 @@
 """The logic of the measurement, on figures that are made up."""
 import types
 import unittest
+import unittest.mock
 
-from . import measure
-from .cases import CASES, Case, Mark, Pair, Traffic, plan
+from . import measure, report
+from .cases import CASES, Case, Mark, Pair, Shape, Traffic, plan
 from .measure import Half, Interval, Repetition
 
 
@@ -42,6 +43,63 @@ class Keeping(unittest.TestCase):
         self.assertEqual(repetition(wait=0.03).flaw(60), "a polling thread waited")
         self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
 
+    def test_refused(self):
+        """What was never sent hides from latencies only."""
+        one = repetition(refused=0.006)
+        self.assertEqual(one.flaw(60), "")
+        self.assertEqual(one.flaw(60, measure.REFUSED_MAX), "offered load not carried")
+        self.assertFalse(one.short())
+        self.assertEqual(repetition(refused=0.005).flaw(60, measure.REFUSED_MAX), "")
+
+
+class Lane:
+    """One whose intervals are made up; `log` gets its name whenever it is let run."""
+
+    def __init__(self, name, log):
+        self.name = name
+        self.log = log
+
+    def resume(self):
+        self.log.append(self.name)
+
+    def pause(self):
+        pass
+
+
+class Ordering(unittest.TestCase):
+    def run_pair(self, main="cycles", flawed=None, **flaw):
+        """(the result, who ran in which order after the calibration, what was told)."""
+        log, told = [], []
+        lanes = {("weir", Shape(), 0): Lane("weir", log), ("peer", Shape(), 0): Lane("peer", log)}
+        near = types.SimpleNamespace(limit=60, trip=lambda: 40)
+        run = measure.Run(lanes, near, repetitions=2, most=4, tell=told.append)
+
+        def made_up(lane, _, rate, __):
+            return interval(**flaw if lane.name == flawed and rate else {})
+        with unittest.mock.patch.object(measure, "measure", made_up):
+            found = run.pair(pair(main=main))
+        return found, log[2 * measure.CALIBRATIONS:], told
+
+    def test_turns(self):
+        found, log, _ = self.run_pair()
+        self.assertEqual(log, ["weir", "peer", "peer", "weir"])
+        self.assertEqual([one["first"] for one in found["repetitions"]], ["weir", "peer"])
+
+    def test_flaw_of_either(self):
+        """Whoever is first spares the other its half; nobody is first twice."""
+        found, log, told = self.run_pair(flawed="weir", wait=0.5)
+        self.assertEqual(log, ["weir", "peer", "weir"] * 2)
+        self.assertEqual((found["kept"], found["discarded"]), (0, 4))
+        self.assertTrue(told[1].startswith("  1: 10.00 Mpps 100 cycles against –"), told[1])
+
+    def test_refused(self):
+        """Latency is not judged by those that were let through, and nothing is calibrated anew for it."""
+        found, log, _ = self.run_pair("p50", "peer", refused=0.01)
+        self.assertEqual(found["why_discarded"], {"offered load not carried": 4})
+        self.assertEqual(log, ["weir", "peer", "peer"] * 2)
+        found, _, _ = self.run_pair("cycles", "peer", refused=0.01)
+        self.assertEqual((found["kept"], found["weir_refused"], found["peer_refused"]), (2, 0.0, 0.01))
+
 
 class Judging(unittest.TestCase):
     def result(self, kept, *marks, **more):
@@ -58,6 +116,16 @@ class Judging(unittest.TestCase):
         self.assertIs(self.result(kept, Mark("cycles", 0.49))["met"], False)
         self.assertIs(self.result(kept, Mark("cycles", 0.5), Mark("mpps", 2.0, least=True))["met"], False)
         self.assertIsNone(self.result(kept)["met"])
+
+    def test_close(self):
+        """The median judges, and the quartiles tell how surely."""
+        kept = [repetition(value, 1000.0) for value in (460.0, 480.0, 490.0, 510.0, 900.0)]
+        marks = self.result(kept, Mark("cycles", 0.5), Mark("cycles", 0.6), Mark("cycles", 0.4))["marks"]
+        self.assertEqual([(mark["met"], mark["close"]) for mark in marks],
+                         [(True, True), (True, False), (False, False)])
+        self.assertEqual([report.close([mark], mark["met"]) for mark in marks], [" (close)", "", ""])
+        self.assertEqual(report.close(marks, False), "")
+        self.assertEqual(report.close(marks[:2], True), " (close)")
 
     def test_too_few(self):
         found = self.result([repetition()] * 4, Mark("cycles", 0.5))
@@ -95,10 +163,13 @@ class Combining(unittest.TestCase):
         before = counters(0, 0, 0, 0, 0.0, {"a": 1})
         after = counters(1000, 100000, 110000, 5000000, 0.5, {"a": 1, "b": 10})
         found = measure.combine(said, before, after, (0, 10000000))
-        self.assertEqual((found.cycles, found.burst, found.drops), (100, 8.0, {"b": 10}))
+        self.assertEqual((found.burst, found.drops), (8.0, {"b": 10}))
+        self.assertAlmostEqual(found.lost, 0.01)
+        # Of packets delivered.
+        self.assertAlmostEqual(found.cycles, 100000 / 990)
         self.assertAlmostEqual(found.cpu_ratio, 1.1)
         self.assertAlmostEqual(found.wait, 0.02)
-        self.assertAlmostEqual(found.cycles_per_byte, 100 / 64)
+        self.assertAlmostEqual(found.cycles_per_byte, 100000 / 990 / 64)
 
 
 class Warming(unittest.TestCase):
