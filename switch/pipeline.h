@@ -18,6 +18,7 @@ struct pass {
 	uint16_t pair;
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
+	uint64_t bytes;              // of the burst as it came
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
 	struct ring_layout layout; // of the frame that is put

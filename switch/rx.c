@@ -20,6 +20,7 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 	uint64_t bytes = 0;
 	for (unsigned i = 0; i < n; i++)
 		bytes += burst->packets[i].len;
+	pass->bytes = bytes;
 	counter_add(&view->port->counters[queue->pair].from_vm, n, bytes);
 
 	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.

@@ -83,6 +83,7 @@ static struct round poll_round(struct worker *w, const struct snapshot *snapshot
 		if (n) {
 			round.bursts++;
 			round.packets += n;
+			round.bytes += w->pass.bytes;
 			*quiet = 0;
 		} else if (*quiet < QUIET_LOOKS) {
 			++*quiet;
@@ -174,7 +175,7 @@ void *worker_loop(void *arg)
 			add(&w->packets, round.packets);
 			add(&w->bursts, round.bursts);
 			idle_since = now;
-			gather_note(&w->gather, now, &round, now - last);
+			gather_note(&w->gather, now, &round);
 			if (round.packets < BURST_MAX)
 				now = wait_for_more(w, last, now);
 		} else if (quiescent && now - idle_since > idle_limit &&

@@ -9,12 +9,13 @@
 static struct gather g;
 static uint64_t now;
 
-// Rounds of `moved` packets each `gap` cycles, of which it works `cycles`, until all is learned.
-static void run(unsigned moved, uint64_t gap, uint64_t cycles)
+// Rounds of so many packets each `gap` cycles, for some windows.
+static void run(unsigned packets, unsigned bytes_each, uint64_t gap)
 {
-	for (unsigned i = 0; i < 20000; i++) {
+	const struct round round = {1, packets, (uint64_t)packets * bytes_each};
+	for (uint64_t end = now + 4 * GATHER_WINDOW; now < end;) {
 		now += gap;
-		gather_note(&g, now, &(struct round){1, moved}, cycles);
+		gather_note(&g, now, &round);
 	}
 }
 
@@ -28,25 +29,33 @@ TestSuite(gather, .init = start);
 
 Test(gather, never_waits_for_what_can_be_handled_one_by_one)
 {
-	run(1, 600, 500);
+	run(1, 60, 500);
 	cr_expect_eq(g.hold, 0);
-	cr_expect_float_eq((double)g.alone, 500.0, 2.0);
-	run(32, 32 * 600, 4000);
+	run(32, 60, 32 * 500);
 	cr_expect_eq(g.hold, 0, "the rate counts and not the burst");
+	run(1, 1500, 750);
+	cr_expect_eq(g.hold, 0);
 }
 
 Test(gather, waits_for_a_burst_at_most)
 {
-	run(1, 600, 500);
-	run(4, 4 * 50, 500 + 3 * GATHER_EACH);
+	run(4, 60, 4 * 50);
 	cr_expect_float_eq((double)g.hold, BURST_MAX * 50.0, 10.0);
+}
+
+Test(gather, waits_sooner_for_long_frames)
+{
+	run(1, 60, 600);
+	cr_expect_eq(g.hold, 0);
+	run(1, 1500, 600);
+	cr_expect_gt(g.hold, 0);
 }
 
 Test(gather, waits_the_longer_the_higher_the_load)
 {
 	uint64_t before = 0;
-	for (uint64_t gap = 380; gap > 335; gap -= 10) {
-		run(2, 2 * gap, 500 + GATHER_EACH);
+	for (uint64_t gap = 440; gap > 400; gap -= 10) {
+		run(2, 60, 2 * gap);
 		cr_expect_gt(g.hold, before, "%llu", (unsigned long long)gap);
 		before = g.hold;
 	}
@@ -54,42 +63,15 @@ Test(gather, waits_the_longer_the_higher_the_load)
 
 Test(gather, never_waits_longer_than_its_bound)
 {
-	run(1, 2000, 1600);
-	run(2, 2 * 1000, 1700);
+	run(2, 60000, 2 * 5000);
 	cr_expect_eq(g.hold, GATHER_US * HZ / 1000000);
 }
 
 Test(gather, looks_at_once_again_after_a_pause)
 {
-	run(4, 4 * 100, 900);
+	run(4, 60, 4 * 100);
 	cr_assert_gt(g.hold, 0);
 	now += 100 * GATHER_WINDOW;
-	gather_note(&g, now, &(struct round){1, 1}, 500);
-	cr_expect_eq(g.hold, 0);
-}
-
-Test(gather, learns_nothing_from_rounds_that_were_interrupted)
-{
-	for (unsigned i = 0; i < 20000; i++) {
-		now += 2000;
-		gather_note(&g, now, &(struct round){1, 1}, i % 3 ? 450 : 100000);
-	}
-	cr_expect_float_eq((double)g.alone, 450.0, 2.0);
-}
-
-Test(gather, learns_the_same_from_many_queues)
-{
-	for (unsigned i = 0; i < 20000; i++) {
-		now += 10000;
-		gather_note(&g, now, &(struct round){8, 10}, 8 * 600 + 2 * GATHER_EACH);
-	}
-	cr_expect_float_eq((double)g.alone, 600.0, 2.0);
-	cr_expect_eq(g.hold, 0);
-}
-
-Test(gather, does_not_learn_less_than_nothing)
-{
-	run(8, 8 * 500, 100);
-	cr_expect_eq(g.alone, GATHER_ALONE_MIN);
+	gather_note(&g, now, &(struct round){1, 1, 60});
 	cr_expect_eq(g.hold, 0);
 }
