@@ -81,7 +81,7 @@ def gnuplot(script, folder):
     with open(path, "w") as file:
         file.write(script)
     try:
-        run(["gnuplot", path], cwd=folder)
+        run(["gnuplot", os.path.basename(path)], cwd=folder)
     finally:
         os.unlink(path)
 
