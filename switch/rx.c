@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "switch/pipeline.h"
 
+#include "base/likely.h"
+
 unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
-	if (__builtin_expect(vhost_port_signal_due(view->vhost, queue->pair), 0))
+	if (unlikely(vhost_port_signal_due(view->vhost, queue->pair)))
 		vhost_port_signal(view->vhost, queue->pair);
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
 	if (!ring || !ring_pending(ring))

@@ -9,7 +9,9 @@
 #include "vhost/ring_private.h"
 
 enum {
-	LINE = 64
+	LINE = 64,
+	// A chain of one descriptor has no flag but its direction.
+	FLAGS = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT
 };
 
 // What the loops below need of the ring, so that the compiler need not load it again after each
@@ -59,21 +61,28 @@ static inline uint8_t *host_of(struct ring *ring, struct view *v, uint64_t addr,
 	return v->near.host + off;
 }
 
+// The entry's descriptor, if its head is one; its memory is still to be found.
+static inline bool read_desc(const struct view *v, struct ring_buffer *b)
+{
+	b->host = NULL;
+	if (unlikely(b->head >= v->size))
+		return false;
+	b->desc = guest_read_desc(&v->desc[b->head]);
+	return true;
+}
+
 void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
 {
-	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
 	const uint32_t min = ring->vnet_size + FRAME_MIN;
 	const uint32_t stash = ring->vnet_size + STASH_HEADERS;
 	fetch_guessed(ring, n);
 	struct view v = read_heads(ring, from, n);
 	for (unsigned i = from; i != from + n; i++) {
 		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
-		b->host = NULL;
-		if (unlikely(b->head >= v.size))
+		if (!read_desc(&v, b))
 			continue;
-		struct vring_desc desc = guest_read_desc(&v.desc[b->head]);
-		b->desc = desc;
-		if (unlikely(desc.flags & not_flat)) {
+		const struct vring_desc desc = b->desc;
+		if (unlikely(desc.flags & FLAGS)) {
 			__builtin_prefetch(&v.desc[desc.next & ring->mask]);
 			continue;
 		}
@@ -96,16 +105,13 @@ void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
 
 void ring_ahead_to_vm(struct ring *ring, uint16_t from, unsigned n)
 {
-	const uint16_t not_flat = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
 	struct view v = read_heads(ring, from, n);
 	for (unsigned i = from; i != from + n; i++) {
 		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
-		b->host = NULL;
-		if (unlikely(b->head >= v.size))
+		if (!read_desc(&v, b))
 			continue;
-		struct vring_desc desc = guest_read_desc(&v.desc[b->head]);
-		b->desc = desc;
-		if (unlikely((desc.flags & not_flat) != VRING_DESC_F_WRITE))
+		const struct vring_desc desc = b->desc;
+		if (unlikely((desc.flags & FLAGS) != VRING_DESC_F_WRITE))
 			continue;
 		b->host = host_of(ring, &v, desc.addr, desc.len);
 		if (likely(b->host)) {

@@ -117,6 +117,65 @@ Test(ring_put, one_buffer_of_exact_size)
 	stop();
 }
 
+// --- plain packets -------------------------------------------------------------------------------
+
+static struct packet make_packet(const struct frame *f)
+{
+	return (struct packet){.data = f->head,
+		.len = f->head_len + f->body_len,
+		.head_len = (uint16_t)f->head_len,
+		.body = f->body};
+}
+
+Test(ring_put, plain_packets_arrive_as_others_do)
+{
+	static const uint64_t features[] = {0, BIG, MERGEABLE};
+	static const uint32_t steps[] = {UINT32_MAX, 100};
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t len;
+		start(64, features[i / 2]);
+		FOR_LENGTHS(len)
+		{
+			struct frame f = make_frame(len, 192, steps[i % 2]);
+			struct packet p = make_packet(&f);
+			post_even(1, 12 + len, UINT32_MAX, false);
+			ring_put_begin(&ring, &layout, 1);
+			cr_assert_eq(ring_put_plain(&ring, &(struct packet *){&p}, 1), 1);
+			kit_put_end(&ring);
+			memset(got, 0, sizeof(got));
+			cr_assert_eq(kit_receive(&driver, &vnet, got), (int)len);
+			cr_assert_arr_eq(got, bytes, len);
+			cr_expect_eq(vnet.hdr.flags | vnet.hdr.gso_type | vnet.hdr.csum_offset, 0);
+			cr_expect_eq(vnet.num_buffers, i / 2 ? 1 : vnet.num_buffers);
+		}
+		stop();
+	}
+}
+
+// It stops where it cannot go on, and leaves the rest to ring_put.
+Test(ring_put, plain_packets_stop_at_the_first_that_does_not_fit)
+{
+	struct packet *packets[4];
+	struct frame f = make_frame(64, 192, UINT32_MAX);
+	struct packet p = make_packet(&f);
+	for (unsigned i = 0; i < 4; i++)
+		packets[i] = &p;
+	start(64, MERGEABLE);
+	post_even(2, 12 + 64, UINT32_MAX, false);
+	post_even(1, 12 + 63, UINT32_MAX, false); // one byte short
+	post_even(1, 12 + 64, UINT32_MAX, false);
+	cr_expect_eq(ring_put_plain(&ring, packets, 4), 0, "nothing was read ahead");
+	ring_put_begin(&ring, &layout, 4);
+	cr_expect_eq(ring_put_plain(&ring, packets, 4), 2);
+	cr_expect_eq(ring.next_avail, 2);
+	cr_expect_eq(ring_put(&ring, &f), 0, "over two buffers");
+	cr_expect_eq(ring.next_avail, 4);
+	cr_expect_eq(ring_put_plain(&ring, packets, 1), 0, "no buffer is left");
+	ring.fault = RING_FAULT_LOOP;
+	cr_expect_eq(ring_put_plain(&ring, packets, 1), 0);
+	stop();
+}
+
 Test(ring_put, not_mergeable)
 {
 	uint32_t len;
