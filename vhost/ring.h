@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/packet.h"
+#include "vhost/frame.h"
 #include "vhost/memory.h"
 
 // Why a ring is malformed. The text completes `faulted: … in queue N`.
@@ -139,25 +140,6 @@ unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max);
 void ring_complete(struct ring *ring, struct ring_signals *signals);
 
 // --- to-vm: frames for the guest -----------------------------------------------------------------
-
-// One frame to deliver: head bytes from trusted memory, the rest from the sender's memory.
-struct frame {
-	struct virtio_net_hdr vnet; // as the receiver shall see it; num_buffers is the ring's
-	uint8_t *head;              // head_len bytes; the checksum field in it may be written
-	uint32_t head_len;
-	const struct segment *body; // body_len bytes, starting body_off bytes into body[0]…
-	uint32_t body_off;
-	uint32_t body_len;
-	// Checksum completed during the copy (RFC 1071): csum_at is the offset in head of the
-	// field, which counts as zero in the sum, 0 for none; csum_start is the offset in head
-	// where summing starts (the L4 header); csum_init is the pseudo header's sum (not folded,
-	// in host order of 16-bit words as loaded from memory). A UDP checksum that comes out as
-	// zero is written as 0xffff.
-	uint16_t csum_at;
-	uint16_t csum_start;
-	uint32_t csum_init;
-	bool csum_udp;
-};
 
 // Where one frame is laid out that is spread over several descriptors or buffers. It belongs to the
 // thread, not to the ring: it is much larger than all else that a port takes, and means nothing
