@@ -18,6 +18,8 @@ enum {
 	BRIDGES_MAX = 256,
 	VLAN_COUNT = 4096,
 	QUEUE_PAIRS_MAX = 16,
+	DEVICE_SIZE = 128,  // a DPDK device with its arguments, and its NUL
+	DEVICE_MEMBERS = 8, // of a bond
 };
 
 enum config_poll {
@@ -73,6 +75,13 @@ struct config_vhost_user {
 	uint16_t queues; // queue pairs, upper bound
 };
 
+struct config_dpdk {
+	char device[DEVICE_SIZE]; // as DPDK names it: a PCI address, or a vdev with its arguments
+	uint16_t queues;          // receive queues, upper bound
+	uint16_t nmembers;
+	char members[DEVICE_MEMBERS][DEVICE_SIZE]; // devices made before it
+};
+
 struct config_limits {
 	uint32_t macs; // learned per port; 0: no limit of its own
 };
@@ -80,7 +89,8 @@ struct config_limits {
 struct config_port {
 	char name[NAME_SIZE];
 	enum config_port_kind kind;
-	struct config_vhost_user vhost_user;
+	struct config_vhost_user vhost_user; // of its kind one only, the other is zeroed
+	struct config_dpdk dpdk;
 	char bridge[NAME_SIZE];
 	uint16_t mtu; // bytes of L3
 	struct config_vlan vlan;

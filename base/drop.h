@@ -24,6 +24,10 @@
 		"the receiver's buffers cannot hold it") \
 	X(TO_VM_MTU, "to-vm-mtu", "longer than the receiving port's MTU, and not segmentable") \
 	X(TO_VM_FAULTED, "to-vm-faulted", "the receiver's ring is malformed") \
+	X(TO_NIC_NOT_UP, "to-nic-not-up", "the NIC is not there, or its link is down") \
+	X(TO_NIC_QUEUE_FULL, "to-nic-queue-full", "the NIC's transmit queue is full") \
+	X(TO_NIC_NO_BUFFER, "to-nic-no-buffer", "no packet buffer is free for the NIC") \
+	X(TO_NIC_MTU, "to-nic-mtu", "longer than the NIC's MTU, and not segmentable") \
 	X(SEGMENT_FAILED, "segment-failed", "it cannot be segmented for a receiver without TSO")
 
 enum drop_reason {

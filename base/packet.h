@@ -43,6 +43,7 @@ enum offload_flag {
 	OFFLOAD_TSO6 = 1 << 3,
 	OFFLOAD_ECN = 1 << 4,         // VIRTIO_NET_HDR_GSO_ECN: CWR only on the first segment
 	OFFLOAD_UNKNOWN_GSO = 1 << 5, // a gso_type that was never negotiated
+	OFFLOAD_NIC_CHECKED = 1 << 6, // not claimed: a NIC of ours found the L4 checksum right
 };
 #define OFFLOAD_TSO (OFFLOAD_TSO4 | OFFLOAD_TSO6)
 

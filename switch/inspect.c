@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "switch/private.h"
+#include "switch/nic.h"
 
 static uint64_t load(const _Atomic uint64_t *counter)
 {
@@ -23,13 +24,17 @@ static void add_traffic(struct traffic *sum, const struct counter *c, struct tra
 static void describe_queues(const struct port *port, struct port_info *info)
 {
 	struct weir_switch *sw = port->sw;
-	info->nqueues = port->config.vhost_user.queues;
+	bool nic = port->config.kind == PORT_KIND_DPDK;
+	info->nqueues = nic ? port->config.dpdk.queues : port->config.vhost_user.queues;
 	for (uint16_t q = 0; q < info->nqueues; q++) {
 		struct queue_info *queue = &info->queues[q];
 		queue->worker_cpu = sw->workers[port->owner[q]].cpu;
 		add_traffic(&info->from_vm, &port->counters[q].from_vm, &queue->from_vm);
 		add_traffic(&info->to_vm, &port->counters[q].to_vm, &queue->to_vm);
-		queue->running = port->vhost && vhost_port_pairs(port->vhost) >> q & 1;
+		if (nic)
+			queue->running = port->nic && q < port->nic->nrx;
+		else
+			queue->running = port->vhost && vhost_port_pairs(port->vhost) >> q & 1;
 	}
 }
 
@@ -66,6 +71,13 @@ bool switch_port_find(struct weir_switch *sw, const char *name, struct port_info
 	if (port)
 		describe(port, info);
 	return port != NULL;
+}
+
+size_t switch_port_statistics(
+	struct weir_switch *sw, const char *name, struct port_statistic *statistics, size_t max)
+{
+	const struct port *port = switch_port_by_name(sw, name);
+	return port && port->nic ? nic_statistics(port->nic, statistics, max) : 0;
 }
 
 static const char *port_name(const struct weir_switch *sw, uint16_t id)

@@ -59,7 +59,7 @@ static enum drop_reason confirm_claim(struct packet *p, const struct walk *w, ui
 void confirm_offload(struct packet *p, const struct walk *w)
 {
 	uint8_t claim = p->offload & (OFFLOAD_CSUM_PARTIAL | OFFLOAD_TSO | OFFLOAD_UNKNOWN_GSO);
-	p->offload = 0;
+	p->offload = p->offload & OFFLOAD_NIC_CHECKED ? OFFLOAD_CSUM_VALID : 0;
 	if (!claim)
 		return;
 	enum drop_reason reason = confirm_claim(p, w, claim);

@@ -41,8 +41,8 @@ enum {
 // - OFFLOAD_TSO4/6: CSUM_PARTIAL too (virtio 1.2, 5.1.6.2), TCP over that IP version, gso_size > 0.
 //   A payload that fits one segment leaves only CSUM_PARTIAL. OFFLOAD_ECN then says whether CWR is
 //   set, whatever was claimed.
-// - OFFLOAD_CSUM_VALID is cleared: a driver must not claim it (virtio 1.2, 5.1.6.2). A NIC that
-//   did check sets it after this.
+// - OFFLOAD_CSUM_VALID is cleared: a driver must not claim it (virtio 1.2, 5.1.6.2). What a NIC has
+//   checked (OFFLOAD_NIC_CHECKED) becomes it.
 // A claim that does not hold is DROP_BAD_OFFLOAD; one whose headers are not all in the stash,
 // DROP_HEADERS_TOO_LONG.
 void parse_packet(struct packet *p);
@@ -58,5 +58,8 @@ uint32_t packet_flow_hash(const struct packet *p);
 // what now stands in the stash; untagged, they keep the last tag (so a priority survives a pop).
 // After parse_packet. Worker.
 void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci);
+// The same for a port that gets the packet's VLAN tagged or not: priority and TPID stay as they
+// came.
+void packet_tag_vlan(struct packet *p, bool tagged);
 
 #endif

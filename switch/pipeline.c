@@ -5,8 +5,8 @@
 
 unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 {
-	// rx: up to 32 frames from the guest's ring; their first bytes into the stash, the rest
-	// stays.
+	// rx: up to 32 frames. From a guest's ring their first bytes go into the stash, the rest
+	// stays; from a NIC all of it stays in the device's buffers.
 	unsigned taken = stage_rx(pass, queue);
 	if (!taken)
 		return 0;
@@ -24,11 +24,11 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// forward: learn the source, look up the destination; one port, a flood, or a drop.
 	stage_forward(pass);
 
-	// tx: one copy, straight into the receivers' buffers; segments and checksums where they
-	// lack the offload. Drops are counted here, each under its name.
+	// tx: one copy, straight into the receivers' buffers, and from NIC to NIC none; segments
+	// and checksums where they lack the offload. Drops are counted here, each under its name.
 	stage_tx(pass);
 
 	// The sender gets its buffers back when nobody needs their bytes any more.
-	ring_complete(pass->source, &pass->signals);
+	stage_release(pass);
 	return taken;
 }

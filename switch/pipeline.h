@@ -10,11 +10,13 @@
 #include "switch/segment.h"
 #include "switch/snapshot.h"
 
+struct rte_mbuf;
+
 // One burst on its way. The worker owns it and uses it again for each burst.
 struct pass {
 	const struct snapshot *snapshot;
 	const struct port_view *in; // where the burst came from
-	struct ring *source;
+	struct ring *source;        // NULL: it came from a NIC
 	uint16_t pair;
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
@@ -22,6 +24,8 @@ struct pass {
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
 	struct ring_layout layout; // of the frame that is put
+	// From a NIC: the buffer of each packet; NULL where it has gone on with the packet.
+	struct rte_mbuf *mbufs[BURST_MAX];
 	struct burst burst;
 };
 
@@ -35,5 +39,10 @@ void stage_parse(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_forward(struct pass *pass);
 void stage_tx(struct pass *pass);
+void stage_release(struct pass *pass);
+
+// A part of tx: hands packets to a NIC, and counts there what was sent and what was lost.
+void nic_send(struct pass *pass, const struct port_view *out, struct packet *const *packets,
+	unsigned count);
 
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "switch/nic.h"
 
 #define RETRY_NS     1000000000ull
 #define POLLS_A_LOOK 5
@@ -107,16 +108,46 @@ static int socket_path(struct port *port, struct error *err)
 	return 0;
 }
 
-void port_open(struct port *port)
+static int open_vm(struct port *port)
 {
 	int rc = socket_path(port, &port->failure);
 	if (!rc)
 		rc = vhost_port_open(&port->vhost, port->config.name, port->socket_path,
 			&port->config.vhost_user, port->config.mtu, &events, port, &port->failure);
-	if (rc) {
+	if (rc)
 		port->vhost = NULL;
-		port->retry_at_ns = now_ns() + RETRY_NS;
+	return rc;
+}
+
+// A receive queue without interrupts is one whose guest never kicks.
+static int open_nic(struct port *port)
+{
+	struct weir_switch *sw = port->sw;
+	int rc = nic_open(&port->nic, port->config.name, &port->config.dpdk, port->config.mtu,
+		sw->nworkers, &port->failure);
+	if (rc) {
+		port->nic = NULL;
+		return rc;
 	}
+	for (uint16_t q = 0; q < port->nic->nrx; q++)
+		worker_watch(&sw->workers[port->owner[q]], -1);
+	return 0;
+}
+
+void port_open(struct port *port)
+{
+	int rc = port->config.kind == PORT_KIND_DPDK ? open_nic(port) : open_vm(port);
+	if (rc)
+		port->retry_at_ns = now_ns() + RETRY_NS;
+}
+
+static void close_nic(struct port *port)
+{
+	struct nic *nic = port->nic;
+	port->nic = NULL;
+	for (uint16_t q = 0; q < nic->nrx; q++)
+		worker_unwatch(&port->sw->workers[port->owner[q]], -1);
+	nic_close(nic);
 }
 
 void port_close(struct port *port)
@@ -124,12 +155,23 @@ void port_close(struct port *port)
 	if (port->vhost)
 		vhost_port_close(port->vhost);
 	port->vhost = NULL;
+	if (port->nic)
+		close_nic(port);
+}
+
+bool port_is_open(const struct port *port)
+{
+	return port->vhost || port->nic;
 }
 
 void port_status(struct port *port, struct vhost_port_status *status)
 {
 	if (port->vhost) {
 		vhost_port_status(port->vhost, status);
+		return;
+	}
+	if (port->nic) {
+		nic_status(port->nic, status);
 		return;
 	}
 	*status = (struct vhost_port_status){.state = VHOST_PORT_FAULTED};
@@ -141,6 +183,9 @@ void port_status(struct port *port, struct vhost_port_status *status)
 bool port_needs_reopen(const struct config_port *a, const struct config_port *b)
 {
 	const struct config_vhost_user *x = &a->vhost_user, *y = &b->vhost_user;
+	// A NIC's buffers are as large as its MTU asks for.
+	if (a->kind == PORT_KIND_DPDK && (a->mtu != b->mtu || nic_needs_reopen(&a->dpdk, &b->dpdk)))
+		return true;
 	return a->kind != b->kind || strcmp(a->bridge, b->bridge) || strcmp(x->socket, y->socket) ||
 	       x->listens != y->listens || strcmp(x->owner, y->owner) ||
 	       strcmp(x->group, y->group) || x->mode != y->mode || x->queues != y->queues;
@@ -163,15 +208,44 @@ static void report(struct weir_switch *sw, struct port *port)
 		sw->on_change(sw->on_change_ctx, port->config.name, &status, before);
 }
 
+// Out of the snapshot, and what is done meanwhile is seen by no worker.
+static int unpublish_nic(struct weir_switch *sw, struct port *port)
+{
+	struct nic *nic = port->nic;
+	port->nic = NULL;
+	int rc = switch_publish(sw);
+	port->nic = nic;
+	sw->publish_due = true;
+	return rc;
+}
+
+static void look_at_nic(struct weir_switch *sw, struct port *port)
+{
+	enum nic_news news = nic_look(port->nic, &port->failure);
+	// Without memory for a snapshot it is done the next time.
+	if (news == NIC_SAME || unpublish_nic(sw, port))
+		return;
+	if (news == NIC_MEMBER_LOST) {
+		nic_drop_members(port->nic);
+		return;
+	}
+	port_close(port);
+	mac_flush(port->bridge->macs, port->id, -1, NULL);
+	port->retry_at_ns = 0;
+}
+
 void switch_poll(struct weir_switch *sw)
 {
 	for (size_t i = 0; i < sw->nports; i++) {
 		struct port *port = sw->ports[i];
-		if (!port->vhost && now_ns() >= port->retry_at_ns) {
+		if (port->nic)
+			look_at_nic(sw, port);
+		if (!port_is_open(port) && now_ns() >= port->retry_at_ns) {
 			port_open(port);
-			sw->publish_due |= port->vhost != NULL;
+			sw->publish_due |= port_is_open(port);
 		}
 	}
+	nic_reclaim();
 	if (sw->publish_due && switch_publish(sw))
 		log_error(LOG_SWITCH, "no memory to publish a port that opened; trying again");
 	// What nobody tells of, a socket's file or a time-out, is looked at less often: it takes a

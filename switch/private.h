@@ -44,9 +44,11 @@ struct port *switch_port_by_name(const struct weir_switch *sw, const char *name)
 struct port *port_new(struct weir_switch *sw, const struct config_port *config);
 // After the grace period that follows a snapshot without it.
 void port_free(struct port *port);
-// Opens its vhost-user end; on failure it stays closed, `failure` says why and when to try again.
+// Opens its vhost-user end or its device; on failure it stays closed, `failure` says why and when
+// to try again.
 void port_open(struct port *port);
-// Closes it. No published snapshot may name its vhost_port any more.
+bool port_is_open(const struct port *port);
+// Closes it. No published snapshot may name its vhost_port or NIC any more.
 void port_close(struct port *port);
 void port_status(struct port *port, struct vhost_port_status *status);
 // Whether the change from a to b needs the port to be opened anew.

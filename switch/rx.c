@@ -2,8 +2,9 @@
 #include "switch/pipeline.h"
 
 #include "base/likely.h"
+#include "switch/nic.h"
 
-unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
+static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
 	if (unlikely(vhost_port_signal_due(view->vhost, queue->pair)))
@@ -11,12 +12,29 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
 	if (!ring || !ring_pending(ring))
 		return 0;
-	struct burst *burst = &pass->burst;
-	unsigned n = ring_take(ring, burst, BURST_MAX);
+	unsigned n = ring_take(ring, &pass->burst, BURST_MAX);
+	pass->source = ring;
+	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.
+	if (!vhost_port_from_vm_enabled(view->vhost, queue->pair))
+		for (unsigned i = 0; i < n; i++)
+			packet_drop(&pass->burst.packets[i], DROP_QUEUE_DISABLED);
+	return n;
+}
+
+unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
+{
+	const struct port_view *view = queue->view;
+	unsigned n;
+	if (view->nic) {
+		n = nic_take(view->nic, queue->pair, &pass->burst, pass->mbufs);
+		pass->source = NULL;
+	} else {
+		n = take_from_vm(pass, queue);
+	}
 	if (!n)
 		return 0;
+	const struct burst *burst = &pass->burst;
 	pass->in = view;
-	pass->source = ring;
 	pass->pair = queue->pair;
 
 	uint64_t bytes = 0;
@@ -24,10 +42,13 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 		bytes += burst->packets[i].len;
 	pass->bytes = bytes;
 	counter_add(&view->port->counters[queue->pair].from_vm, n, bytes);
-
-	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.
-	if (!vhost_port_from_vm_enabled(view->vhost, queue->pair))
-		for (unsigned i = 0; i < n; i++)
-			packet_drop(&burst->packets[i], DROP_QUEUE_DISABLED);
 	return n;
+}
+
+void stage_release(struct pass *pass)
+{
+	if (pass->source)
+		ring_complete(pass->source, &pass->signals);
+	else
+		rte_pktmbuf_free_bulk(pass->mbufs, pass->burst.count);
 }

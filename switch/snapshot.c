@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "switch/snapshot.h"
+#include "switch/nic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ static void compile_view(struct port_view *v, struct port *port)
 	*v = (struct port_view){
 		.port = port,
 		.vhost = port->vhost,
+		.nic = port->nic,
 		.bridge = port->bridge,
 		.id = port->id,
 		.mtu = port->config.mtu,
@@ -51,14 +53,21 @@ static void compile_peers(struct snapshot *s, struct port *const *ports, size_t 
 	}
 }
 
+static uint16_t port_queues(const struct port *port)
+{
+	if (port->nic)
+		return port->nic->nrx;
+	return port->vhost ? port->config.vhost_user.queues : 0;
+}
+
 static void compile_queues(struct snapshot *s, struct port *const *ports, size_t nports)
 {
 	struct queue_ref *next = s->refs;
 	for (uint16_t w = 0; w < s->nworkers; w++) {
 		s->queues[w].refs = next;
 		for (size_t i = 0; i < nports; i++)
-			for (uint16_t q = 0; q < ports[i]->config.vhost_user.queues; q++)
-				if (ports[i]->owner[q] == w && ports[i]->vhost)
+			for (uint16_t q = 0; q < port_queues(ports[i]); q++)
+				if (ports[i]->owner[q] == w)
 					*next++ = (struct queue_ref){.view = &s->all[i], .pair = q};
 		s->queues[w].count = (uint32_t)(next - s->queues[w].refs);
 	}

@@ -21,6 +21,8 @@ enum {
 	VLAN_NONE = VLAN_COUNT
 };
 
+struct nic; // switch/nic.h
+
 struct bridge {
 	struct config_bridge config; // main thread
 	_Atomic uint32_t ageing_s;   // changed live
@@ -69,7 +71,8 @@ struct port {
 	char socket_path[SOCKET_PATH_SIZE];
 	struct weir_switch *sw;
 	struct bridge *bridge;
-	struct vhost_port *vhost; // NULL: not open, for the reason in `failure`
+	struct vhost_port *vhost; // of a VM; NULL: not open, for the reason in `failure`
+	struct nic *nic;          // of a NIC; likewise
 	struct error failure;
 	uint64_t retry_at_ns;
 	char last_text[256];             // state as last reported
@@ -82,7 +85,8 @@ struct port {
 // A port's compiled half: all that a worker needs to know about it.
 struct port_view {
 	struct port *port;
-	struct vhost_port *vhost; // NULL: not open
+	struct vhost_port *vhost; // of a VM; NULL: not open
+	struct nic *nic;          // of a NIC; NULL: not open
 	struct bridge *bridge;
 	uint16_t id;
 	uint16_t untagged_vlan; // of frames without a tag; VLAN_NONE: they are dropped
@@ -93,6 +97,12 @@ struct port_view {
 	uint16_t npeers;
 	uint64_t members[VLAN_COUNT / 64];
 };
+
+// Whether a frame of this VLAN, one of the port's, carries a tag there.
+static inline bool view_tags(const struct port_view *view, uint16_t vlan)
+{
+	return view->trunk && vlan != view->untagged_vlan;
+}
 
 static inline bool view_is_member(const struct port_view *view, uint16_t vlan)
 {

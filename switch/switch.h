@@ -68,6 +68,14 @@ struct port_info {
 	struct queue_info queues[QUEUE_PAIRS_MAX];
 };
 
+struct port_statistic {
+	char name[64]; // as the device's driver calls it
+	uint64_t value;
+};
+// What a NIC counts by itself, as far as it is not zero: how many of max were filled. 0 for a VM.
+size_t switch_port_statistics(
+	struct weir_switch *sw, const char *name, struct port_statistic *statistics, size_t max);
+
 size_t switch_port_count(const struct weir_switch *sw);
 // By position, sorted by name; false beyond the end.
 bool switch_port_at(struct weir_switch *sw, size_t position, struct port_info *info);

@@ -42,3 +42,9 @@ void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci)
 	uint32_t tag = htonl((uint32_t)tpid << 16 | tci);
 	memcpy(p->data + MACS_LEN, &tag, sizeof(tag));
 }
+
+void packet_tag_vlan(struct packet *p, bool tagged)
+{
+	uint16_t tpid = p->vlan_tpid ? p->vlan_tpid : 0x8100;
+	packet_set_tag(p, tagged ? tpid : 0, (uint16_t)((p->vlan_tci & 0xf000) | p->vlan));
+}

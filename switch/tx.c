@@ -7,6 +7,7 @@
 
 #include "base/likely.h"
 #include "switch/parse.h"
+#include "switch/nic.h"
 
 // Packets of the burst, in their order.
 struct bunch {
@@ -29,10 +30,7 @@ static void count_drops(struct pass *pass, struct port *port, enum drop_reason r
 static enum drop_reason put_packet(struct pass *pass, const struct port_view *out,
 	struct ring *ring, uint64_t features, struct packet *p, struct traffic *sent)
 {
-	bool tagged = out->trunk && p->vlan != out->untagged_vlan;
-	packet_set_tag(p, tagged ? (p->vlan_tpid ? p->vlan_tpid : 0x8100) : 0,
-		(uint16_t)((p->vlan_tci & 0xf000) | p->vlan));
-
+	packet_tag_vlan(p, view_tags(out, p->vlan));
 	struct segmenter *s = &pass->segmenter;
 	enum drop_reason reason = segment_begin(s, p, features, out->mtu);
 	if (reason != DROP_NONE)
@@ -126,7 +124,7 @@ static unsigned queue_of(const struct packet *p, uint32_t pairs)
 	return (unsigned)__builtin_ctz(pairs);
 }
 
-static void deliver(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+static void deliver_to_vm(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
 	uint32_t pairs = vhost_port_pairs(out->vhost);
 	if (!(pairs & (pairs - 1))) {
@@ -147,13 +145,27 @@ static void deliver(struct pass *pass, const struct port_view *out, const struct
 	}
 }
 
+static bool nic_is_up(const struct nic *nic)
+{
+	return atomic_load_explicit(&nic->running, memory_order_relaxed);
+}
+
+static void deliver(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+{
+	if (likely(out->vhost))
+		deliver_to_vm(pass, out, bunch);
+	else if (out->nic && nic_is_up(out->nic))
+		nic_send(pass, out, bunch->packets, bunch->count);
+	else
+		count_drops(pass, out->port,
+			out->port->config.kind == PORT_KIND_DPDK ? DROP_TO_NIC_NOT_UP
+								 : DROP_TO_VM_NOT_UP,
+			bunch->count);
+}
+
 static void send_to_port(struct pass *pass, uint16_t id, const struct bunch *bunch)
 {
-	const struct port_view *out = pass->snapshot->views[id];
-	if (out->vhost)
-		deliver(pass, out, bunch);
-	else
-		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count);
+	deliver(pass, pass->snapshot->views[id], bunch);
 }
 
 // To more than one port: each one's packets together, in their order.
@@ -175,13 +187,19 @@ static void send_mixed(struct pass *pass, struct bunch *unicast)
 	}
 }
 
-// A port without a running guest is no member of the flood set: its link is down, nothing is lost.
+// A port whose link is down, as is one without a running guest, is no member of the flood set:
+// nothing is lost.
+static bool is_flooded(const struct port_view *out)
+{
+	return out->vhost ? vhost_port_pairs(out->vhost) : out->nic && nic_is_up(out->nic);
+}
+
 static void send_flood(struct pass *pass, const struct bunch *flood)
 {
 	bool reached[BURST_MAX] = {false};
 	for (uint16_t n = 0; n < pass->in->npeers; n++) {
 		const struct port_view *out = pass->snapshot->views[pass->in->peers[n]];
-		if (out == pass->in || !out->vhost || !vhost_port_pairs(out->vhost))
+		if (out == pass->in || !is_flooded(out))
 			continue;
 		struct bunch members = {.count = 0};
 		for (unsigned i = 0; i < flood->count; i++) {

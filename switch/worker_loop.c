@@ -21,6 +21,8 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include <rte_lcore.h>
+
 #include "base/rcu.h"
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
@@ -94,12 +96,19 @@ static struct round poll_round(struct worker *w, const struct snapshot *snapshot
 
 typedef void ring_fn(struct ring *ring);
 
+// NULL where there is none: a NIC's queue cannot say that packets have come, so a worker that has
+// one sleeps for KICKLESS_MS at the most.
+static struct ring *ring_of(const struct queue_ref *queue)
+{
+	struct vhost_port *port = queue->view->vhost;
+	return port ? vhost_port_from_vm(port, queue->pair) : NULL;
+}
+
 static void each_ring(const struct worker *w, const struct snapshot *snapshot, ring_fn *fn)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	for (uint32_t i = 0; i < queues->count; i++) {
-		const struct queue_ref *q = &queues->refs[i];
-		struct ring *ring = vhost_port_from_vm(q->view->vhost, q->pair);
+		struct ring *ring = ring_of(&queues->refs[i]);
 		if (ring)
 			fn(ring);
 	}
@@ -110,9 +119,11 @@ static bool any_pending(const struct worker *w, const struct snapshot *snapshot)
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	for (uint32_t i = 0; i < queues->count; i++) {
 		const struct queue_ref *q = &queues->refs[i];
-		struct ring *ring = vhost_port_from_vm(q->view->vhost, q->pair);
+		struct ring *ring = ring_of(q);
 		// A queue that is seldom looked at may have its first signal due.
-		if (vhost_port_signal_due(q->view->vhost, q->pair) || (ring && ring_pending(ring)))
+		if (q->view->vhost && vhost_port_signal_due(q->view->vhost, q->pair))
+			return true;
+		if (ring && ring_pending(ring))
 			return true;
 	}
 	return false;
@@ -158,6 +169,8 @@ void *worker_loop(void *arg)
 	uint64_t hz = worker_tsc_hz();
 	uint64_t idle_limit = hz / 1000000 * IDLE_US, reader_limit = hz / 1000000 * READER_US;
 	rcu_register_thread();
+	// DPDK keeps caches of packet buffers for threads that it knows; it works without.
+	rte_thread_register();
 	uint64_t last = __rdtsc(), idle_since = last, reading_since = last;
 	gather_init(&w->gather, last, hz);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
@@ -192,6 +205,7 @@ void *worker_loop(void *arg)
 		}
 	}
 	ring_signals_send(&w->pass.signals);
+	rte_thread_unregister();
 	rcu_unregister_thread();
 	return NULL;
 }

@@ -40,6 +40,7 @@ struct vhost_port {
 	X(WAITING_DRIVER, "waiting for the guest driver") \
 	X(NOT_SHARED, "memory not shared") \
 	X(UP, "up") \
+	X(LINK_DOWN, "link down") \
 	X(FAULTED, "faulted")
 
 enum vhost_port_state {

@@ -25,6 +25,8 @@ static const struct column show_columns[] = {
 	{"state", "text", false},
 	{"mend", "mend", false},
 	{"socket", "socket", false},
+	{"device", "device", false},
+	{"members", "members", false},
 	{"who listens", "listens", false},
 	{"VMM's pid", "peer_pid", false},
 	{"MTU", "mtu", false},
@@ -108,6 +110,8 @@ int run_port_show(struct call *call)
 		print_item(show_columns, COUNT(show_columns), item);
 		json_object_foreach (json_object_get(item, "drop_reasons"), reason, count)
 			printf("dropped, %s: %lld\n", reason, (long long)json_integer_value(count));
+		json_object_foreach (json_object_get(item, "statistics"), reason, count)
+			printf("device, %s: %lld\n", reason, (long long)json_integer_value(count));
 		putchar('\n');
 		print_table(queue_columns, COUNT(queue_columns),
 			json_object_get(item, "queue_list"), true);

@@ -149,6 +149,11 @@ static int check_value(
 			return mismatch(check, culprit, expected);
 		key->land(node, base);
 		return 0;
+	case TYPE_DEVICES:
+		if (!devices_parse(key, node, &culprit, expected))
+			return mismatch(check, culprit, expected);
+		key->land(node, base);
+		return 0;
 	default:
 		if (!value_parse(key, node, &value, expected))
 			return mismatch(check, node, expected);

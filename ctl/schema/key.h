@@ -15,6 +15,7 @@ enum key_type {
 	TYPE_ENUM,     // one of words, lands as the word's index
 	TYPE_NAME,     // of a port or bridge
 	TYPE_USER,     // of a Unix user or group, or its number
+	TYPE_DEVICE,   // of DPDK, with its arguments
 	TYPE_SOCKET,   // path of a Unix socket
 	TYPE_MODE,     // permission bits in octal
 	TYPE_DURATION, // bounds in nanoseconds, lands in units
@@ -22,6 +23,7 @@ enum key_type {
 	TYPE_BITS,     // bits per second
 	TYPE_PACKETS,  // packets per second
 	TYPE_INTS,     // up to count integers, none twice, or words[0]; lands by land
+	TYPE_DEVICES,  // a list of up to count devices; lands by land
 	TYPE_MAP,      // keys
 	TYPE_NAMED,    // up to count maps of keys under names of the user's choice
 };
@@ -48,7 +50,7 @@ struct key {
 	size_t size;
 	size_t count_offset;
 	size_t item_size;
-	void (*land)(const struct node *node, void *base); // TYPE_INTS
+	void (*land)(const struct node *node, void *base); // TYPE_INTS, TYPE_DEVICES
 	// TYPE_MAP and TYPE_NAMED: what concerns several keys, after each has landed.
 	int (*finish)(struct check *check, const struct node *node, void *base);
 };
@@ -75,6 +77,9 @@ bool value_parse(
 	const struct key *key, const struct node *node, struct value *value, char *expected);
 // TYPE_INTS. *culprit is the list or the item at fault.
 bool ints_parse(const struct key *key, const struct node *node, const struct node **culprit,
+	char *expected);
+// TYPE_DEVICES, likewise.
+bool devices_parse(const struct key *key, const struct node *node, const struct node **culprit,
 	char *expected);
 // A plain integer without sign or leading zero.
 bool node_integer(const struct node *node, uint64_t *out);
@@ -103,6 +108,7 @@ int check_fail(struct check *check, const struct node *node, const char *key, in
 // land.c
 void land_workers(const struct node *node, void *base);
 void land_trunk(const struct node *node, void *base);
+void land_members(const struct node *node, void *base);
 int finish_vlan(struct check *check, const struct node *node, void *base);
 int finish_port(struct check *check, const struct node *node, void *base);
 int finish_config(struct check *check, const struct node *node, void *base);

@@ -39,6 +39,13 @@ void land_trunk(const struct node *node, void *base)
 	}
 }
 
+void land_members(const struct node *node, void *base)
+{
+	struct config_dpdk *dpdk = base;
+	for (size_t i = 0; i < node->count; i++)
+		strcpy(dpdk->members[dpdk->nmembers++], node->items[i]->text);
+}
+
 int finish_vlan(struct check *check, const struct node *node, void *base)
 {
 	struct config_vlan *vlan = base;
@@ -60,10 +67,14 @@ int finish_vlan(struct check *check, const struct node *node, void *base)
 int finish_port(struct check *check, const struct node *node, void *base)
 {
 	struct config_port *port = base;
-	if (!node_find(node, "vhost-user"))
+	const struct node *vm = node_find(node, "vhost-user"), *nic = node_find(node, "dpdk");
+	if (!vm && !nic)
 		return check_fail(check, node, NULL, EINVAL,
-			"expected what the port is, vhost-user, found nothing");
-	port->kind = PORT_KIND_VHOST_USER;
+			"expected what the port is, vhost-user or dpdk, found nothing");
+	if (vm && nic)
+		return check_fail(check, nic, "dpdk", EINVAL,
+			"expected either vhost-user or dpdk, found both");
+	port->kind = vm ? PORT_KIND_VHOST_USER : PORT_KIND_DPDK;
 	if (port->vlan.kind == VLAN_UNTAGGED)
 		add_vlan(&port->vlan, 0);
 	return 0;
@@ -109,6 +120,47 @@ static bool same_path(const char *a, const char *b)
 	}
 }
 
+// A device's arguments do not tell it from another.
+static bool same_device(const char *a, const char *b)
+{
+	size_t len = strcspn(a, ",");
+	return len == strcspn(b, ",") && !strncmp(a, b, len);
+}
+
+static bool has_device(const struct config_port *port, const char *device)
+{
+	if (port->kind != PORT_KIND_DPDK)
+		return false;
+	bool has = same_device(port->dpdk.device, device);
+	for (uint16_t i = 0; i < port->dpdk.nmembers; i++)
+		has |= same_device(port->dpdk.members[i], device);
+	return has;
+}
+
+static int check_devices(
+	struct check *check, const struct config *config, const struct node *node, size_t index)
+{
+	const struct config_port *port = &config->ports[index];
+	const struct node *dpdk = node_find(node, "dpdk");
+	char path[NAME_SIZE + 40];
+	for (size_t i = 0; i < index && port->kind == PORT_KIND_DPDK; i++) {
+		const struct config_port *other = &config->ports[i];
+		if (has_device(other, port->dpdk.device)) {
+			snprintf(path, sizeof(path), "ports.%s.dpdk.device", port->name);
+			return check_fail(check, node_find(dpdk, "device"), path, EINVAL,
+				"expected a device of its own, found that of port %s", other->name);
+		}
+		for (uint16_t m = 0; m < port->dpdk.nmembers; m++) {
+			if (!has_device(other, port->dpdk.members[m]))
+				continue;
+			snprintf(path, sizeof(path), "ports.%s.dpdk.members", port->name);
+			return check_fail(check, node_find(dpdk, "members"), path, EINVAL,
+				"expected devices of its own, found one of port %s", other->name);
+		}
+	}
+	return 0;
+}
+
 static int check_port(
 	struct check *check, const struct config *config, const struct node *ports, size_t index)
 {
@@ -120,8 +172,9 @@ static int check_port(
 		return check_fail(check, node_find(node, "bridge"), path, EINVAL,
 			"expected a bridge that exists, found %s", port->bridge);
 	}
-	for (size_t i = 0; i < index; i++) {
-		if (!same_path(config->ports[i].vhost_user.socket, port->vhost_user.socket))
+	for (size_t i = 0; i < index && port->kind == PORT_KIND_VHOST_USER; i++) {
+		if (config->ports[i].kind != port->kind ||
+			!same_path(config->ports[i].vhost_user.socket, port->vhost_user.socket))
 			continue;
 		snprintf(path, sizeof(path), "ports.%s.vhost-user.socket", port->name);
 		const struct node *socket = node_find(node_find(node, "vhost-user"), "socket");
@@ -129,7 +182,7 @@ static int check_port(
 			"expected a socket of its own, found that of port %s",
 			config->ports[i].name);
 	}
-	return 0;
+	return check_devices(check, config, node, index);
 }
 
 int finish_config(struct check *check, const struct node *node, void *base)

@@ -69,6 +69,22 @@ static const struct key vhost_user_keys[] = {
 	{0},
 };
 
+static const struct key dpdk_keys[] = {
+	{"device", TYPE_DEVICE, .required = true, FIELD(struct config_dpdk, device),
+		.effect = EFFECT_PORT,
+		.about = "The device as DPDK names it: a PCI address that is bound to vfio-pci, or a "
+			"virtual device with its arguments, `net_af_packet0,iface=eth1`."},
+	{"queues", TYPE_INT, .fallback = "1", .min = 1, .max = QUEUE_PAIRS_MAX,
+		FIELD(struct config_dpdk, queues), .effect = EFFECT_PORT,
+		.about = "The most receive queues, over which the device spreads packets (RSS); fewer "
+			"where it has no more."},
+	{"members", TYPE_DEVICES, .count = DEVICE_MEMBERS, .land = land_members,
+		.effect = EFFECT_PORT,
+		.about = "Devices that are made before it: those which a `net_bonding` names as "
+			"`slave=`."},
+	{0},
+};
+
 static const struct key vlan_keys[] = {
 	{"access", TYPE_INT, .min = 1, .max = 4094, FIELD(struct config_vlan, access),
 		.effect = EFFECT_LIVE,
@@ -95,7 +111,9 @@ static const struct key limits_keys[] = {
 static const struct key port_keys[] = {
 	{"vhost-user", TYPE_MAP, .keys = vhost_user_keys, FIELD(struct config_port, vhost_user),
 		.effect = EFFECT_PORT, .about = "The port is a VM's network card."},
-	{"dpdk", TYPE_LATER, .about = "The port is a NIC."},
+	{"dpdk", TYPE_MAP, .keys = dpdk_keys, FIELD(struct config_port, dpdk),
+		.effect = EFFECT_PORT,
+		.about = "The port is a NIC, or any other Ethernet device of DPDK."},
 	{"bridge", TYPE_NAME, .fallback = "default", FIELD(struct config_port, bridge),
 		.effect = EFFECT_PORT,
 		.about = "The bridge that the port belongs to."},

@@ -7,6 +7,8 @@
 
 #include "ctl/schema/key.h"
 
+static const char device_letters[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:,=/-+@%[]";
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 // The first character from `letters` and `first`, the others also from `more`.
@@ -43,6 +45,14 @@ static bool is_socket(const char *path)
 			return false;
 	}
 	return true;
+}
+
+// What it may hold beyond this is for its driver to say.
+static bool is_device(const char *text)
+{
+	size_t len = strlen(text);
+	return len && len < DEVICE_SIZE && strchr(letters, *text) &&
+	       strspn(text, device_letters) == len;
 }
 
 bool node_integer(const struct node *node, uint64_t *out)
@@ -102,6 +112,8 @@ static bool has_form(const struct key *key, const struct node *node, struct valu
 		return name_is_valid(node->text);
 	case TYPE_USER:
 		return is_word(node->text, "_", "_.-");
+	case TYPE_DEVICE:
+		return is_device(node->text);
 	case TYPE_SOCKET:
 		return is_socket(node->text);
 	case TYPE_MODE:
@@ -150,6 +162,15 @@ static void form_print(const struct key *key, char *buf, size_t size)
 		return;
 	case TYPE_USER:
 		snprintf(buf, size, "the name of a user or group");
+		return;
+	case TYPE_DEVICE:
+		snprintf(buf, size,
+			"a device of DPDK such as 0000:03:00.0 or net_tap0,iface=weir0, at most "
+			"%d bytes",
+			DEVICE_SIZE - 1);
+		return;
+	case TYPE_DEVICES:
+		snprintf(buf, size, "a list of 1 to %u devices of DPDK", key->count);
 		return;
 	case TYPE_SOCKET:
 		snprintf(buf, size,
@@ -222,6 +243,23 @@ bool ints_parse(
 			return false;
 		}
 		seen[number / 64] |= 1ull << number % 64;
+	}
+	return true;
+}
+
+bool devices_parse(
+	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
+{
+	*culprit = node;
+	form_print(key, expected, EXPECTED_SIZE);
+	if (node->type != NODE_LIST || !node->count || node->count > key->count)
+		return false;
+	const struct key one = {.type = TYPE_DEVICE};
+	for (size_t i = 0; i < node->count; i++) {
+		struct value value;
+		*culprit = node->items[i];
+		if (!value_parse(&one, *culprit, &value, expected))
+			return false;
 	}
 	return true;
 }

@@ -108,6 +108,14 @@ static void memory_limit(const char *memory, char *limit, size_t size)
 		n += (size_t)snprintf(limit + n, size - n, ",%s", memory);
 }
 
+// Devices are probed when a port asks for them (switch/nic_device.c), and none by EAL itself, which
+// would take each one it can get. For PCI that is an allow list of a device that does not exist;
+// where there is no PCI bus, EAL must not look for one.
+static const char *pci_option(void)
+{
+	return access("/sys/bus/pci/devices", F_OK) ? "--no-pci" : "--allow=ffff:ff:1f.7";
+}
+
 static int init(char **argv, int argc, struct error *err)
 {
 	char line[1024] = "";
@@ -135,8 +143,9 @@ int eal_start(const struct config_switch *config, int argc, char **argv, struct 
 	memory_limit(memory, limit, sizeof(limit));
 	// No file is shared with other processes, so none is left behind. Without huge pages EAL
 	// has one mapping, made at the start; with them it would take more as it needs more.
-	char *own[] = {"weir-switchd", "--lcores", lcores, "-m", memory, prefix, "--no-pci",
-		"--no-telemetry", huge ? "--in-memory" : "--no-huge", huge ? limit : "--no-shconf"};
+	char *own[] = {"weir-switchd", "--lcores", lcores, "-m", memory, prefix,
+		(char *)(uintptr_t)pci_option(), "--no-telemetry",
+		huge ? "--in-memory" : "--no-huge", huge ? limit : "--no-shconf"};
 	const int count = sizeof(own) / sizeof(own[0]);
 	options = calloc((size_t)(count + argc + 1), sizeof(*options));
 	if (!options || eal_log_open() < 0)

@@ -64,9 +64,14 @@ int method_port_show(struct rpc_call *call)
 {
 	struct port_info info;
 	int rc = find(call, rpc_text(call, "name"), &info);
-	if (!rc)
-		call->result = port_json(&info, true);
-	return rc;
+	if (rc)
+		return rc;
+	static struct port_statistic statistics[512];
+	size_t count = switch_port_statistics(
+		call_server(call)->sw, info.config->name, statistics, 512);
+	call->result = port_json(&info, true);
+	json_object_set_new(call->result, "statistics", port_statistics_json(statistics, count));
+	return 0;
 }
 
 int method_port_libvirt(struct rpc_call *call)

@@ -146,16 +146,42 @@ static json_t *drops_json(const struct port_info *info)
 	return drops;
 }
 
-static void add_detail(json_t *item, const struct port_info *info)
+static json_t *vm_json(const struct port_info *info)
 {
 	const struct vhost_port_status *st = &info->status;
-	json_t *detail = json_pack("{s:s, s:i, s:i, s:I, s:I, s:i, s:o, s:o}", "listens",
+	return json_pack("{s:s, s:i, s:I, s:I, s:i}", "listens",
 		listens_names[info->config->vhost_user.listens], "guest_mtu", (int)st->guest_mtu,
-		"pairs", (int)st->pairs, "reconnects", (json_int_t)st->reconnects, "refused",
-		(json_int_t)st->refused, "peer_pid", (int)st->peer_pid, "queue_list",
-		queues_json(info), "drop_reasons", drops_json(info));
+		"reconnects", (json_int_t)st->reconnects, "refused", (json_int_t)st->refused,
+		"peer_pid", (int)st->peer_pid);
+}
+
+static json_t *nic_json(const struct port_info *info)
+{
+	const struct config_dpdk *dpdk = &info->config->dpdk;
+	json_t *members = json_array();
+	for (uint16_t i = 0; i < dpdk->nmembers; i++)
+		json_array_append_new(members, rpc_string(dpdk->members[i]));
+	return json_pack("{s:o}", "members", members);
+}
+
+static void add_detail(json_t *item, const struct port_info *info)
+{
+	json_t *of_kind = info->config->kind == PORT_KIND_DPDK ? nic_json(info) : vm_json(info);
+	json_t *detail = json_pack("{s:i, s:o, s:o}", "pairs", (int)info->status.pairs,
+		"queue_list", queues_json(info), "drop_reasons", drops_json(info));
+	json_object_update(item, of_kind);
 	json_object_update(item, detail);
+	json_decref(of_kind);
 	json_decref(detail);
+}
+
+json_t *port_statistics_json(const struct port_statistic *statistics, size_t count)
+{
+	json_t *all = json_object();
+	for (size_t i = 0; i < count; i++)
+		json_object_set_new(
+			all, statistics[i].name, json_integer((json_int_t)statistics[i].value));
+	return all;
 }
 
 json_t *port_json(const struct port_info *info, bool detail)
@@ -171,8 +197,9 @@ json_t *port_json(const struct port_info *info, bool detail)
 		rpc_string(st->text), "mend", rpc_string(st->mend), "socket",
 		rpc_string(info->socket_path), "mtu", (int)config->mtu, "vlan", vlan, "queues",
 		(int)info->nqueues);
-	json_t *more = json_pack("{s:s, s:o, s:o, s:o, s:I, s:I}", "features", bits,
-		"feature_names", feature_names(st->features), "from_vm",
+	json_t *more = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I}", "device",
+		config->kind == PORT_KIND_DPDK ? rpc_string(config->dpdk.device) : json_null(),
+		"features", bits, "feature_names", feature_names(st->features), "from_vm",
 		traffic_json(&info->from_vm), "to_vm", traffic_json(&info->to_vm), "drops",
 		(json_int_t)info->drops_total, "macs", (json_int_t)info->macs);
 	json_object_update(item, more);

@@ -16,4 +16,7 @@ json_t *port_state_names(void);
 // The <memoryBacking> and <interface> that plug a domain into the port. Allocated; NULL: no memory.
 char *port_libvirt_xml(const struct port_info *info);
 
+// What a NIC counts, by the names of its driver.
+json_t *port_statistics_json(const struct port_statistic *statistics, size_t count);
+
 #endif

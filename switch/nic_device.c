@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/nic_device.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+
+#define PCI_DEVICES "/sys/bus/pci/devices"
+
+static bool is_of(const char *text, const char *driver)
+{
+	return !strncmp(text, driver, strlen(driver));
+}
+
+static size_t name_of(const char *text, char *name, size_t size)
+{
+	int n = snprintf(name, size, "%.*s", (int)strcspn(text, ","), text);
+	return (size_t)n;
+}
+
+// The value of `key=` in the arguments, up to the next comma; false if it is not there.
+static bool argument(const char *text, const char *key, char *value, size_t size)
+{
+	size_t len = strlen(key);
+	for (const char *at = strchr(text, ','); at; at = strchr(at, ',')) {
+		at++;
+		if (strncmp(at, key, len) || at[len] != '=')
+			continue;
+		name_of(at + len + 1, value, size);
+		return true;
+	}
+	return false;
+}
+
+unsigned device_number(const char *text, const char *key)
+{
+	char value[16];
+	return argument(text, key, value, sizeof(value)) ? (unsigned)strtoul(value, NULL, 10) : 0;
+}
+
+// --- interfaces of the kernel --------------------------------------------------------------------
+
+// net_tap makes its own, and tells when its link changes.
+static bool has_interface(const char *text)
+{
+	return is_of(text, "net_af_packet") || is_of(text, "net_af_xdp") || is_of(text, "net_pcap");
+}
+
+int interface_find(struct nic_interface *interface, const char *text, struct error *err)
+{
+	char name[IF_NAMESIZE];
+	*interface = (struct nic_interface){0};
+	if (!has_interface(text) || !argument(text, "iface", name, sizeof(name)))
+		return 0;
+	interface->index = if_nametoindex(name);
+	if (!interface->index)
+		return error_set(err, ENODEV, "there is no interface %s", name);
+	memcpy(interface->name, name, sizeof(interface->name));
+	return 0;
+}
+
+enum interface_state interface_look(const struct nic_interface *interface)
+{
+	struct ifreq request = {0};
+	if (if_nametoindex(interface->name) != interface->index)
+		return INTERFACE_GONE;
+	memcpy(request.ifr_name, interface->name, sizeof(request.ifr_name));
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	// Without a descriptor nothing is known, and nothing is taken down for that.
+	if (fd < 0)
+		return INTERFACE_UP;
+	int rc = ioctl(fd, SIOCGIFFLAGS, &request);
+	close(fd);
+	if (rc)
+		return INTERFACE_GONE;
+	return request.ifr_flags & IFF_UP && request.ifr_flags & IFF_RUNNING ? INTERFACE_UP
+									     : INTERFACE_DOWN;
+}
+
+// --- devices -------------------------------------------------------------------------------------
+
+static bool is_pci(const char *text)
+{
+	unsigned domain, bus, device, function;
+	return sscanf(text, "%x:%x:%x.%x", &domain, &bus, &device, &function) == 4 ||
+	       sscanf(text, "%x:%x.%x", &bus, &device, &function) == 3;
+}
+
+// DPDK says of a device that it cannot take only that it cannot.
+static int check_pci(const char *name, struct error *err)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	const char *domain = strchr(name, ':') == strrchr(name, ':') ? "0000:" : "";
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s%s", domain, name);
+	if (access(path, F_OK))
+		return error_set(err, ENODEV, "there is no PCI device %s", name);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s%s/driver", domain, name);
+	ssize_t n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		return error_set(err, ENODEV,
+			"PCI device %s has no driver; bind it: dpdk-devbind.py -b vfio-pci %s",
+			name, name);
+	link[n] = '\0';
+	const char *driver = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
+	static const char *const usable[] = {
+		"vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core", "mlx5_core", "hv_netvsc"};
+	for (size_t i = 0; i < sizeof(usable) / sizeof(usable[0]); i++)
+		if (!strcmp(driver, usable[i]))
+			return 0;
+	return error_set(err, EBUSY,
+		"PCI device %s is bound to the kernel's driver %.40s; bind it to DPDK's: "
+		"dpdk-devbind.py -b vfio-pci %s",
+		name, driver, name);
+}
+
+static void append(char *text, size_t size, const char *key, unsigned value)
+{
+	size_t n = strlen(text);
+	if (!device_number(text, key))
+		snprintf(text + n, size - n, ",%s=%u", key, value);
+}
+
+// What follows from the port's own settings need not be said twice. af_packet's rings have slots of
+// one size, several to a block of whole pages.
+static void complete(char *text, size_t size, uint16_t mtu, uint16_t queues)
+{
+	if (!is_of(text, "net_af_packet"))
+		return;
+	if (queues > 1)
+		append(text, size, "qpairs", queues);
+	if (mtu > 1500 && !device_number(text, "framesz")) {
+		append(text, size, "framesz", 10240);
+		append(text, size, "blocksz", 40960);
+	}
+}
+
+static int ethdev_of(const char *name, uint16_t *ethdev)
+{
+	uint16_t id;
+	RTE_ETH_FOREACH_DEV(id)
+	{
+		struct rte_eth_dev_info info;
+		if (rte_eth_dev_info_get(id, &info) || !info.device)
+			continue;
+		const char *is = rte_dev_name(info.device);
+		// A PCI address may be given without its domain.
+		if (!strcmp(is, name) ||
+			(is_pci(name) && !strncmp(is, "0000:", 5) && !strcmp(is + 5, name))) {
+			*ethdev = id;
+			return 0;
+		}
+	}
+	return -ENODEV;
+}
+
+int device_make(
+	const char *text, uint16_t mtu, uint16_t queues, uint16_t *ethdev, struct error *err)
+{
+	char args[DEVICE_ARGS_SIZE], name[DEVICE_SIZE];
+	snprintf(args, sizeof(args), "%s", text);
+	complete(args, sizeof(args), mtu, queues);
+	name_of(args, name, sizeof(name));
+	int rc = is_pci(name) ? check_pci(name, err) : 0;
+	if (rc)
+		return rc;
+	if (!is_pci(name) && !is_of(name, "net_") && !is_of(name, "eth_"))
+		return error_set(err, EINVAL,
+			"device %s is neither a PCI address nor a virtual device's name such as "
+			"net_tap0",
+			name);
+	// One that --vdev has made is there already.
+	if (!ethdev_of(name, ethdev))
+		return 0;
+	rc = rte_dev_probe(args);
+	if (rc)
+		return error_set(err, -rc, "DPDK cannot make device %s: %s", args, strerror(-rc));
+	if (!ethdev_of(name, ethdev))
+		return 0;
+	return error_set(err, ENODEV, "device %s is no Ethernet device", name);
+}
+
+void device_remove(uint16_t ethdev)
+{
+	struct rte_eth_dev_info info;
+	struct rte_device *device = rte_eth_dev_info_get(ethdev, &info) ? NULL : info.device;
+	rte_eth_dev_close(ethdev);
+	if (device)
+		rte_dev_remove(device);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From packets to a NIC's transmit queue. A packet that came from a NIC and leaves by one other
+// moves in its buffer; any other is copied into buffers of the NIC, as one frame or as segments,
+// with checksums completed where the device does not do it.
+#include "switch/pipeline.h"
+
+#include <netinet/in.h>
+
+#include "base/likely.h"
+#include "switch/nic.h"
+#include "switch/parse.h"
+
+// Frames on their way to one queue.
+struct batch {
+	struct pass *pass;
+	const struct port_view *out;
+	uint16_t queue;
+	uint16_t count;
+	struct rte_mbuf *mbufs[BURST_MAX];
+	struct traffic sent;
+};
+
+static void drop(struct batch *b, enum drop_reason reason, uint64_t n)
+{
+	drop_count(&b->out->port->drops[b->pass->worker], reason, n);
+}
+
+static void flush(struct batch *b)
+{
+	const struct nic *nic = b->out->nic;
+	uint64_t bytes = 0, lost = 0;
+	for (unsigned i = 0; i < b->count; i++)
+		bytes += b->mbufs[i]->pkt_len;
+	// Some devices want the pseudo header's sum in a form of their own.
+	unsigned ready = nic->features
+				 ? rte_eth_tx_prepare(nic->ethdev, b->queue, b->mbufs, b->count)
+				 : b->count;
+	unsigned taken = rte_eth_tx_burst(nic->ethdev, b->queue, b->mbufs, (uint16_t)ready);
+	for (unsigned i = taken; i < b->count; i++)
+		lost += b->mbufs[i]->pkt_len;
+	if (unlikely(taken < b->count)) {
+		drop(b, DROP_TO_NIC_QUEUE_FULL, b->count - taken);
+		rte_pktmbuf_free_bulk(b->mbufs + taken, b->count - taken);
+	}
+	b->sent.packets += taken;
+	b->sent.bytes += bytes - lost;
+	b->count = 0;
+}
+
+static inline void add(struct batch *b, struct rte_mbuf *m)
+{
+	b->mbufs[b->count++] = m;
+	if (b->count == BURST_MAX)
+		flush(b);
+}
+
+// --- a packet that moves -------------------------------------------------------------------------
+
+// The buffer of a packet whose headers lie in it and which goes to this port alone; it is taken
+// from the pass. NULL: it has none.
+static struct rte_mbuf *take_mbuf(struct pass *pass, const struct packet *p)
+{
+	unsigned i = (unsigned)(p - pass->burst.packets);
+	struct rte_mbuf *m = pass->source ? NULL : pass->mbufs[i];
+	if (!m || p->verdict != VERDICT_FORWARD || p->data < (uint8_t *)m->buf_addr ||
+		p->data >= (uint8_t *)m->buf_addr + m->buf_len)
+		return NULL;
+	pass->mbufs[i] = NULL;
+	return m;
+}
+
+// A tag was pushed or popped meanwhile.
+static void fit_mbuf(struct rte_mbuf *m, const struct packet *p)
+{
+	uint16_t offset = (uint16_t)(p->data - (uint8_t *)m->buf_addr);
+	int16_t grown = (int16_t)(m->data_off - offset);
+	m->data_off = offset;
+	m->data_len = (uint16_t)(m->data_len + grown);
+	m->pkt_len = (uint32_t)((int32_t)m->pkt_len + grown);
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+}
+
+// --- a packet that is copied ---------------------------------------------------------------------
+
+static void ask_device(struct rte_mbuf *m, const struct packet *p, const struct frame *frame)
+{
+	if (!(frame->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return;
+	m->ol_flags |= p->flags & PACKET_IPV4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
+	m->ol_flags |= p->l4_proto == IPPROTO_TCP ? RTE_MBUF_F_TX_TCP_CKSUM
+						  : RTE_MBUF_F_TX_UDP_CKSUM;
+	m->l2_len = p->l3_off;
+	m->l3_len = p->l4_off - p->l3_off;
+	if (frame->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return;
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+	if (p->flags & PACKET_IPV4)
+		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+	m->l4_len = p->payload_off - p->l4_off;
+	m->tso_segsz = frame->vnet.gso_size;
+}
+
+// A chain of buffers for len bytes, whose memory is noted in pieces. NULL: none are free.
+static struct rte_mbuf *chain_of(const struct nic *nic, uint32_t len, struct segment *pieces)
+{
+	struct rte_mbuf *mbufs[FRAME_MAX / 1024];
+	unsigned n = (len + nic->room - 1) / nic->room;
+	if (n > sizeof(mbufs) / sizeof(mbufs[0]) || rte_pktmbuf_alloc_bulk(nic->pool, mbufs, n))
+		return NULL;
+	mbufs[0]->nb_segs = (uint16_t)n;
+	mbufs[0]->pkt_len = len;
+	for (unsigned i = 0; i < n; i++) {
+		mbufs[i]->next = i + 1 < n ? mbufs[i + 1] : NULL;
+		mbufs[i]->data_len = (uint16_t)(len < nic->room ? len : nic->room);
+		len -= mbufs[i]->data_len;
+		pieces[i] = (struct segment){
+			rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len};
+	}
+	return mbufs[0];
+}
+
+static struct rte_mbuf *copy_frame(
+	struct pass *pass, const struct nic *nic, const struct frame *frame)
+{
+	uint32_t len = frame_len(frame);
+	if (unlikely(len > nic->room)) {
+		struct rte_mbuf *m = chain_of(nic, len, pass->layout.pieces);
+		if (m)
+			frame_pour(frame, pass->layout.pieces, 0);
+		return m;
+	}
+	struct rte_mbuf *m = rte_pktmbuf_alloc(nic->pool);
+	if (unlikely(!m))
+		return NULL;
+	m->data_len = (uint16_t)len;
+	m->pkt_len = len;
+	frame_write(frame, rte_pktmbuf_mtod(m, uint8_t *));
+	return m;
+}
+
+static enum drop_reason copy_packet(struct batch *b, struct packet *p)
+{
+	struct segmenter *s = &b->pass->segmenter;
+	const struct nic *nic = b->out->nic;
+	enum drop_reason reason = segment_begin(s, p, nic->features, b->out->mtu);
+	if (reason != DROP_NONE)
+		return reason == DROP_TO_VM_MTU ? DROP_TO_NIC_MTU : reason;
+	struct frame frame;
+	while (segment_next(s, &frame)) {
+		struct rte_mbuf *m = copy_frame(b->pass, nic, &frame);
+		if (unlikely(!m))
+			return DROP_TO_NIC_NO_BUFFER;
+		ask_device(m, p, &frame);
+		add(b, m);
+	}
+	return DROP_NONE;
+}
+
+static enum drop_reason send_one(struct batch *b, struct packet *p)
+{
+	packet_tag_vlan(p, view_tags(b->out, p->vlan));
+	struct rte_mbuf *m = take_mbuf(b->pass, p);
+	if (!m)
+		return copy_packet(b, p);
+	if (unlikely(p->len - p->l3_off > b->out->mtu)) {
+		rte_pktmbuf_free(m);
+		return DROP_TO_NIC_MTU;
+	}
+	fit_mbuf(m, p);
+	add(b, m);
+	return DROP_NONE;
+}
+
+void nic_send(struct pass *pass, const struct port_view *out, struct packet *const *packets,
+	unsigned count)
+{
+	struct nic *nic = out->nic;
+	struct batch b = {.pass = pass, .out = out, .queue = pass->worker % nic->ntx};
+	nic_tx_lock(nic, b.queue);
+	for (unsigned i = 0; i < count; i++) {
+		enum drop_reason reason = send_one(&b, packets[i]);
+		if (unlikely(reason != DROP_NONE))
+			drop(&b, reason, 1);
+	}
+	if (b.count)
+		flush(&b);
+	counter_add(&out->port->counters[b.queue].to_vm, b.sent.packets, b.sent.bytes);
+	nic_tx_unlock(nic, b.queue);
+}
