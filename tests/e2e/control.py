@@ -164,7 +164,6 @@ def later(one):
               "limits.broadcast": "limits: {broadcast: 10kpps}",
               "limits.unknown": "limits: {unknown: 10kpps}"}
     documents = {f"ports.vm3.{key}": BASE + port % text for key, text in inside.items()}
-    documents["ports.uplink.dpdk"] = BASE + "  uplink: {dpdk: {device: '0000:03:00.0'}}\n"
     documents["switch.connections"] = BASE.replace('{hugepages: "off"}', "{connections: 1000}")
     for key in ("groups", "gateways", "nat", "chains", "rates"):
         documents[key] = BASE + f"{key}: {{}}\n"

@@ -219,7 +219,6 @@ Test(schema, refuses_unknown_keys)
 Test(schema, refuses_what_is_not_built_yet)
 {
 	REFUSES(ENOTSUP, {PORT "    rate: {}", "weir.yaml:4: ports.vm1.rate: not supported yet"},
-		{PORT "    dpdk: {}", "weir.yaml:4: ports.vm1.dpdk: not supported yet"},
 		{PORT "    addresses: 1", "weir.yaml:4: ports.vm1.addresses: not supported yet"},
 		{PORT "    groups: [web]", "weir.yaml:4: ports.vm1.groups: not supported yet"},
 		{PORT "    limits: {macs: 1, connections: 5}",
@@ -340,8 +339,52 @@ Test(schema, refuses_wrong_sockets)
 Test(schema, refuses_wrong_ports)
 {
 	REFUSES(EINVAL,
-		{"ports:\n  a: {}", "weir.yaml:2: ports.a: expected what the port is, vhost-user, "
-				    "found nothing"}, );
+		{"ports:\n  a: {}", "weir.yaml:2: ports.a: expected what the port is, vhost-user "
+				    "or dpdk, found nothing"},
+		{PORT "    dpdk: {device: net_tap0}",
+			"weir.yaml:4: ports.vm1.dpdk: expected either vhost-user or dpdk, found "
+			"both"}, );
+}
+
+#define NIC "ports:\n  up:\n    dpdk: {device: 'net_tap0,iface=a'}\n"
+
+Test(schema, refuses_wrong_devices)
+{
+	REFUSES(EINVAL,
+		{"ports:\n  a: {dpdk: {}}",
+			"weir.yaml:2: ports.a.dpdk.device: expected a device of DPDK such as "
+			"0000:03:00.0 or net_tap0,iface=weir0, at most 127 bytes, found nothing"},
+		{"ports:\n  a: {dpdk: {device: net tap}}",
+			"weir.yaml:2: ports.a.dpdk.device: expected a device of DPDK such as "
+			"0000:03:00.0 or net_tap0,iface=weir0, at most 127 bytes, found net tap"},
+		{"ports:\n  a: {dpdk: {device: net_tap0, queues: 0}}",
+			"weir.yaml:2: ports.a.dpdk.queues: expected an integer from 1 to 16, found "
+			"0"},
+		{"ports:\n  a: {dpdk: {device: net_tap0, members: []}}",
+			"weir.yaml:2: ports.a.dpdk.members: expected a list of 1 to 8 devices of "
+			"DPDK, found an empty list"},
+		{NIC "  b: {dpdk: {device: 'net_tap0,iface=b'}}",
+			"weir.yaml:4: ports.b.dpdk.device: expected a device of its own, found "
+			"that "
+			"of port up"},
+		{NIC "  b:\n    dpdk: {device: net_bonding0, members: [net_tap1, net_tap0]}",
+			"weir.yaml:5: ports.b.dpdk.members: expected devices of its own, found one "
+			"of port up"}, );
+}
+
+Test(schema, devices_land)
+{
+	struct config *config = check(NIC "    mtu: 9000\n  bond:\n    dpdk: {device: "
+					  "net_bonding0, queues: 4, members: [net_tap1, a:b.c]}\n"
+					  "  vm: {vhost-user: {socket: x}}");
+	cr_expect_eq(config->ports[0].kind, PORT_KIND_DPDK);
+	cr_expect_str_eq(config->ports[0].dpdk.device, "net_tap0,iface=a");
+	cr_expect_eq(config->ports[0].dpdk.queues, 1);
+	cr_expect_eq(config->ports[1].dpdk.queues, 4);
+	cr_expect_eq(config->ports[1].dpdk.nmembers, 2);
+	cr_expect_str_eq(config->ports[1].dpdk.members[1], "a:b.c");
+	cr_expect_eq(config->ports[2].kind, PORT_KIND_VHOST_USER);
+	config_free(config);
 }
 
 Test(schema, refuses_wrong_socket_modes)
