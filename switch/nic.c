@@ -133,6 +133,14 @@ static int set_up_queues(struct nic *nic, uint16_t nworkers, struct error *err)
 		  : 0;
 }
 
+static bool has_interfaces(const struct nic *nic)
+{
+	bool has = nic->interfaces[0].name[0];
+	for (uint16_t i = 0; i < nic->nmembers; i++)
+		has |= nic->interfaces[1 + i].name[0];
+	return has;
+}
+
 static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct error *err)
 {
 	struct rte_eth_dev_info info;
@@ -143,13 +151,11 @@ static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 	nic->nrx = RTE_MIN(nic->config.queues, info.max_rx_queues);
 	nic->ntx = RTE_MIN(nworkers, info.max_tx_queues);
 	struct rte_eth_conf conf = wanted(nic, &info, mtu);
-	rc = rte_eth_dev_configure(nic->ethdev, nic->nrx, nic->ntx, &conf);
-	// A device that is an interface of the kernel takes what that takes, and may not know how
-	// much: the interface's MTU is its owner's.
-	if (rc == -EINVAL && nic->interfaces[0].name[0]) {
+	// A device that is an interface of the kernel takes what that takes, and its driver does
+	// not know how much: the interface's MTU is its owner's.
+	if (has_interfaces(nic) && mtu + OVERHEAD > info.max_rx_pktlen)
 		conf.rxmode.mtu = 0;
-		rc = rte_eth_dev_configure(nic->ethdev, nic->nrx, nic->ntx, &conf);
-	}
+	rc = rte_eth_dev_configure(nic->ethdev, nic->nrx, nic->ntx, &conf);
 	if (rc)
 		return error_set(err, -rc,
 			"the device refuses %u receive and %u transmit queues with MTU %u (at most "
@@ -158,8 +164,8 @@ static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 	nic->features = features_of(&info, conf.txmode.offloads);
 	nic->room = ROOM;
 	if (mtu + OVERHEAD > ROOM && !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER))
-		nic->room = RTE_ALIGN_CEIL(mtu + OVERHEAD + 1000u, 64);
-	uint32_t slot = device_number(nic->config.device, "framesz");
+		nic->room = RTE_ALIGN_CEIL(mtu + OVERHEAD, 64);
+	uint32_t slot = device_number(nic->device, "framesz");
 	if (nic->room < slot)
 		nic->room = RTE_ALIGN_CEIL(slot, 64);
 	return set_up_queues(nic, nworkers, err);
@@ -187,7 +193,6 @@ static int start(struct nic *nic, struct error *err)
 	if (rc && rc != -ENOTSUP)
 		return error_set(
 			err, -rc, "the device does not take frames for others: %s", strerror(-rc));
-	rte_eth_allmulticast_enable(nic->ethdev);
 	return 0;
 }
 
@@ -197,18 +202,20 @@ static int make_devices(struct nic *nic, uint16_t mtu, struct error *err)
 	int rc = interface_find(&nic->interfaces[0], config->device, err);
 	for (uint16_t i = 0; i < config->nmembers && !rc; i++) {
 		rc = interface_find(&nic->interfaces[1 + i], config->members[i], err);
+		device_complete(config->members[i], mtu, config->queues, nic->device);
 		if (!rc)
-			rc = device_make(
-				config->members[i], mtu, config->queues, &nic->members[i], err);
+			rc = device_make(nic->device, &nic->members[i], err);
 		nic->nmembers += !rc;
 	}
-	return rc ? rc : device_make(config->device, mtu, config->queues, &nic->ethdev, err);
+	device_complete(config->device, mtu, config->queues, nic->device);
+	return rc ? rc : device_make(nic->device, &nic->ethdev, err);
 }
 
 static void free_nic(struct nic *nic)
 {
 	for (uint16_t i = 0; i < nic->nmembers; i++)
-		device_remove(nic->members[i]);
+		if (!nic->interfaces[1 + i].lost)
+			device_remove(nic->members[i]);
 	retire_pool(nic->pool);
 	free(nic);
 }
@@ -245,7 +252,6 @@ free_nic:
 void nic_close(struct nic *nic)
 {
 	rte_eth_dev_callback_unregister(nic->ethdev, RTE_ETH_EVENT_INTR_RMV, on_removed, nic);
-	rte_eth_dev_stop(nic->ethdev);
 	device_remove(nic->ethdev);
 	free_nic(nic);
 }

@@ -27,6 +27,10 @@
 #include "switch/switch.h"
 #include "vhost/port.h"
 
+enum {
+	DEVICE_ARGS_SIZE = DEVICE_SIZE + 80
+};
+
 struct nic_tx_queue {
 	alignas(64) atomic_bool locked;
 };
@@ -53,6 +57,7 @@ struct nic {
 	// The main thread's.
 	char name[NAME_SIZE]; // the port's
 	struct config_dpdk config;
+	char device[DEVICE_ARGS_SIZE]; // with all its arguments
 	uint16_t nmembers;
 	uint16_t members[DEVICE_MEMBERS]; // DPDK's port ids
 	// Of the device, then of the members.

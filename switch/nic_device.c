@@ -127,17 +127,17 @@ static void append(char *text, size_t size, const char *key, unsigned value)
 		snprintf(text + n, size - n, ",%s=%u", key, value);
 }
 
-// What follows from the port's own settings need not be said twice. af_packet's rings have slots of
-// one size, several to a block of whole pages.
-static void complete(char *text, size_t size, uint16_t mtu, uint16_t queues)
+// af_packet's rings have slots of one size, several to a block of whole pages.
+void device_complete(const char *text, uint16_t mtu, uint16_t queues, char *args)
 {
+	snprintf(args, DEVICE_ARGS_SIZE, "%s", text);
 	if (!is_of(text, "net_af_packet"))
 		return;
 	if (queues > 1)
-		append(text, size, "qpairs", queues);
+		append(args, DEVICE_ARGS_SIZE, "qpairs", queues);
 	if (mtu > 1500 && !device_number(text, "framesz")) {
-		append(text, size, "framesz", 10240);
-		append(text, size, "blocksz", 40960);
+		append(args, DEVICE_ARGS_SIZE, "framesz", 10240);
+		append(args, DEVICE_ARGS_SIZE, "blocksz", 40960);
 	}
 }
 
@@ -160,12 +160,9 @@ static int ethdev_of(const char *name, uint16_t *ethdev)
 	return -ENODEV;
 }
 
-int device_make(
-	const char *text, uint16_t mtu, uint16_t queues, uint16_t *ethdev, struct error *err)
+int device_make(const char *args, uint16_t *ethdev, struct error *err)
 {
-	char args[DEVICE_ARGS_SIZE], name[DEVICE_SIZE];
-	snprintf(args, sizeof(args), "%s", text);
-	complete(args, sizeof(args), mtu, queues);
+	char name[DEVICE_SIZE];
 	name_of(args, name, sizeof(name));
 	int rc = is_pci(name) ? check_pci(name, err) : 0;
 	if (rc)
@@ -190,6 +187,7 @@ void device_remove(uint16_t ethdev)
 {
 	struct rte_eth_dev_info info;
 	struct rte_device *device = rte_eth_dev_info_get(ethdev, &info) ? NULL : info.device;
+	rte_eth_dev_stop(ethdev);
 	rte_eth_dev_close(ethdev);
 	if (device)
 		rte_dev_remove(device);

@@ -6,15 +6,13 @@
 
 #include "switch/nic.h"
 
-enum {
-	DEVICE_ARGS_SIZE = DEVICE_SIZE + 80
-};
+// The device with what follows from its port's settings and need not be said twice: how many queues
+// and how large frames a virtual device is made for. args: DEVICE_ARGS_SIZE bytes.
+void device_complete(const char *text, uint16_t mtu, uint16_t queues, char *args);
 
-// Makes the device and tells DPDK's id of its one port. text: as configured; mtu and queues: what
-// virtual devices are to be made for where the text does not say. 0 or -errno with a sentence.
-int device_make(
-	const char *text, uint16_t mtu, uint16_t queues, uint16_t *ethdev, struct error *err);
-// Takes it back, closed or not.
+// Makes the device and tells DPDK's id of its one port. 0 or -errno with a sentence.
+int device_make(const char *args, uint16_t *ethdev, struct error *err);
+// Stops it, if it was started, and takes it back.
 void device_remove(uint16_t ethdev);
 
 // The number behind `key=` in the device's arguments; 0 if there is none.

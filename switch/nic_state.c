@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_eth_bond.h>
+
 #include "base/log.h"
 #include "switch/nic_device.h"
 
@@ -65,9 +67,10 @@ void nic_drop_members(struct nic *nic)
 		log_warning(
 			LOG_SWITCH, "port %s: its member %s is down", nic->name, interface->name);
 		interface->lost = true;
-		// Its driver does not see that the interface is down; a stopped device is, and
-		// that is what the bond looks at.
+		// Its driver does not see that the interface is down, so the bond does not either.
 		rte_eth_dev_stop(nic->members[i]);
+		rte_eth_bond_slave_remove(nic->ethdev, nic->members[i]);
+		device_remove(nic->members[i]);
 	}
 }
 
