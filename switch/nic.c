@@ -153,7 +153,7 @@ static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 	struct rte_eth_conf conf = wanted(nic, &info, mtu);
 	// A device that is an interface of the kernel takes what that takes, and its driver does
 	// not know how much: the interface's MTU is its owner's.
-	if (has_interfaces(nic) && mtu + OVERHEAD > info.max_rx_pktlen)
+	if (has_interfaces(nic) && mtu + (uint32_t)OVERHEAD > info.max_rx_pktlen)
 		conf.rxmode.mtu = 0;
 	rc = rte_eth_dev_configure(nic->ethdev, nic->nrx, nic->ntx, &conf);
 	if (rc)
