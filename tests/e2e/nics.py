@@ -67,7 +67,7 @@ def both_ways(net, port):
     spaces, guest, switch = net.spaces, net.guest, net.switch
     for address in (HOST4, HOST6):
         guest.wait_ping(address, slow(20))
-        ping = guest.ping(address, count=3, interval=0.1)
+        ping = guest.ping(address, count=3, interval=0.1, patience=10)
         check(not ping.lost, f"{ping.lost} pings of {address} lost:\n{ping.output}")
     for address in (VM4, VM6):
         lost = spaces.ping("host", address, 3)
@@ -106,7 +106,7 @@ def jumbo(net):
     try:
         for address, size in ((HOST4, 8972), (HOST6, 8952)):
             guest.wait_ping(address, slow(20))
-            ping = guest.ping(address, count=3, size=size, interval=0.1, fragment=False)
+            ping = guest.ping(address, count=3, size=size, interval=0.1, fragment=False, patience=10)
             check(not ping.lost, f"{ping.lost} pings of {size} bytes lost:\n{ping.output}")
             lost = spaces.ping("host", VM4 if ":" not in address else VM6, 3, size, fragment=False)
             check(not lost, f"{lost} pings of {size} bytes from the host lost")
