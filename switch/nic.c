@@ -161,6 +161,9 @@ static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 			"the device refuses %u receive and %u transmit queues with MTU %u (at most "
 			"%u): %s",
 			nic->nrx, nic->ntx, mtu, info.max_mtu, strerror(-rc));
+	// The driver asks for 100 ms.
+	if (!strcmp(info.driver_name, "net_bonding"))
+		nic->nudge_each = rte_get_tsc_hz() / 50;
 	nic->features = features_of(&info, conf.txmode.offloads);
 	nic->room = ROOM;
 	if (mtu + OVERHEAD > ROOM && !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER))

@@ -53,6 +53,10 @@ struct nic {
 	uint32_t room; // bytes of one packet buffer
 	struct rte_mempool *pool;
 	_Atomic bool running; // its link is up
+	// A bond sends what it has to say to its partner (LACP) only when it is asked to send: so
+	// often at least, in cycles; 0: no bond. When it last was is queue 0's owner's.
+	uint64_t nudge_each;
+	uint64_t nudged_at;
 
 	// The main thread's.
 	char name[NAME_SIZE]; // the port's
@@ -102,8 +106,7 @@ void nic_reclaim(void);
 // Takes a burst from a receive queue: burst->packets as far as rx fills them, with the headers
 // where they lie in the buffers, and *mbufs, which belong to the caller. How many. The queue's
 // owner.
-unsigned nic_take(
-	const struct nic *nic, uint16_t queue, struct burst *burst, struct rte_mbuf **mbufs);
+unsigned nic_take(struct nic *nic, uint16_t queue, struct burst *burst, struct rte_mbuf **mbufs);
 
 static inline void nic_tx_lock(struct nic *nic, unsigned queue)
 {

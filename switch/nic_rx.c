@@ -56,9 +56,21 @@ static void take_one(struct burst *burst, unsigned i, const struct rte_mbuf *m)
 	}
 }
 
-unsigned nic_take(
-	const struct nic *nic, uint16_t queue, struct burst *burst, struct rte_mbuf **mbufs)
+static void nudge(struct nic *nic)
 {
+	uint64_t now = rte_rdtsc();
+	if (now - nic->nudged_at < nic->nudge_each)
+		return;
+	nic->nudged_at = now;
+	nic_tx_lock(nic, 0);
+	rte_eth_tx_burst(nic->ethdev, 0, NULL, 0);
+	nic_tx_unlock(nic, 0);
+}
+
+unsigned nic_take(struct nic *nic, uint16_t queue, struct burst *burst, struct rte_mbuf **mbufs)
+{
+	if (unlikely(nic->nudge_each) && !queue)
+		nudge(nic);
 	unsigned n = rte_eth_rx_burst(nic->ethdev, queue, mbufs, BURST_MAX);
 	for (unsigned i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], const void *));
