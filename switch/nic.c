@@ -75,8 +75,7 @@ static bool in_software(const struct rte_eth_dev_info *info)
 
 static uint64_t features_of(const struct rte_eth_dev_info *info, uint64_t tx_offloads)
 {
-	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
-				   RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 	const uint64_t tso = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	uint64_t features = 0;
 	if (in_software(info))
@@ -165,6 +164,7 @@ static int configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 	if (!strcmp(info.driver_name, "net_bonding"))
 		nic->nudge_each = rte_get_tsc_hz() / 50;
 	nic->features = features_of(&info, conf.txmode.offloads);
+	nic->ip_checksum = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 	nic->room = ROOM;
 	if (mtu + OVERHEAD > ROOM && !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER))
 		nic->room = RTE_ALIGN_CEIL(mtu + OVERHEAD, 64);

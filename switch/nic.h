@@ -50,7 +50,8 @@ struct nic {
 	uint16_t ntx;    // transmit queues
 	// What the device does by itself, as the features of a virtio-net receiver.
 	uint64_t features;
-	uint32_t room; // bytes of one packet buffer
+	bool ip_checksum; // beside TSO it wants to be asked for the IPv4 header's checksum
+	uint32_t room;    // bytes of one packet buffer
 	struct rte_mempool *pool;
 	_Atomic bool running; // its link is up
 	// A bond sends what it has to say to its partner (LACP) only when it is asked to send: so

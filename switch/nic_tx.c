@@ -82,7 +82,8 @@ static void fit_mbuf(struct rte_mbuf *m, const struct packet *p)
 
 // --- a packet that is copied ---------------------------------------------------------------------
 
-static void ask_device(struct rte_mbuf *m, const struct packet *p, const struct frame *frame)
+static void ask_device(const struct nic *nic, struct rte_mbuf *m, const struct packet *p,
+	const struct frame *frame)
 {
 	if (!(frame->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return;
@@ -94,7 +95,7 @@ static void ask_device(struct rte_mbuf *m, const struct packet *p, const struct 
 	if (frame->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return;
 	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
-	if (p->flags & PACKET_IPV4)
+	if (p->flags & PACKET_IPV4 && nic->ip_checksum)
 		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	m->l4_len = p->payload_off - p->l4_off;
 	m->tso_segsz = frame->vnet.gso_size;
@@ -150,7 +151,7 @@ static enum drop_reason copy_packet(struct batch *b, struct packet *p)
 		struct rte_mbuf *m = copy_frame(b->pass, nic, &frame);
 		if (unlikely(!m))
 			return DROP_TO_NIC_NO_BUFFER;
-		ask_device(m, p, &frame);
+		ask_device(nic, m, p, &frame);
 		add(b, m);
 	}
 	return DROP_NONE;

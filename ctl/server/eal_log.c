@@ -19,6 +19,8 @@ static const struct {
 	{"VHOST_CONFIG: ", LOG_LEVEL_DEBUG},
 	{"VHOST_DATA: ", LOG_LEVEL_DEBUG},
 	{"EAL: No free ", LOG_LEVEL_DEBUG},
+	// There are no other processes to be told of a tap.
+	{"tap_mp_req_on_rxtx(): ", LOG_LEVEL_DEBUG},
 };
 
 static enum log_level level_of(const char *line)

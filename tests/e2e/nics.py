@@ -10,6 +10,7 @@ from lab.wire import Namespaces, Taker, Tap, give
 
 HOST4, HOST6, VM4, VM6 = "10.4.0.1", "fd04::1", "10.4.0.2", "fd04::2"
 TSO = {"HOST_TSO4", "HOST_TSO6"}
+TSO_CARD = F_MRG_RXBUF | F_CSUM | F_GUEST_CSUM | 1 << 7 | 1 << 11      # and GUEST_TSO4, HOST_TSO4
 # A driver may find out before anybody else that its interface is gone.
 DOWN = r"port up: (faulted|its member)|No such device"
 
@@ -320,3 +321,96 @@ def active_backup():
         load.terminate()
         check(gap < slow(10), f"traffic went on after {gap:.1f} s")
         return f"traffic goes on after {gap:.2f} s"
+
+
+@case("nic: LACP between two switches, a link lost and back")
+def lacp():
+    with contextlib.ExitStack() as stack:
+        spaces = stack.enter_context(Namespaces("switch", "second", "host", "other"))
+        for number in (0, 1):
+            spaces.veth("switch", f"v{number}", "second", f"v{number}")
+        switches = []
+        for name, host, address in (("switch", "host", HOST4), ("second", "other", VM4)):
+            spaces.veth(name, "w0", host, "f0")
+            spaces.address(host, "f0", f"{address}/24")
+            switch = stack.enter_context(Switch(
+                {"switch": {"hugepages": "off", "workers": [len(switches) % 2]}}, prefix=spaces.prefix(name),
+                expected=[DOWN, "Using mode 4", "failed to enable allmulti"]))
+            nic_port(switch, "vm", "net_af_packet9,iface=w0")
+            nic_port(switch, "up", "net_bonding0,mode=4,slave=net_af_packet0,slave=net_af_packet1",
+                     dpdk__members="['net_af_packet0,iface=v0', 'net_af_packet1,iface=v1']")
+            switches.append(switch)
+        start = time.monotonic()
+        spaces.wait_ping("host", VM4, slow(30))
+        took = time.monotonic() - start
+        spaces.ip("switch", "link", "set", "v0", "down")
+        for switch in switches:
+            wait_until(lambda: "1 of its 2 members" in switch.port("up")["mend"], slow(5), "a lost member")
+        spaces.wait_ping("host", VM4, slow(20))
+        spaces.ip("switch", "link", "set", "v0", "up")
+        for switch in switches:
+            wait_until(lambda: not switch.port("up")["mend"], slow(10), "the member to be back")
+        spaces.wait_ping("host", VM4, slow(30))
+        return f"agreed after {took:.1f} s; one link lost and back"
+
+
+# -- other devices
+
+@case("nic: net_tap gives the host an address; net_pcap; two queues", presets=BOTH)
+def tap_and_pcap():
+    with contextlib.ExitStack() as stack:
+        spaces = stack.enter_context(Namespaces("switch", "host", "other"))
+        spaces.veth("switch", "v0", "host", "e0")
+        spaces.veth("switch", "v1", "other", "e1")
+        spaces.address("host", "e0", f"{HOST4}/24", f"{HOST6}/64")
+        spaces.address("other", "e1", "10.4.0.3/24")
+        # Where the kernel has no multiq, the driver of taps says so, and goes on.
+        switch = stack.enter_context(nic_switch(spaces, expected=["qdisc", "rte flow support"]))
+        nic_port(switch, "up", "net_af_packet0,iface=v0", dpdk__queues=2)
+        nic_port(switch, "pcap", "net_pcap0,iface=v1")
+        nic_port(switch, "host", "net_tap0,iface=weir0")
+        spaces.address("switch", "weir0", f"{VM4}/24", f"{VM6}/64")
+        spaces.ip("switch", "link", "set", "weir0", "up")
+        for name, address in (("host", VM4), ("host", VM6), ("switch", HOST4), ("other", VM4), ("host", "10.4.0.3")):
+            spaces.wait_ping(name, address, slow(20))
+        taker = Taker(spaces, "switch", 7104)
+        sent = give(spaces, "host", VM4, 7104, 4)
+        check(taker.checksum(slow(30)) == sent, "the host got something else than was sent")
+        queues = switch.json("port", "show", "up")["queue_list"]
+        check([one["running"] for one in queues] == [True, True], f"the queues are {queues}")
+        spaces.ip("switch", "link", "set", "weir0", "down")
+        wait_until(lambda: switch.port("host")["text"] == "link down", slow(5), "link down")
+        spaces.ip("switch", "link", "set", "weir0", "up")
+        switch.wait_port("host", "up", slow(5))
+    return "v4, v6 and a file"
+
+
+@case("nic: a device's own checksums and TSO are used", presets=BOTH)
+def offloaded():
+    """The device is a virtio card that another switch serves: what it is given unfinished stays so."""
+    with contextlib.ExitStack() as stack:
+        far = stack.enter_context(Switch({"switch": {"hugepages": "off"}}))
+        near = stack.enter_context(Switch({"switch": {"hugepages": "off", "workers": [0]}}))
+        path = far.add_port("card", "switch", vhost_user__mode="0666")
+        nic_port(near, "up", f"net_virtio_user0,path={path},queue_size=256,mac=52:54:00:00:04:99")
+        far.wait_port("card", "up", slow(10))
+        ends = []
+        for number, switch in enumerate((near, far), 1):
+            path = switch.add_port("vm", "switch", vhost_user__mode="0666")
+            ends.append(stack.enter_context(Frontend(path, "switch", mac=mac(number), features=TSO_CARD)).start())
+            switch.wait_port("vm", "up", slow(10))
+        one, two = ends
+        check({"GUEST_TSO4", "GUEST_CSUM"} <= {name.upper() for name in near.port("up")["feature_names"]},
+              f"the device does nothing by itself: {near.port('up')['feature_names']}")
+        two.put(two.frame("ff:ff:ff:ff:ff:ff"))
+        one.wait_frames(1, slow(5), lambda frame: frame[6:12] == two.frame("ff:ff:ff:ff:ff:ff")[6:12])
+        payload = bytes(range(256)) * 12
+        tcp = struct.pack(">HHIIBBHHH", 1000, 2000, 1, 0, 0x50, 0x18, 1000, 0, 0)
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 1, 0x4000, 64, 6, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
+        total = sum(struct.unpack(">10H", ip))
+        total = (total & 0xffff) + (total >> 16)
+        ip = ip[:10] + struct.pack(">H", ~total & 0xffff) + ip[12:]
+        one.put(one.frame(mac(2), ip + tcp + payload, 0x0800), struct.pack("<BBHHHHH", 1, 1, 54, 1448, 34, 16, 0))
+        got = two.wait_frames(1, slow(5), lambda frame: frame[12:14] == b"\x08\x00")
+        check(len(got) == 1 and got[0][54:] == payload, f"{[len(frame) for frame in got]} bytes came, not {54 + 3072}")
+        return "a TSO frame crossed the device in one piece"
