@@ -46,9 +46,11 @@ class Shape(NamedTuple):
     jumbo: bool = False
     macs: int = 1                   # the most addresses behind one port
     idle: int = 0                   # connected ports beside the two that are busy
+    nic: bool = False               # the second port is net_af_packet on a veth
 
     def text(self):
-        words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo)) if there]
+        words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo),
+                                          ("a port and net_af_packet", self.nic)) if there]
         words += [f"{self.macs} addresses behind each port"] if self.macs > 1 else []
         words += [f"{self.idle + 2} ports"] if self.idle else []
         return ", ".join(words) or "two ports"
@@ -137,6 +139,12 @@ CASES = (
          rival=Rival("weir, 2 ports", Traffic(), Shape()), rival_marks=cycles(1.25)),
     Case("64 B, 1,000,000 flows", "UDP, one address behind each port", Traffic(flows=1000000),
          peers={FLOOR: (), NORMAL: ()}),
+    # The other way the generator would send through a socket, which at full speed keeps what the
+    # kernel's queue did not take until it sends again.
+    Case("64 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(directions=1),
+         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}, main="mpps"),
+    Case("1500 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(1500, directions=1),
+         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}, main="mpps"),
     latency(10),
     latency(50),
 )

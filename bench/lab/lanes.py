@@ -3,6 +3,7 @@ that is measured runs: the others are stopped by signals, so that no side pays f
 import contextlib
 import json
 import math
+import os
 import time
 
 from . import ROOT
@@ -49,6 +50,35 @@ class Bench:
             return math.inf
 
 
+class Veth:
+    """Two network namespaces and a veth between them, whose ends are `near` (the switch's) and `far` (the
+    generator's). In one namespace the driver's sockets could meet in one fanout group."""
+    number = 0
+
+    def __init__(self):
+        Veth.number += 1
+        self.names = {end: f"weir-bench-{os.getpid()}-{Veth.number}-{end}" for end in ("near", "far")}
+        try:
+            for name in self.names.values():
+                run(["ip", "netns", "add", name])
+            run(["ip", "-n", self.names["near"], "link", "add", "near", "type", "veth", "peer", "name", "far",
+                 "netns", self.names["far"]])
+            for end, name in self.names.items():
+                # Nobody else is to speak there.
+                run([*self.prefix(end), "sysctl", "-qw", f"net.ipv6.conf.{end}.disable_ipv6=1"])
+                run(["ip", "-n", name, "link", "set", end, "up"])
+        except BaseException:
+            self.close()
+            raise
+
+    def prefix(self, end):
+        return ["ip", "netns", "exec", self.names[end]]
+
+    def close(self):
+        for name in self.names.values():
+            run(["ip", "netns", "del", name], check=False)
+
+
 class Lane:
     """One side, its generator and its idle peers; running when made, until pause()."""
 
@@ -56,7 +86,7 @@ class Lane:
         self.name = name
         self.shape = shape
         self.work = Workdir("weir-bench-")
-        self.side = self.load = self.idle = None
+        self.side = self.load = self.idle = self.veth = None
         self.paused = False
         try:
             self._start(bench)
@@ -69,12 +99,17 @@ class Lane:
     def _start(self, bench):
         generator, switch = bench.cpus
         sockets = [self.work.file(f"vm{number}.sock") for number in range(2)]
+        ends = list(sockets)
+        if self.shape.nic:
+            self.veth = Veth()
+            sockets[1], ends[1] = "iface=near", "iface=far"
         idle = [self.work.file(f"idle{number}.sock") for number in range(self.shape.idle)]
         setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
-                      macs=self.shape.macs, cpu=switch, idle=idle)
-        self.load = Load(sockets, self.work.file("load.log"), cpu=generator, ring=setup.ring,
+                      macs=self.shape.macs, cpu=switch, idle=idle,
+                      prefix=self.veth.prefix("near") if self.veth else [])
+        self.load = Load(ends, self.work.file("load.log"), cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
-                         buffer=JUMBO_BUFFER if self.shape.jumbo else None)
+                         buffer=JUMBO_BUFFER if self.shape.jumbo else None, prefix=self.veth.prefix("far") if self.veth else [])
         if idle:
             self.idle = IdlePeers(idle)
         self.side = SIDES[self.name](bench.preset)
@@ -109,11 +144,13 @@ class Lane:
 
     def close(self):
         """End all of it, however far it came. What goes wrong is told when all is done."""
-        side, idle, load = self.side, self.idle, self.load
-        self.side = self.idle = self.load = None
+        side, idle, load, veth = self.side, self.idle, self.load, self.veth
+        self.side = self.idle = self.load = self.veth = None
         with contextlib.ExitStack() as stack:
             # In the reverse order: the switch ends before the VMs that it is connected to.
             stack.callback(self.work.remove)
+            if veth:
+                stack.callback(veth.close)
             if load:
                 stack.callback(load.close)
             if idle:

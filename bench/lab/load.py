@@ -47,7 +47,7 @@ class Load:
     """
 
     def __init__(self, sockets, log, cpu=0, ring=256, mergeable=True, tso=False, buffer=None, memory=None,
-                 preset="release"):
+                 preset="release", prefix=()):
         self.log = log
         self.preset = preset
         self.features = []
@@ -63,7 +63,7 @@ class Load:
         try:
             with open(log, "a") as file:
                 # SIGPIPE stays ignored, as in Python: a switch that ends first must not end it.
-                self.child = spawn([*calm(preset), *self.argv], stdin=reader, stdout=writer, stderr=file,
+                self.child = spawn([*prefix, *calm(preset), *self.argv], stdin=reader, stdout=writer, stderr=file,
                                    restore_signals=False)
         finally:
             os.close(reader)

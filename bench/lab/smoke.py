@@ -35,6 +35,8 @@ GROUPS = (
                               ("64 KiB TSO, both ways", Traffic("tso", proto="tcp"), 500))),
     ("jumbo", Shape(jumbo=True), (("9000 B", Traffic(9000), 5000),
                                   ("64 B at an MTU of 9000", Traffic(), RATE))),
+    ("a NIC", Shape(nic=True), (("64 B, a VM and net_af_packet", Traffic(), 5000),
+                                ("1500 B, a VM and net_af_packet", Traffic(1500), 5000))),
     ("idle peers", Shape(idle=6), (("64 B beside six idle ports", Traffic(), RATE),)),
 )
 

@@ -11,8 +11,8 @@
 
 static const char usage[] =
 	"Usage: weir-load [OPTION...] SOCKET SOCKET [SOCKET SOCKET...]\n"
-	"Plays a VM at each SOCKET, where it listens for a switch as QEMU does. The first two "
-	"talk\n"
+	"Plays a VM at each SOCKET, where it listens for a switch as QEMU does; SOCKET may be\n"
+	"iface=NAME, an interface whose other end is a port of the switch. The first two talk\n"
 	"with each other, then the next two. Commands come on standard input, one JSON object a\n"
 	"line:\n"
 	"\n"

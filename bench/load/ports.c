@@ -6,6 +6,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,10 +61,29 @@ static int make_pools(struct ports *ports, const struct ports_setup *setup)
 	return made ? 0 : -ENOMEM;
 }
 
+// An interface stands where a socket could: `iface=eth0`.
+static bool is_interface(const char *socket)
+{
+	return !strncmp(socket, "iface=", 6);
+}
+
+static int make_device(struct ports *ports, const char *name, const char *args, unsigned n)
+{
+	int rc = rte_vdev_init(name, args);
+	if (rc)
+		return fail(args, rc < 0 ? rc : -EIO);
+	rc = rte_eth_dev_get_port_by_name(name, &ports->ids[n]);
+	return rc ? fail(name, rc) : 0;
+}
+
 static int add_device(struct ports *ports, const struct ports_setup *setup, unsigned n)
 {
 	char name[32], args[512];
 	uint8_t mac[6];
+	if (is_interface(setup->sockets[n])) {
+		snprintf(name, sizeof(name), "net_af_packet%u", n);
+		return make_device(ports, name, setup->sockets[n], n);
+	}
 	frame_mac(mac, (uint8_t)n, 0);
 	snprintf(name, sizeof(name), "net_virtio_user%u", n);
 	snprintf(args, sizeof(args),
@@ -72,16 +92,15 @@ static int add_device(struct ports *ports, const struct ports_setup *setup, unsi
 		setup->sockets[n], setup->ring, setup->mergeable, mac[0], mac[1], mac[2], mac[3],
 		mac[4], mac[5]);
 	unlink(setup->sockets[n]);
-	int rc = rte_vdev_init(name, args);
-	if (rc)
-		return fail(setup->sockets[n], rc < 0 ? rc : -EIO);
-	rc = rte_eth_dev_get_port_by_name(name, &ports->ids[n]);
-	return rc ? fail(name, rc) : 0;
+	return make_device(ports, name, args, n);
 }
 
-static struct rte_eth_conf configuration(const struct ports_setup *setup)
+static struct rte_eth_conf configuration(const struct ports_setup *setup, const char *socket)
 {
 	struct rte_eth_conf conf = {0};
+	// Its frames are those of its interface.
+	if (is_interface(socket))
+		return conf;
 	conf.rxmode.mtu = FRAME_LONGEST - 14;
 	if (setup->mergeable && setup->buffer < FRAME_LONGEST)
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER;
@@ -97,7 +116,7 @@ static struct rte_eth_conf configuration(const struct ports_setup *setup)
 static int start_device(struct ports *ports, const struct ports_setup *setup, unsigned n)
 {
 	uint16_t id = ports->ids[n];
-	struct rte_eth_conf conf = configuration(setup);
+	struct rte_eth_conf conf = configuration(setup, setup->sockets[n]);
 	int rc = rte_eth_dev_configure(id, 1, 1, &conf);
 	if (rc)
 		return fail("configuring a port", rc);

@@ -18,7 +18,8 @@ from weirvm.procs import Failure, wait_until
 @dataclass
 class Setup:
     """What a case needs of the switch, the same for every side."""
-    sockets: list               # absolute paths where the generator listens, in the order of its ports
+    sockets: list               # absolute paths where the generator listens, in the order of its ports;
+                                # iface=NAME: net_af_packet on that interface
     mergeable: bool = False     # what the generator negotiates: no side restricts it
     tso: bool = False
     queues: int = 1
@@ -26,6 +27,7 @@ class Setup:
     jumbo: bool = False         # frames of 9000 bytes
     macs: int = 1               # the most source MACs behind one port
     cpu: int = 1                # the switching thread's
+    prefix: list = field(default_factory=list)  # words before its command: where its interfaces are
     idle: list = field(default_factory=list)    # sockets of peers that are connected and send nothing
 
     @property

@@ -59,7 +59,7 @@ class Testpmd(Side):
         try:
             with open(self.work.file("log"), "w") as log:
                 # Without stdbuf the C library writes in blocks, as to a file.
-                self.children = [spawn(["stdbuf", "-oL", *self.command(setup.ports)], env=env,
+                self.children = [spawn([*setup.prefix, "stdbuf", "-oL", *self.command(setup.ports)], env=env,
                                        stdin=theirs, stdout=ours, stderr=log)]
         finally:
             os.close(theirs)
@@ -78,6 +78,8 @@ class Testpmd(Side):
         return argv
 
     def device(self, number, path):
+        if path.startswith("iface="):
+            return f"net_af_packet{number},{path}"
         device = f"net_vhost{number},iface={path},client=1,queues={self.setup.queues}"
         # The older handling of offloads is what passes a frame's claims from ring to ring.
         return device + (",tso=1,legacy-ol-flags=1" if self.setup.tso else "")

@@ -91,7 +91,8 @@ class Weir(Side):
     # -- life
 
     def start(self, setup):
-        self.switch = Switch(self.document(setup, setup.ports), preset=self.preset, start=False)
+        self.switch = Switch(self.document(setup, setup.ports), preset=self.preset, start=False,
+                             prefix=setup.prefix)
         self.begin(setup, self.switch.work.path)
         self.switch.start()
         self.children = [self.switch.child]
@@ -103,6 +104,8 @@ class Weir(Side):
 
     @staticmethod
     def port(setup, path):
+        if path.startswith("iface="):
+            return {"dpdk": {"device": f"net_af_packet0,{path}"}}
         port = {"vhost-user": {"socket": path, "listens": "vmm"}}
         if setup.queues > 1:
             port["vhost-user"]["queues"] = setup.queues
