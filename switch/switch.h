@@ -59,8 +59,8 @@ struct port_info {
 	const struct config_port *config;
 	char socket_path[SOCKET_PATH_SIZE]; // absolute
 	struct vhost_port_status status;
-	struct traffic from_vm; // of a NIC: what came in
-	struct traffic to_vm;   // of a NIC: what went out
+	struct traffic from_vm;            // of a NIC: what came in
+	struct traffic to_vm;              // of a NIC: what went out
 	uint64_t drops[DROP_REASON_COUNT]; // running totals
 	uint64_t drops_total;
 	uint32_t macs; // learned behind it
