@@ -317,16 +317,16 @@ def edits(one):
 @case("control: what waits for a restart is named", needs=daemon)
 def restart_only(one):
     switch = one.base().switch
-    path = one.document(BASE.replace('hugepages: "off"', 'hugepages: "off", memory: 300MiB, poll: busy'))
+    path = one.document(BASE.replace('hugepages: "off"', 'hugepages: "off", workers: [0], memory: 300MiB, poll: busy'))
     effects = {entry["path"]: entry["effect"] for entry in switch.json("diff", path)}
-    check(effects == {"switch.memory": "restart", "switch.poll": "live"}, effects)
+    check(effects == {"switch.workers": "restart", "switch.memory": "restart", "switch.poll": "live"}, effects)
     said = switch.ctl("apply", path)
-    check("takes effect when weir-switchd is started again: switch.memory" in said and "poll" not in
-          said.split("started again")[1], said)
-    check(switch.json("status")["restart"] == ["switch.memory"], switch.json("status")["restart"])
+    waits = [f"takes effect when weir-switchd is started again: {key}" for key in ("switch.workers", "switch.memory")]
+    check(all(line in said for line in waits) and "poll" not in said.split("started again", 1)[1], said)
+    check(switch.json("status")["restart"] == ["switch.workers", "switch.memory"], switch.json("status")["restart"])
     one.base()
     check(switch.json("status")["restart"] == [], switch.json("status")["restart"])
-    return "switch.memory; switch.poll is live"
+    return "switch.workers, switch.memory; switch.poll is live"
 
 
 @case("control: a client that never reads", needs=daemon)
