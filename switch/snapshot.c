@@ -16,6 +16,7 @@ static void compile_view(struct port_view *v, struct port *port)
 		.id = port->id,
 		.mtu = port->config.mtu,
 		.mac_limit = port->config.limits.macs,
+		.is_nic = port->config.kind == PORT_KIND_DPDK,
 		.trunk = vlan->kind == VLAN_TRUNK,
 	};
 	switch (vlan->kind) {

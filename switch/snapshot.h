@@ -91,6 +91,7 @@ struct port_view {
 	uint16_t id;
 	uint16_t untagged_vlan; // of frames without a tag; VLAN_NONE: they are dropped
 	uint16_t mtu;
+	bool is_nic;
 	bool trunk; // tags are understood and, but for untagged_vlan, kept
 	uint32_t mac_limit;
 	const uint16_t *peers; // all ports of its bridge, itself too

@@ -157,9 +157,7 @@ static void deliver(struct pass *pass, const struct port_view *out, const struct
 	else if (out->nic && nic_is_up(out->nic))
 		nic_send(pass, out, bunch->packets, bunch->count);
 	else
-		count_drops(pass, out->port,
-			out->port->config.kind == PORT_KIND_DPDK ? DROP_TO_NIC_NOT_UP
-								 : DROP_TO_VM_NOT_UP,
+		count_drops(pass, out->port, out->is_nic ? DROP_TO_NIC_NOT_UP : DROP_TO_VM_NOT_UP,
 			bunch->count);
 }
 
