@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <x86intrin.h>
 
 #include "switch/private.h"
 #include "switch/nic.h"
@@ -78,6 +80,30 @@ size_t switch_port_statistics(
 {
 	const struct port *port = switch_port_by_name(sw, name);
 	return port && port->nic ? nic_statistics(port->nic, statistics, max) : 0;
+}
+
+// Samples are stamped with the cycle counter: how long ago it was, taken off what the clock says
+// now.
+static uint64_t wall_clock(uint64_t tsc)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	uint64_t now_ns = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	int64_t ago = (int64_t)(__rdtsc() - tsc);
+	return ago > 0 ? now_ns - (uint64_t)((double)ago * 1e9 / (double)worker_tsc_hz()) : now_ns;
+}
+
+bool switch_drop_last(const struct weir_switch *sw, const char *port, enum drop_reason reason,
+	struct drop_last *last)
+{
+	const struct port *p = switch_port_by_name(sw, port);
+	struct drop_header header;
+	if (!p || !drop_sample_get(&p->samples[reason], &header))
+		return false;
+	last->time_ns = wall_clock(header.tsc);
+	last->len = (uint16_t)header.len;
+	memcpy(last->header, header.bytes, sizeof(last->header));
+	return true;
 }
 
 static const char *port_name(const struct weir_switch *sw, uint16_t id)

@@ -35,6 +35,8 @@ static void take_one(struct burst *burst, unsigned i, const struct rte_mbuf *m)
 {
 	struct packet *p = &burst->packets[i];
 	*p = (struct packet){
+		.data = rte_pktmbuf_mtod(m, uint8_t *),
+		.head_len = m->data_len < STASH_HEADERS ? m->data_len : STASH_HEADERS,
 		.body = &burst->segments[burst->nsegments],
 		.len = m->pkt_len,
 		.verdict = VERDICT_NONE,
@@ -46,8 +48,6 @@ static void take_one(struct burst *burst, unsigned i, const struct rte_mbuf *m)
 			    burst->nsegments + m->nb_segs + 1u > BURST_SEGMENTS)) {
 		packet_drop(p, DROP_FRAME_TOO_LONG);
 	} else if (likely(m->data_len >= STASH_HEADERS || !m->next)) {
-		p->data = rte_pktmbuf_mtod(m, uint8_t *);
-		p->head_len = m->data_len < STASH_HEADERS ? m->data_len : STASH_HEADERS;
 		add_segment(burst, p, p->data + p->head_len, m->data_len - p->head_len);
 		while ((m = m->next))
 			add_segment(burst, p, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);

@@ -20,11 +20,6 @@ struct batch {
 	struct traffic sent;
 };
 
-static void drop(struct batch *b, enum drop_reason reason, uint64_t n)
-{
-	drop_count(&b->out->port->drops[b->pass->worker], reason, n);
-}
-
 static void flush(struct batch *b)
 {
 	const struct nic *nic = b->out->nic;
@@ -39,7 +34,9 @@ static void flush(struct batch *b)
 	for (unsigned i = taken; i < b->count; i++)
 		lost += b->mbufs[i]->pkt_len;
 	if (unlikely(taken < b->count)) {
-		drop(b, DROP_TO_NIC_QUEUE_FULL, b->count - taken);
+		const struct rte_mbuf *m = b->mbufs[taken];
+		pass_drop(b->pass, b->out->port, DROP_TO_NIC_QUEUE_FULL, b->count - taken,
+			rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 		rte_pktmbuf_free_bulk(b->mbufs + taken, b->count - taken);
 	}
 	b->sent.packets += taken;
@@ -164,7 +161,8 @@ static enum drop_reason send_one(struct batch *b, struct packet *p)
 	if (!m)
 		return copy_packet(b, p);
 	if (unlikely(p->len - p->l3_off > b->out->mtu)) {
-		rte_pktmbuf_free(m);
+		// Its header is still looked at: it is freed with the burst.
+		b->pass->mbufs[p - b->pass->burst.packets] = m;
 		return DROP_TO_NIC_MTU;
 	}
 	fit_mbuf(m, p);
@@ -181,7 +179,8 @@ void nic_send(struct pass *pass, const struct port_view *out, struct packet *con
 	for (unsigned i = 0; i < count; i++) {
 		enum drop_reason reason = send_one(&b, packets[i]);
 		if (unlikely(reason != DROP_NONE))
-			drop(&b, reason, 1);
+			pass_drop(
+				pass, out->port, reason, 1, packets[i]->data, packets[i]->head_len);
 	}
 	if (b.count)
 		flush(&b);

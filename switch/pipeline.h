@@ -20,6 +20,8 @@ struct pass {
 	uint16_t pair;
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
+	uint64_t tsc;                // when the round began
+	uint64_t drop_samples;       // cycles from one sample of a drop to the next
 	uint64_t bytes;              // of the burst as it came
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
@@ -28,6 +30,17 @@ struct pass {
 	struct rte_mbuf *mbufs[BURST_MAX];
 	struct burst burst;
 };
+
+// Counts n packets that were lost at a port, and notes the first bytes of one of them, of which len
+// are there. Worker.
+static inline void pass_drop(struct pass *pass, struct port *port, enum drop_reason reason,
+	uint64_t n, const uint8_t *data, uint32_t len)
+{
+	drop_count(&port->drops[pass->worker], reason, n);
+	struct drop_sample *sample = &port->samples[reason];
+	if (drop_sample_due(sample, pass->tsc, pass->drop_samples))
+		drop_sample_put(sample, pass->tsc, data, len);
+}
 
 // Takes a burst from one from-vm queue and walks it to its end. Returns the number of packets
 // taken; 0 if there was nothing. Worker, inside a round.

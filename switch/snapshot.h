@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "base/drop.h"
+#include "switch/drop_sample.h"
 #include "switch/mac_table.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
@@ -79,6 +80,7 @@ struct port {
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
+	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
 	struct drop_counters drops[];                    // one per worker
 };
 

@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/drop.h"
 #include "base/error.h"
+#include "switch/drop_sample.h"
 #include "vhost/port.h"
 
 struct weir_switch;
@@ -80,6 +81,16 @@ size_t switch_port_count(const struct weir_switch *sw);
 // By position, sorted by name; false beyond the end.
 bool switch_port_at(struct weir_switch *sw, size_t position, struct port_info *info);
 bool switch_port_find(struct weir_switch *sw, const char *name, struct port_info *info);
+
+struct drop_last {
+	uint64_t time_ns; // since 1970; late by what the switch lets pass from one sample to the
+			  // next
+	uint16_t len;
+	uint8_t header[DROP_HEADER_SIZE]; // the frame's first bytes
+};
+// The last frame that a port dropped for a reason. False: none, or there is no such port.
+bool switch_drop_last(const struct weir_switch *sw, const char *port, enum drop_reason reason,
+	struct drop_last *last);
 
 struct fdb_entry {
 	uint8_t mac[6];

@@ -20,9 +20,11 @@ static inline void bunch_add(struct bunch *bunch, struct packet *p)
 	bunch->packets[bunch->count++] = p;
 }
 
-static void count_drops(struct pass *pass, struct port *port, enum drop_reason reason, uint64_t n)
+// `p` is one of the n packets.
+static void count_drops(struct pass *pass, struct port *port, enum drop_reason reason, uint64_t n,
+	const struct packet *p)
 {
-	drop_count(&port->drops[pass->worker], reason, n);
+	pass_drop(pass, port, reason, n, p->data, p->head_len);
 }
 
 // One packet into the receiver's ring, as one frame or as its segments. Returns DROP_NONE, or why
@@ -91,7 +93,7 @@ static void put_bunch(struct pass *pass, const struct port_view *out, struct rin
 		enum drop_reason reason = put_packet(
 			pass, out, ring, features, bunch->packets[i], sent);
 		if (reason != DROP_NONE)
-			count_drops(pass, out->port, reason, 1);
+			count_drops(pass, out->port, reason, 1, bunch->packets[i]);
 		i++;
 	}
 }
@@ -109,7 +111,7 @@ static void put_queue(
 		ring_put_end(ring, &pass->signals);
 		counter_add(&out->port->counters[pair].to_vm, sent.packets, sent.bytes);
 	} else {
-		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count);
+		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count, bunch->packets[0]);
 	}
 	vhost_port_to_vm_unlock(out->vhost, pair);
 }
@@ -158,7 +160,7 @@ static void deliver(struct pass *pass, const struct port_view *out, const struct
 		nic_send(pass, out, bunch->packets, bunch->count);
 	else
 		count_drops(pass, out->port, out->is_nic ? DROP_TO_NIC_NOT_UP : DROP_TO_VM_NOT_UP,
-			bunch->count);
+			bunch->count, bunch->packets[0]);
 }
 
 static void send_to_port(struct pass *pass, uint16_t id, const struct bunch *bunch)
@@ -211,7 +213,7 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 	}
 	for (unsigned i = 0; i < flood->count; i++)
 		if (!reached[i])
-			count_drops(pass, pass->in->port, DROP_NO_RECEIVER, 1);
+			count_drops(pass, pass->in->port, DROP_NO_RECEIVER, 1, flood->packets[i]);
 }
 
 void stage_tx(struct pass *pass)
@@ -230,7 +232,7 @@ void stage_tx(struct pass *pass)
 		} else if (p->verdict == VERDICT_FLOOD) {
 			bunch_add(&flood, p);
 		} else {
-			count_drops(pass, pass->in->port, p->drop, 1);
+			count_drops(pass, pass->in->port, p->drop, 1, p);
 		}
 	}
 	if (others)

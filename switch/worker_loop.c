@@ -70,10 +70,11 @@ static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
 
 // A look at each own queue, or, where the last QUIET_LOOKS have found nothing, in one round of
 // QUIET_ROUNDS: with many ports most are idle, and each look costs some cache lines.
-static struct round poll_round(struct worker *w, const struct snapshot *snapshot)
+static struct round poll_round(struct worker *w, const struct snapshot *snapshot, uint64_t now)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	w->pass.snapshot = snapshot;
+	w->pass.tsc = now;
 	w->pass.now_s = atomic_load_explicit(w->now_s, memory_order_relaxed);
 	w->round++;
 	struct round round = {0};
@@ -173,9 +174,10 @@ void *worker_loop(void *arg)
 	rte_thread_register();
 	uint64_t last = __rdtsc(), idle_since = last, reading_since = last;
 	gather_init(&w->gather, last, hz);
+	w->pass.drop_samples = hz / DROP_SAMPLES_PER_S;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
-		struct round round = poll_round(w, snapshot);
+		struct round round = poll_round(w, snapshot, last);
 		bool quiescent = round.packets ? last - reading_since > reader_limit
 					       : last - idle_since > DRAIN_CYCLES;
 		bool busy = round.packets || (quiescent && w->pass.signals.count);

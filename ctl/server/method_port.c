@@ -4,8 +4,10 @@
 #include "ctl/server/method.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctl/server/port_json.h"
 
@@ -25,7 +27,8 @@ static size_t position_after(struct weir_switch *sw, const char *name)
 }
 
 // Calls back for up to `limit` ports behind the call's cursor and answers with what was added.
-static int list(struct rpc_call *call, void (*add)(json_t *items, const struct port_info *info))
+static int list(struct rpc_call *call,
+	void (*add)(struct weir_switch *sw, json_t *items, const struct port_info *info))
 {
 	struct weir_switch *sw = call_server(call)->sw;
 	size_t limit;
@@ -38,13 +41,14 @@ static int list(struct rpc_call *call, void (*add)(json_t *items, const struct p
 	char last[NAME_SIZE] = "";
 	for (; limit && switch_port_at(sw, at, &info); at++, limit--) {
 		memcpy(last, info.config->name, sizeof(last));
-		add(items, &info);
+		add(sw, items, &info);
 	}
 	return method_list(call, items, at < switch_port_count(sw) ? last : NULL);
 }
 
-static void add_port(json_t *items, const struct port_info *info)
+static void add_port(struct weir_switch *sw, json_t *items, const struct port_info *info)
 {
+	(void)sw;
 	json_array_append_new(items, port_json(info, false));
 }
 
@@ -92,15 +96,36 @@ int method_port_libvirt(struct rpc_call *call)
 	return 0;
 }
 
-static void add_drops(json_t *items, const struct port_info *info)
+// "2026-01-31T12:00:00.250Z"
+static void time_text(uint64_t ns, char *text, size_t size)
 {
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+	size_t n = strftime(text, size, "%FT%T", gmtime_r(&seconds, &tm));
+	snprintf(text + n, size - n, ".%03uZ", (unsigned)(ns / 1000000 % 1000));
+}
+
+static json_t *last_json(const struct weir_switch *sw, const char *port, enum drop_reason reason)
+{
+	struct drop_last last;
+	if (!switch_drop_last(sw, port, reason, &last))
+		return json_null();
+	char when[40], header[2 * sizeof(last.header) + 1] = "";
+	time_text(last.time_ns, when, sizeof(when));
+	for (unsigned i = 0; i < last.len; i++)
+		snprintf(header + 2 * i, 3, "%02x", last.header[i]);
+	return json_pack("{s:s, s:s}", "time", when, "header", header);
+}
+
+static void add_drops(struct weir_switch *sw, json_t *items, const struct port_info *info)
+{
+	const char *name = info->config->name;
 	for (unsigned r = DROP_NONE + 1; r < DROP_REASON_COUNT; r++)
 		if (info->drops[r])
-			json_array_append_new(
-				items, json_pack("{s:o, s:s, s:I, s:s}", "port",
-					       rpc_string(info->config->name), "reason",
-					       drop_name(r), "count", (json_int_t)info->drops[r],
-					       "about", drop_about(r)));
+			json_array_append_new(items,
+				json_pack("{s:o, s:s, s:I, s:s, s:o}", "port", rpc_string(name),
+					"reason", drop_name(r), "count", (json_int_t)info->drops[r],
+					"about", drop_about(r), "last", last_json(sw, name, r)));
 }
 
 int method_drop_list(struct rpc_call *call)
@@ -113,6 +138,6 @@ int method_drop_list(struct rpc_call *call)
 	if (rc)
 		return rc;
 	json_t *items = json_array();
-	add_drops(items, &info);
+	add_drops(call_server(call)->sw, items, &info);
 	return method_list(call, items, NULL);
 }
