@@ -6,6 +6,8 @@ install(FILES install/sysusers.d/weir.conf DESTINATION lib/sysusers.d)
 install(FILES install/tmpfiles.d/weir.conf DESTINATION lib/tmpfiles.d)
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(FILES install/weirctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+	RENAME weirctl)
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
 # Written when it is installed: `cmake --install --prefix` may name another place than the build did.

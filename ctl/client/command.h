@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The grammar of weirctl: one table of commands drives parsing, usage and help.
+// The grammar of weirctl: one table of commands drives parsing, usage, help, completion and the
+// manual page.
 #ifndef WEIR_CTL_CLIENT_COMMAND_H
 #define WEIR_CTL_CLIENT_COMMAND_H
 
@@ -18,8 +19,23 @@ enum format {
 	FORMAT_JSON
 };
 
+// What a word stands for: what completion offers there.
+enum word {
+	WORD_ANY, // nothing is known of it
+	WORD_PORT,
+	WORD_BRIDGE,
+	WORD_STATE, // of a port
+	WORD_KEY,   // KEY=VALUE of a port
+	WORD_FILE,
+	WORD_SUBSYSTEM,
+	WORD_LEVEL,
+	WORD_NOUN,
+	WORD_FORMAT,
+};
+
 struct argument {
 	const char *name; // NULL ends the list
+	enum word word;
 	bool optional;
 	bool rest; // takes all that is left; the last one only
 };
@@ -28,6 +44,8 @@ struct option_spec {
 	const char *name;  // "--port"; NULL ends the list
 	const char *value; // what it is called in help; NULL: a flag
 	const char *about;
+	enum word word;    // of the value
+	const char *brief; // "-s"; NULL: none
 };
 
 struct call;
@@ -47,6 +65,7 @@ struct call {
 	const struct command *command;
 	const char *noun;   // as soon as it is known
 	const char *socket; // NULL: search
+	bool may_prompt;    // no command at all asks for the prompt
 	enum format format;
 	bool help;
 	const char *args[ARGS_MAX]; // by position in the table; NULL: not given
@@ -60,7 +79,23 @@ struct call {
 extern const struct command commands[];
 extern const size_t command_count;
 
-// Parses argv, which it reorders. EXIT_DONE, or EXIT_USAGE after it has said why.
+// Options of every command, by position.
+enum {
+	GLOBAL_SOCKET,
+	GLOBAL_OUTPUT,
+	GLOBAL_HELP,
+	GLOBAL_VERSION,
+	GLOBALS
+};
+extern const struct option_spec global_options[GLOBALS];
+
+// The option that a word is, of the command (NULL: none yet) or of all; NULL: there is none. *index
+// is its position among them, *value what follows "=" or, of a short one, its letter.
+const struct option_spec *command_find_option(const struct command *command, const char *word,
+	unsigned *index, bool *global, const char **value);
+
+// Parses argv, which it reorders. EXIT_DONE, or EXIT_USAGE after it has said why. Without a command
+// (call->command is NULL then, as behind help) it is usage unless call->may_prompt is set.
 int command_parse(struct call *call, int argc, char **argv);
 // Help for all commands, for those of a noun, or for one; call->command or `noun` may be NULL.
 void command_help(const struct call *call, const char *noun);
@@ -70,6 +105,11 @@ int command_usage(const struct call *call, const char *fmt, ...)
 
 // The value of an option by its name; NULL: not given.
 const char *command_option(const struct call *call, const char *name);
+
+// Parses and runs one command line, whose words it reorders; what was asked for stands on standard
+// output then. `socket` is for lines that name none; NULL: search. `terminal`: a line without a
+// command is the prompt. An exit status.
+int command_run(int argc, char **argv, const char *socket, bool terminal);
 
 // One function per command; the table says which. Each returns an exit status.
 int run_help(struct call *call);

@@ -19,6 +19,8 @@ enum {
 	PAGE = 1000,
 };
 
+volatile sig_atomic_t link_interrupted;
+
 static int64_t now_ms(void)
 {
 	struct timespec ts;
@@ -26,10 +28,23 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int no_switch(const char *text)
+static int no_switch(const struct link *link, const char *text)
 {
-	fprintf(stderr, "weirctl: %s\n", text);
+	if (!link->quiet)
+		fprintf(stderr, "weirctl: %s\n", text);
 	return EXIT_NO_SWITCH;
+}
+
+// Also bounds connect, which waits where the listener's queue is full.
+static void bound(const struct link *link)
+{
+	int64_t left = link->deadline_ms - now_ms();
+	// Of zero the kernel would make no limit.
+	if (left < 1)
+		left = 1;
+	struct timeval time = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+	if (link->deadline_ms)
+		setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
 }
 
 static int try_connect(struct link *link, const char *path)
@@ -41,6 +56,7 @@ static int try_connect(struct link *link, const char *path)
 	link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (link->fd < 0)
 		return -errno;
+	bound(link);
 	if (connect(link->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
 		return 0;
 	int rc = -errno;
@@ -66,21 +82,33 @@ static int find_switch(struct link *link, const char *path)
 	}
 	if (!rc)
 		return EXIT_DONE;
-	fprintf(stderr,
-		"weirctl: no switch answers at %s%s%s: %s; is weir-switchd running? Another "
-		"socket is named by --socket\n",
-		path, own[0] ? " or " : "", own, strerror(-rc));
+	if (!link->quiet)
+		fprintf(stderr,
+			"weirctl: no switch answers at %s%s%s: %s; is weir-switchd running? "
+			"Another socket is named by --socket\n",
+			path, own[0] ? " or " : "", own, strerror(-rc));
 	return EXIT_NO_SWITCH;
 }
 
-int link_open(struct link *link, const char *path)
+static int open_and_greet(struct link *link, const char *path)
 {
-	*link = (struct link){.fd = -1};
 	int status = find_switch(link, path);
 	if (!status)
 		status = link_call(
 			link, "hello", json_pack("{s:i}", "protocol", RPC_VERSION), &link->hello);
 	return status;
+}
+
+int link_open(struct link *link, const char *path)
+{
+	*link = (struct link){.fd = -1};
+	return open_and_greet(link, path);
+}
+
+int link_open_quietly(struct link *link, const char *path, int timeout_ms)
+{
+	*link = (struct link){.fd = -1, .quiet = true, .deadline_ms = now_ms() + timeout_ms};
+	return open_and_greet(link, path);
 }
 
 void link_close(struct link *link)
@@ -100,7 +128,7 @@ static int send_all(struct link *link, const char *text)
 		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return EXIT_DONE;
 		if (n < 0 && errno != EINTR)
-			return no_switch(strerror(errno));
+			return no_switch(link, strerror(errno));
 		if (n > 0) {
 			text += n;
 			len -= (size_t)n;
@@ -123,14 +151,16 @@ static int receive(struct link *link, int64_t deadline, json_t **message)
 			return EXIT_DONE;
 		char *room = line_space(&link->in, READ_SIZE);
 		ssize_t got = n > 0 && room ? read(link->fd, room, READ_SIZE) : -1;
+		if (got < 0 && errno == EINTR && link_interrupted)
+			return EXIT_REFUSED;
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return no_switch("the switch has closed the connection");
+			return no_switch(link, "the switch has closed the connection");
 		line_filled(&link->in, (size_t)got);
 	}
 	*message = json_loadb(line, len, 0, NULL);
-	return *message ? EXIT_DONE : no_switch("the switch's answer is no JSON");
+	return *message ? EXIT_DONE : no_switch(link, "the switch's answer is no JSON");
 }
 
 static bool is_notification(const json_t *message)
@@ -139,13 +169,13 @@ static bool is_notification(const json_t *message)
 }
 
 // Takes the answer apart. An error without an id is the switch's last word before it closes.
-static int read_answer(json_t *message, json_t **result)
+static int read_answer(const struct link *link, json_t *message, json_t **result)
 {
 	const json_t *error = json_object_get(message, "error");
 	const char *text = json_string_value(json_object_get(error, "message"));
-	if (error)
+	if (error && !link->quiet)
 		fprintf(stderr, "weirctl: %s\n", text ? text : "refused, without a reason");
-	else
+	else if (!error)
 		*result = json_incref(json_object_get(message, "result"));
 	json_decref(message);
 	return error ? EXIT_REFUSED : EXIT_DONE;
@@ -166,16 +196,16 @@ int link_call(struct link *link, const char *method, json_t *params, json_t **re
 	free(text);
 	if (!status)
 		status = send_all(link, "\n");
-	int64_t deadline = now_ms() + ANSWER_TIMEOUT_MS;
+	int64_t deadline = link->deadline_ms ? link->deadline_ms : now_ms() + ANSWER_TIMEOUT_MS;
 	while (!status) {
 		json_t *message;
 		status = receive(link, deadline, &message);
 		if (status)
 			break;
 		if (!message)
-			return no_switch("the switch has not answered for 60 s");
+			return no_switch(link, "the switch has not answered for 60 s");
 		if (!is_notification(message))
-			return read_answer(message, result);
+			return read_answer(link, message, result);
 		json_decref(message);
 	}
 	return status;

@@ -4,6 +4,9 @@
 #define WEIR_CTL_CLIENT_LINK_H
 
 #include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "ctl/rpc/line.h"
 
@@ -17,6 +20,8 @@ enum {
 
 struct link {
 	int fd; // -1: not open
+	bool quiet;
+	int64_t deadline_ms; // of the whole conversation; 0: each answer has a minute
 	json_int_t last_id;
 	struct line_buffer in;
 	json_t *hello; // the switch's answer to hello
@@ -25,7 +30,12 @@ struct link {
 // Connects to `path`, else to $WEIR_SOCKET, else to the first of the usual places where one
 // answers, and says hello. EXIT_DONE, or another status after it has said why on standard error.
 int link_open(struct link *link, const char *path);
+// The same without a word on standard error, for a conversation that ends within timeout_ms.
+int link_open_quietly(struct link *link, const char *path, int timeout_ms);
 void link_close(struct link *link);
+
+// Set by a signal handler: whoever waits for the switch stops waiting, with EXIT_REFUSED.
+extern volatile sig_atomic_t link_interrupted;
 
 // Calls a method (params are taken over; NULL: none) and waits for its answer; notifications that
 // come meanwhile are passed over. EXIT_DONE and *result, the caller's; or an exit status after the

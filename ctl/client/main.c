@@ -3,37 +3,31 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/client/command.h"
+#include "ctl/client/complete.h"
 
-int run_help(struct call *call)
+static void print_word(void *ctx, const char *word)
 {
-	const char *noun = call->args[0];
-	for (size_t i = 0; noun && i < command_count; i++)
-		if (!strcmp(noun, commands[i].noun))
-			goto known;
-	if (noun)
-		return command_usage(call, "there is no command '%s'", noun);
-known:
-	call->command = NULL;
-	command_help(call, noun);
+	(void)ctx;
+	puts(word);
+}
+
+// What a shell's completion asks: `weirctl complete LINE`, the line up to the cursor without the
+// program's name. Prints words, or a colon where a file's name is due. Not a command of the table,
+// since nobody is to type it.
+static int complete(const char *line)
+{
+	if (complete_line(line, NULL, print_word, NULL) == COMPLETE_FILE)
+		puts(":");
 	return EXIT_DONE;
 }
 
 int main(int argc, char **argv)
 {
-	struct call call = {.link.fd = -1};
 	setlocale(LC_ALL, "");
-	int status = command_parse(&call, argc - 1, argv + 1);
-	if (status || call.help)
-		return status;
-	if (call.command->run != run_help)
-		status = link_open(&call.link, call.socket);
-	if (!status)
-		status = call.command->run(&call);
-	link_close(&call.link);
-	// A full disk or a closed pipe is a failure of what was asked for, too.
-	if (fflush(stdout) && !status)
-		status = EXIT_REFUSED;
-	return status;
+	if (argc == 3 && !strcmp(argv[1], "complete"))
+		return complete(argv[2]);
+	return command_run(argc - 1, argv + 1, NULL, isatty(STDIN_FILENO) && isatty(STDOUT_FILENO));
 }

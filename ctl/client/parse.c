@@ -7,25 +7,6 @@
 
 #include "ctl/client/command.h"
 
-// Options of every command.
-static const struct option_spec globals[] = {
-	{"--socket", "PATH", "the switch's control socket; default $WEIR_SOCKET, else a search"},
-	{"--output", "FORMAT", "of what reading commands print: table or json"},
-	{"--help", NULL, "say how it goes"},
-	{"--version", NULL, "print the version"},
-};
-enum {
-	GLOBAL_SOCKET,
-	GLOBAL_OUTPUT,
-	GLOBAL_HELP,
-	GLOBAL_VERSION,
-	GLOBALS
-};
-static const char *const shorts[GLOBALS] = {[GLOBAL_SOCKET] = "-s",
-	[GLOBAL_OUTPUT] = "-o",
-	[GLOBAL_HELP] = "-h",
-	[GLOBAL_VERSION] = "-V"};
-
 int command_usage(const struct call *call, const char *fmt, ...)
 {
 	va_list args;
@@ -50,6 +31,12 @@ static void print_usage(const struct command *c)
 		printf("      %s: %s\n", o->name, o->about);
 }
 
+static void print_global(const struct option_spec *o)
+{
+	printf("  %s, %s%s%s: %s\n", o->brief, o->name, o->value ? " " : "",
+		o->value ? o->value : "", o->about);
+}
+
 void command_help(const struct call *call, const char *noun)
 {
 	puts("weirctl manages a running weir-switchd.\n");
@@ -61,9 +48,7 @@ void command_help(const struct call *call, const char *noun)
 	}
 	puts("\nAnywhere:");
 	for (unsigned i = 0; i < GLOBALS; i++)
-		printf("  %s, %s%s%s: %s\n", shorts[i], globals[i].name,
-			globals[i].value ? " " : "", globals[i].value ? globals[i].value : "",
-			globals[i].about);
+		print_global(&global_options[i]);
 	puts("\nExit status: 0 done, 1 refused or failed, 2 usage, 3 no switch.");
 }
 
@@ -76,8 +61,7 @@ const char *command_option(const struct call *call, const char *name)
 }
 
 // Whether `word` is the option, and what follows "=" or, of a short one, the letter.
-static bool is_option(
-	const char *word, const struct option_spec *o, const char *brief, const char **value)
+static bool is_option(const char *word, const struct option_spec *o, const char **value)
 {
 	size_t len = strlen(o->name);
 	*value = NULL;
@@ -85,23 +69,23 @@ static bool is_option(
 		*value = word[len] ? word + len + 1 : NULL;
 		return true;
 	}
-	if (!brief || strncmp(word, brief, 2))
+	if (!o->brief || strncmp(word, o->brief, 2))
 		return false;
 	*value = word[2] ? word + 2 : NULL;
 	return true;
 }
 
-static const struct option_spec *find_option(const struct command *command, const char *word,
+const struct option_spec *command_find_option(const struct command *command, const char *word,
 	unsigned *index, bool *global, const char **value)
 {
 	for (unsigned i = 0; i < GLOBALS; i++)
-		if (is_option(word, &globals[i], shorts[i], value)) {
+		if (is_option(word, &global_options[i], value)) {
 			*index = i;
 			*global = true;
-			return &globals[i];
+			return &global_options[i];
 		}
 	for (unsigned i = 0; command && command->options[i].name; i++)
-		if (is_option(word, &command->options[i], NULL, value)) {
+		if (is_option(word, &command->options[i], value)) {
 			*index = i;
 			*global = false;
 			return &command->options[i];
@@ -143,7 +127,7 @@ static int take_options(struct call *call, int *argc, char **argv, bool *version
 			argv[words++] = argv[i];
 			continue;
 		}
-		const struct option_spec *o = find_option(
+		const struct option_spec *o = command_find_option(
 			call->command, argv[i], &index, &global, &value);
 		if (!o)
 			return command_usage(call, "there is no option '%s'", argv[i]);
@@ -238,7 +222,7 @@ int command_parse(struct call *call, int argc, char **argv)
 	if (status || (!argc && call->help))
 		return status;
 	if (!argc)
-		return command_usage(call, "what is it to do?");
+		return call->may_prompt ? EXIT_DONE : command_usage(call, "what is it to do?");
 	if (has_verbs(argv[0])) {
 		int rest = argc - 1;
 		status = take_options(call, &rest, argv + 1, &version);

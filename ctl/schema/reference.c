@@ -12,29 +12,51 @@ static void tell(const struct key *key, const char *name, schema_key_fn *fn, voi
 	fn(ctx, name, type, key->fallback, key->about, key->effect, key->type != TYPE_LATER);
 }
 
-int schema_keys(const char *path, schema_key_fn *fn, void *ctx)
+// The key at a dotted path; NULL: there is none. *names: the path's next part is one of the user's
+// names.
+static const struct key *key_at(const char *path, bool *names)
 {
 	const struct key *key = &schema_root;
-	bool names = false; // is the next part of the path one of the user's names?
+	*names = false;
 	while (*path) {
 		char part[NAME_SIZE];
 		size_t len = strcspn(path, ".");
 		if (len >= sizeof(part))
-			return -ENOENT;
+			return NULL;
 		memcpy(part, path, len);
 		part[len] = '\0';
-		if (names) {
+		if (*names) {
 			if (strcmp(part, "*") != 0 && !name_is_valid(part))
-				return -ENOENT;
-			names = false;
+				return NULL;
+			*names = false;
 		} else {
 			key = key->keys ? key_find(key->keys, part) : NULL;
 			if (!key)
-				return -ENOENT;
-			names = key->type == TYPE_NAMED;
+				return NULL;
+			*names = key->type == TYPE_NAMED;
 		}
 		path += len + (path[len] == '.');
 	}
+	return key;
+}
+
+int schema_words(const char *path, schema_word_fn *fn, void *ctx)
+{
+	bool names;
+	const struct key *key = key_at(path, &names);
+	if (!key)
+		return -ENOENT;
+	for (const char *const *word = key->words; word && *word; word++)
+		fn(ctx, *word);
+	return 0;
+}
+
+int schema_keys(const char *path, schema_key_fn *fn, void *ctx)
+{
+	bool names;
+	const struct key *key = key_at(path, &names);
+	if (!key)
+		return -ENOENT;
 	if (names) {
 		fn(ctx, "*", "map", NULL, key->about, key->effect, true);
 		return 0;

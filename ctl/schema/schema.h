@@ -83,6 +83,11 @@ typedef void schema_key_fn(void *ctx, const char *key, const char *type, const c
 	const char *about, enum schema_effect effect, bool supported);
 int schema_keys(const char *path, schema_key_fn *fn, void *ctx);
 
+// Completion of a value: the words that may stand at the key of a dotted path (`adaptive`, `busy`);
+// none where it is no matter of words. -ENOENT: no such key.
+typedef void schema_word_fn(void *ctx, const char *word);
+int schema_words(const char *path, schema_word_fn *fn, void *ctx);
+
 // Writes the reference of all keys as Markdown: the source of docs/weir.yaml.md.
 void schema_write_reference(FILE *out);
 
