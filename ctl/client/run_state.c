@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ctl/client/run.h"
 
@@ -47,12 +46,6 @@ static const struct column fdb_columns[] = {
 	{"MAC", "mac", false},
 	{"PORT", "port", false},
 	{"AGE", "age_s", true},
-};
-static const struct column drop_columns[] = {
-	{"PORT", "port", false},
-	{"REASON", "reason", false},
-	{"COUNT", "count", true},
-	{"", "about", false},
 };
 static const struct column log_columns[] = {
 	{"SUBSYSTEM", "subsystem", false},
@@ -150,72 +143,6 @@ int run_fdb_flush(struct call *call)
 			(long long)json_integer_value(json_object_get(result, "flushed")));
 	json_decref(result);
 	return status;
-}
-
-static json_t *drop_params(const struct call *call)
-{
-	return call->args[0] ? json_pack("{s:s}", "port", call->args[0]) : json_object();
-}
-
-static json_int_t count_before(const json_t *items, const json_t *drop)
-{
-	size_t i;
-	json_t *one;
-	json_array_foreach (items, i, one)
-		if (json_equal(json_object_get(one, "port"), json_object_get(drop, "port")) &&
-			json_equal(json_object_get(one, "reason"), json_object_get(drop, "reason")))
-			return json_integer_value(json_object_get(one, "count"));
-	return 0;
-}
-
-static void print_new(const struct call *call, const json_t *before, const json_t *now)
-{
-	size_t i;
-	json_t *drop;
-	json_array_foreach (now, i, drop) {
-		json_int_t count = json_integer_value(json_object_get(drop, "count"));
-		json_int_t more = count - count_before(before, drop);
-		if (more <= 0)
-			continue;
-		json_object_set_new(drop, "new", json_integer(more));
-		if (call->format == FORMAT_JSON) {
-			json_dumpf(drop, stdout, JSON_COMPACT);
-			putchar('\n');
-		} else {
-			printf("%s: %s +%lld, %lld in all: %s\n",
-				json_string_value(json_object_get(drop, "port")),
-				json_string_value(json_object_get(drop, "reason")), (long long)more,
-				(long long)count,
-				json_string_value(json_object_get(drop, "about")));
-		}
-	}
-	fflush(stdout);
-}
-
-// Until interrupted, or the switch goes.
-static int watch_drops(struct call *call)
-{
-	json_t *before = json_array();
-	int status;
-	for (;;) {
-		json_t *now;
-		status = link_list(&call->link, "drop.list", drop_params(call), &now);
-		if (status)
-			break;
-		print_new(call, before, now);
-		json_decref(before);
-		before = now;
-		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
-	}
-	json_decref(before);
-	return status;
-}
-
-int run_drops(struct call *call)
-{
-	if (command_option(call, "--watch"))
-		return watch_drops(call);
-	return run_list(call, "drop.list", drop_params(call), drop_columns, COUNT(drop_columns));
 }
 
 int run_log_list(struct call *call)
