@@ -8,6 +8,10 @@ install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(FILES install/weirctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
 	RENAME weirctl)
+foreach(page IN LISTS WEIR_MAN_PAGES)
+	string(REGEX REPLACE ".*\\.([0-9])$" "\\1" section ${page})
+	install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
 # Written when it is installed: `cmake --install --prefix` may name another place than the build did.

@@ -49,6 +49,7 @@ void command_help(const struct call *call, const char *noun)
 	puts("\nAnywhere:");
 	for (unsigned i = 0; i < GLOBALS; i++)
 		print_global(&global_options[i]);
+	puts("\nWithout a command, on a terminal: a prompt, where Tab completes.");
 	puts("\nExit status: 0 done, 1 refused or failed, 2 usage, 3 no switch.");
 }
 

@@ -90,5 +90,7 @@ int schema_words(const char *path, schema_word_fn *fn, void *ctx);
 
 // Writes the reference of all keys as Markdown: the source of docs/weir.yaml.md.
 void schema_write_reference(FILE *out);
+// The same as a part of the manual page weir.yaml(5), in the macros of man(7).
+void schema_write_manual(FILE *out);
 
 #endif
