@@ -20,6 +20,7 @@ enum {
 	QUEUE_PAIRS_MAX = 16,
 	DEVICE_SIZE = 128,  // a DPDK device with its arguments, and its NUL
 	DEVICE_MEMBERS = 8, // of a bond
+	ADDRESSES_MAX = 32, // IP addresses and networks of a port
 };
 
 enum config_poll {
@@ -84,6 +85,24 @@ struct config_dpdk {
 
 struct config_limits {
 	uint32_t macs; // learned per port; 0: no limit of its own
+	// Frames per second from the port that are flooded; 0: no limit.
+	uint32_t broadcast_pps;
+	uint32_t multicast_pps;
+	uint32_t unknown_pps;
+};
+
+// An IPv4 or IPv6 network; a single address has the full length.
+struct config_prefix {
+	uint8_t family;      // AF_INET or AF_INET6
+	uint8_t length;      // bits
+	uint8_t address[16]; // network order; IPv4 has the first four bytes; 0 behind length
+};
+
+// The addresses that a VM may use.
+struct config_addresses {
+	uint8_t mac[6]; // zeros: any
+	uint16_t nips;  // 0: any
+	struct config_prefix ips[ADDRESSES_MAX];
 };
 
 struct config_port {
@@ -94,6 +113,7 @@ struct config_port {
 	char bridge[NAME_SIZE];
 	uint16_t mtu; // bytes of L3
 	struct config_vlan vlan;
+	struct config_addresses addresses;
 	struct config_limits limits;
 };
 

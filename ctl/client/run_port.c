@@ -31,6 +31,8 @@ static const struct column show_columns[] = {
 	{"VMM's pid", "peer_pid", false},
 	{"MTU", "mtu", false},
 	{"VLAN", "vlan", false},
+	{"MAC, no other", "addresses.mac", false},
+	{"IP, no other", "addresses.ip", false},
 	{"queue pairs, at most", "queues", false},
 	{"queue pairs running", "pairs", false},
 	{"features", "features", false},

@@ -131,6 +131,16 @@ static int check_named(
 	return rc;
 }
 
+static bool list_parse(
+	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
+{
+	if (key->type == TYPE_DEVICES)
+		return devices_parse(key, node, culprit, expected);
+	if (key->type == TYPE_PREFIXES)
+		return prefixes_parse(key, node, culprit, expected);
+	return ints_parse(key, node, culprit, expected);
+}
+
 static int check_value(
 	struct check *check, const struct key *key, const struct node *node, char *base)
 {
@@ -145,12 +155,9 @@ static int check_value(
 	case TYPE_NAMED:
 		return check_named(check, key, node, base);
 	case TYPE_INTS:
-		if (!ints_parse(key, node, &culprit, expected))
-			return mismatch(check, culprit, expected);
-		key->land(node, base);
-		return 0;
 	case TYPE_DEVICES:
-		if (!devices_parse(key, node, &culprit, expected))
+	case TYPE_PREFIXES:
+		if (!list_parse(key, node, &culprit, expected))
 			return mismatch(check, culprit, expected);
 		key->land(node, base);
 		return 0;

@@ -18,12 +18,14 @@ enum key_type {
 	TYPE_DEVICE,   // of DPDK, with its arguments
 	TYPE_SOCKET,   // path of a Unix socket
 	TYPE_MODE,     // permission bits in octal
+	TYPE_MAC,      // of one device; lands as six bytes
 	TYPE_DURATION, // bounds in nanoseconds, lands in units
 	TYPE_SIZE,     // in bytes
 	TYPE_BITS,     // bits per second
 	TYPE_PACKETS,  // packets per second
 	TYPE_INTS,     // up to count integers, none twice, or words[0]; lands by land
 	TYPE_DEVICES,  // a list of up to count devices; lands by land
+	TYPE_PREFIXES, // up to count IP addresses and networks, none twice; lands by land
 	TYPE_MAP,      // keys
 	TYPE_NAMED,    // up to count maps of keys under names of the user's choice
 };
@@ -50,7 +52,7 @@ struct key {
 	size_t size;
 	size_t count_offset;
 	size_t item_size;
-	void (*land)(const struct node *node, void *base); // TYPE_INTS, TYPE_DEVICES
+	void (*land)(const struct node *node, void *base); // TYPE_INTS, _DEVICES, _PREFIXES
 	// TYPE_MAP and TYPE_NAMED: what concerns several keys, after each has landed.
 	int (*finish)(struct check *check, const struct node *node, void *base);
 };
@@ -95,6 +97,16 @@ const char *quantity_noun(enum key_type type);                          // "dura
 const char *quantity_example(enum key_type type);                       // "300s"
 const char *quantity_units(enum key_type type, char *buf, size_t size); // "ns, us, ms, …"
 
+// address.c: `52:54:00:00:00:01`, of no group and not zero; as it lies in memory, in the low 48
+// bits.
+bool mac_parse(const char *text, uint64_t *out);
+// `10.0.0.1`, `fd00::/64`; false also if bits behind the length are set.
+bool prefix_parse(const char *text, struct config_prefix *out);
+// TYPE_PREFIXES. *culprit is the list or the item at fault.
+bool prefixes_parse(const struct key *key, const struct node *node, const struct node **culprit,
+	char *expected);
+void prefixes_describe(const struct key *key, char *buf, size_t size);
+
 // canonical.c: puts a map's keys into the table's order; writes every default into it.
 int tree_arrange(struct node *map, const struct key *keys);
 int tree_complete(struct node *map, const struct key *keys);
@@ -109,6 +121,7 @@ int check_fail(struct check *check, const struct node *node, const char *key, in
 void land_workers(const struct node *node, void *base);
 void land_trunk(const struct node *node, void *base);
 void land_members(const struct node *node, void *base);
+void land_ips(const struct node *node, void *base);
 int finish_vlan(struct check *check, const struct node *node, void *base);
 int finish_port(struct check *check, const struct node *node, void *base);
 int finish_config(struct check *check, const struct node *node, void *base);

@@ -46,6 +46,13 @@ void land_members(const struct node *node, void *base)
 		strcpy(dpdk->members[dpdk->nmembers++], node->items[i]->text);
 }
 
+void land_ips(const struct node *node, void *base)
+{
+	struct config_addresses *addresses = base;
+	for (size_t i = 0; i < node->count; i++)
+		prefix_parse(node->items[i]->text, &addresses->ips[addresses->nips++]);
+}
+
 int finish_vlan(struct check *check, const struct node *node, void *base)
 {
 	struct config_vlan *vlan = base;

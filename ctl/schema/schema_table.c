@@ -11,6 +11,8 @@
 #define SECOND 1000000000ull
 #define MIB    (1ull << 20)
 #define TIB    (1ull << 40)
+// Of frames per second; more than any port can send, and few enough for exact budgets.
+#define BUDGET_MAX 100000000ull
 
 // In the order of the enums in base/config.h.
 static const char *const poll_words[] = {"adaptive", "busy", NULL};
@@ -103,8 +105,29 @@ static const struct key limits_keys[] = {
 		.effect = EFFECT_LIVE,
 		.about = "The most MAC addresses learned behind the port; 0: no limit of its own."},
 	{"connections", TYPE_LATER, .about = "The most connections of the port."},
-	{"broadcast", TYPE_LATER, .about = "The most broadcast frames from the port."},
-	{"unknown", TYPE_LATER, .about = "The most frames from the port to unknown MAC addresses."},
+	{"broadcast", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX,
+		FIELD(struct config_limits, broadcast_pps), .effect = EFFECT_LIVE,
+		.about = "The most broadcast frames from the port, those of 100 ms at once; left out: "
+			"no limit."},
+	{"multicast", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX,
+		FIELD(struct config_limits, multicast_pps), .effect = EFFECT_LIVE,
+		.about = "The same for multicast frames, without which IPv6 finds no neighbours."},
+	{"unknown", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX,
+		FIELD(struct config_limits, unknown_pps), .effect = EFFECT_LIVE,
+		.about = "The same for frames to MAC addresses that are not known, which go to all."},
+	{0},
+};
+
+static const struct key addresses_keys[] = {
+	{"mac", TYPE_MAC, FIELD(struct config_addresses, mac), .effect = EFFECT_LIVE,
+		.about = "The one MAC address that the VM may use: as a frame's source, and where ARP "
+			"and IPv6 neighbour discovery name the sender's."},
+	{"ip", TYPE_PREFIXES, .count = ADDRESSES_MAX, .land = land_ips, .effect = EFFECT_LIVE,
+		.about = "The IP addresses that the VM may use: as a packet's source, and where ARP and "
+			"IPv6 neighbour discovery speak for one. Always allowed: `::` and 0.0.0.0 "
+			"while it looks for its address, and link-local addresses, unless the list "
+			"has some: then only those. Refused: what only DHCP servers and IPv6 routers "
+			"send."},
 	{0},
 };
 
@@ -124,7 +147,10 @@ static const struct key port_keys[] = {
 		.finish = finish_vlan, .effect = EFFECT_LIVE,
 		.about = "The VLANs of the port: `access`, or `trunk` with or without `native`. Left "
 			"out: frames without a tag only."},
-	{"addresses", TYPE_LATER, .about = "The addresses that the VM may use."},
+	{"addresses", TYPE_MAP, .keys = addresses_keys, FIELD(struct config_port, addresses),
+		.effect = EFFECT_LIVE,
+		.about = "The addresses that the VM may use: what is given is enforced, what is left "
+			"out is not."},
 	{"groups", TYPE_LATER, .about = "The security groups of the port."},
 	{"rate", TYPE_LATER, .about = "How fast the VM may send and receive."},
 	{"limits", TYPE_MAP, .keys = limits_keys, FIELD(struct config_port, limits),

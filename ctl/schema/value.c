@@ -118,6 +118,8 @@ static bool has_form(const struct key *key, const struct node *node, struct valu
 		return is_socket(node->text);
 	case TYPE_MODE:
 		return mode_parse(node->text, &value->number);
+	case TYPE_MAC:
+		return mac_parse(node->text, &value->number);
 	default:
 		return quantity_parse(key->type, node->text, &value->number);
 	}
@@ -179,6 +181,12 @@ static void form_print(const struct key *key, char *buf, size_t size)
 		return;
 	case TYPE_MODE:
 		snprintf(buf, size, "permission bits in octal such as 0660");
+		return;
+	case TYPE_MAC:
+		snprintf(buf, size, "a MAC address of one device such as 52:54:00:00:00:01");
+		return;
+	case TYPE_PREFIXES:
+		prefixes_describe(key, buf, size);
 		return;
 	case TYPE_INTS:
 		range_print(key, range, sizeof(range));

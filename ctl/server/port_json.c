@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ctl/server/port_json.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl/rpc/rpc.h"
 
@@ -164,11 +166,36 @@ static json_t *nic_json(const struct port_info *info)
 	return json_pack("{s:o}", "members", members);
 }
 
+static json_t *mac_json(const uint8_t mac[6])
+{
+	static const uint8_t any[6];
+	if (!memcmp(mac, any, sizeof(any)))
+		return json_null();
+	return json_sprintf(
+		"%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+// What is enforced: a MAC address or null, and a list of IP addresses and networks or null.
+static json_t *addresses_json(const struct config_addresses *addresses)
+{
+	json_t *ips = addresses->nips ? json_array() : json_null();
+	for (unsigned i = 0; i < addresses->nips; i++) {
+		const struct config_prefix *ip = &addresses->ips[i];
+		char text[INET6_ADDRSTRLEN];
+		inet_ntop(ip->family, ip->address, text, sizeof(text));
+		bool single = ip->length == (ip->family == AF_INET ? 32 : 128);
+		json_array_append_new(
+			ips, single ? json_string(text) : json_sprintf("%s/%u", text, ip->length));
+	}
+	return json_pack("{s:o, s:o}", "mac", mac_json(addresses->mac), "ip", ips);
+}
+
 static void add_detail(json_t *item, const struct port_info *info)
 {
 	json_t *of_kind = info->config->kind == PORT_KIND_DPDK ? nic_json(info) : vm_json(info);
-	json_t *detail = json_pack("{s:i, s:o, s:o}", "pairs", (int)info->status.pairs,
-		"queue_list", queues_json(info), "drop_reasons", drops_json(info));
+	json_t *detail = json_pack("{s:i, s:o, s:o, s:o}", "pairs", (int)info->status.pairs,
+		"queue_list", queues_json(info), "drop_reasons", drops_json(info), "addresses",
+		addresses_json(&info->config->addresses));
 	json_object_update(item, of_kind);
 	json_object_update(item, detail);
 	json_decref(of_kind);

@@ -159,10 +159,8 @@ def all_or_nothing(one):
 @case("control: keys of later issues are not supported yet", needs=daemon)
 def later(one):
     port = "  vm3: {vhost-user: {socket: vm3.sock}, %s}\n"
-    inside = {"addresses": "addresses: {mac: '52:54:00:00:00:01'}", "groups": "groups: [web]",
-              "rate": "rate: {from-vm: {bits: 1Gbit}}", "limits.connections": "limits: {connections: 10}",
-              "limits.broadcast": "limits: {broadcast: 10kpps}",
-              "limits.unknown": "limits: {unknown: 10kpps}"}
+    inside = {"groups": "groups: [web]", "rate": "rate: {from-vm: {bits: 1Gbit}}",
+              "limits.connections": "limits: {connections: 10}"}
     documents = {f"ports.vm3.{key}": BASE + port % text for key, text in inside.items()}
     documents["switch.connections"] = BASE.replace('{hugepages: "off"}', "{connections: 1000}")
     for key in ("groups", "gateways", "nat", "chains", "rates"):

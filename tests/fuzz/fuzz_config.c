@@ -44,6 +44,7 @@ static void must_be_in_bounds(const struct config *config)
 		must(port->mtu >= 68 && port->mtu <= 9216);
 		must(port->vhost_user.socket[0] && port->vhost_user.mode <= 0777);
 		must(port->vhost_user.queues >= 1 && port->vhost_user.queues <= QUEUE_PAIRS_MAX);
+		must(!(port->addresses.mac[0] & 1) && port->addresses.nips <= ADDRESSES_MAX);
 		bool tagged = port->vlan.kind != VLAN_UNTAGGED;
 		must(tagged != (port->vlan.members[0] & 1));
 		must(!(port->vlan.members[VLAN_COUNT / 64 - 1] >> 63));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The schema: what a document means, what it must not say and in which words that is told, and
 // what differs between two.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -83,7 +84,9 @@ Test(schema, everything_that_is_built_lands)
 		"    bridge: b1\n"
 		"    mtu: 9216\n"
 		"    vlan: {access: 4094}\n"
-		"    limits: {macs: 0}\n");
+		"    addresses: {mac: '52:54:00:00:0a:FE', ip: [10.0.0.1, 10.1.0.0/16, "
+		"'fd00::1']}\n"
+		"    limits: {macs: 0, broadcast: 1kpps, multicast: 2kpps, unknown: 100Mpps}\n");
 	const struct config_switch *sw = &config->sw;
 	cr_assert_eq(sw->nworkers, 3);
 	cr_expect(sw->workers[0] == 3 && sw->workers[1] == 1 && sw->workers[2] == 0);
@@ -109,6 +112,19 @@ Test(schema, everything_that_is_built_lands)
 	cr_expect_str_eq(port->bridge, "b1");
 	cr_expect_eq(port->mtu, 9216);
 	cr_expect_eq(port->limits.macs, 0);
+	cr_expect_eq(port->limits.broadcast_pps, 1000);
+	cr_expect_eq(port->limits.multicast_pps, 2000);
+	cr_expect_eq(port->limits.unknown_pps, 100000000);
+	const struct config_addresses *addresses = &port->addresses;
+	cr_expect_arr_eq(addresses->mac, "\x52\x54\0\0\x0a\xfe", 6);
+	cr_assert_eq(addresses->nips, 3);
+	const struct config_prefix *ip = addresses->ips;
+	cr_expect(ip[0].family == AF_INET && ip[0].length == 32);
+	cr_expect_arr_eq(ip[0].address, "\x0a\0\0\1", 4);
+	cr_expect(ip[1].family == AF_INET && ip[1].length == 16);
+	cr_expect_arr_eq(ip[1].address, "\x0a\1\0\0", 4);
+	cr_expect(ip[2].family == AF_INET6 && ip[2].length == 128);
+	cr_expect_arr_eq(ip[2].address, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
 	config_free(config);
 }
 
@@ -124,6 +140,8 @@ Test(schema, a_port_has_defaults)
 	cr_expect_str_eq(port->bridge, "default");
 	cr_expect_eq(port->mtu, 1500);
 	cr_expect_eq(port->limits.macs, 1024);
+	cr_expect(!port->limits.broadcast_pps && !port->limits.unknown_pps);
+	cr_expect(!port->addresses.mac[0] && !port->addresses.nips);
 	cr_expect_eq(port->vlan.kind, VLAN_UNTAGGED);
 	config_free(config);
 }
@@ -219,7 +237,6 @@ Test(schema, refuses_unknown_keys)
 Test(schema, refuses_what_is_not_built_yet)
 {
 	REFUSES(ENOTSUP, {PORT "    rate: {}", "weir.yaml:4: ports.vm1.rate: not supported yet"},
-		{PORT "    addresses: 1", "weir.yaml:4: ports.vm1.addresses: not supported yet"},
 		{PORT "    groups: [web]", "weir.yaml:4: ports.vm1.groups: not supported yet"},
 		{PORT "    limits: {macs: 1, connections: 5}",
 			"weir.yaml:4: ports.vm1.limits.connections: not supported yet"},
@@ -430,6 +447,46 @@ Test(schema, refuses_wrong_vlans)
 			"weir.yaml:4: ports.vm1.vlan: expected a map of keys, found 10"}, );
 }
 
+#define MAC_ERROR \
+	"weir.yaml:5: ports.vm1.addresses.mac: expected a MAC address of one device such as " \
+	"52:54:00:00:00:01, found "
+#define IP_ERROR \
+	"weir.yaml:5: ports.vm1.addresses.ip: expected an IP address or a network such as " \
+	"10.0.0.1, 10.0.0.0/24 or fd00::1, found "
+#define ADDRESSES PORT "    addresses:\n      "
+
+Test(schema, refuses_wrong_addresses)
+{
+	REFUSES(EINVAL, {ADDRESSES "mac: 52:54:00:00:00", MAC_ERROR "52:54:00:00:00"},
+		{ADDRESSES "mac: 52:54:00:00:00:1", MAC_ERROR "52:54:00:00:00:1"},
+		{ADDRESSES "mac: 52:54:00:00:00:011", MAC_ERROR "52:54:00:00:00:011"},
+		{ADDRESSES "mac: 52-54-00-00-00-01", MAC_ERROR "52-54-00-00-00-01"},
+		{ADDRESSES "mac: 53:54:00:00:00:01", MAC_ERROR "53:54:00:00:00:01"},
+		{ADDRESSES "mac: 00:00:00:00:00:00", MAC_ERROR "00:00:00:00:00:00"},
+		{ADDRESSES "mac: [a]", MAC_ERROR "a list of 1"},
+		{ADDRESSES "ip: [10.0.0]", IP_ERROR "10.0.0"},
+		{ADDRESSES "ip: [10.0.0.1, 10.0.0.1/24]", IP_ERROR "10.0.0.1/24"},
+		{ADDRESSES "ip: [10.0.0.0/33]", IP_ERROR "10.0.0.0/33"},
+		{ADDRESSES "ip: [10.0.0.0/]", IP_ERROR "10.0.0.0/"},
+		{ADDRESSES "ip: [10.0.0.0/08]", IP_ERROR "10.0.0.0/08"},
+		{ADDRESSES "ip: ['fd00::1/64']", IP_ERROR "\"fd00::1/64\""},
+		{ADDRESSES "ip: ['fe80::1%eth0']", IP_ERROR "\"fe80::1%eth0\""},
+		{ADDRESSES "ip: [{a: 1}]", IP_ERROR "a map"},
+		{ADDRESSES "ip: [10.0.0.1, 10.0.0.1/32]",
+			"weir.yaml:5: ports.vm1.addresses.ip: expected each address once, found "
+			"10.0.0.1/32"},
+		{ADDRESSES "ip: 10.0.0.1",
+			"weir.yaml:5: ports.vm1.addresses.ip: expected a list of 1 to 32 IP "
+			"addresses or networks, found 10.0.0.1"},
+		{PORT "    limits: {unknown: 10}",
+			"weir.yaml:4: ports.vm1.limits.unknown: expected a packet rate such as "
+			"100kpps, found 10"},
+		{PORT "    limits: {multicast: 0pps}",
+			"weir.yaml:4: ports.vm1.limits.multicast: expected a packet rate from 1pps "
+			"to 100Mpps, found 0pps"}, );
+	config_free(check(ADDRESSES "ip: [0.0.0.0/0, '::/0', 'fe80::/10']"));
+}
+
 Test(schema, refuses_two_ports_with_one_socket)
 {
 	REFUSES(EINVAL,
@@ -565,6 +622,17 @@ Test(schema, differences_have_path_values_and_effect)
 		"ports.vm1.vlan.native: - > 1, live\n");
 }
 
+Test(schema, addresses_differ_by_what_they_mean)
+{
+	differ(PORT "    addresses: {mac: 52:54:00:00:00:AA, ip: [10.0.0.1]}",
+		PORT "    addresses: {mac: '52:54:00:00:00:aa', ip: ['10.0.0.1']}", 0, "");
+	differ(PORT, PORT "    addresses: {mac: 52:54:00:00:00:01, ip: [10.0.0.1, 'fd00::/64']}", 2,
+		"ports.vm1.addresses.mac: - > \"52:54:00:00:00:01\", live\n"
+		"ports.vm1.addresses.ip: - > [10.0.0.1, \"fd00::/64\"], live\n");
+	differ(PORT "    limits: {broadcast: 1kpps}", PORT "    limits: {broadcast: 1000pps}", 0,
+		"");
+}
+
 Test(schema, documents_that_nobody_has_checked_can_be_compared)
 {
 	differ("{ports: 1, x: [1], rates: {a: 1}}", "{ports: {a: }, x: [2], y: , bridges: []}", 5,
@@ -630,6 +698,8 @@ static void key_is_whole(const struct key *key, const struct key *parent)
 	}
 	if (key->type == TYPE_MAP || key->type == TYPE_NAMED)
 		cr_expect(key->keys, "%s", key->name);
+	if (key->type == TYPE_PREFIXES)
+		cr_expect(key->land && key->count == ADDRESSES_MAX, "%s", key->name);
 	if (key->type == TYPE_INTS)
 		cr_expect(key->land && key->max < 4096 && key->count, "%s", key->name);
 	for (const struct key *inner = key->keys; inner && inner->name; inner++)
