@@ -15,6 +15,17 @@
 		"a link control frame, 01-80-C2-00-00-0X, that no bridge forwards") \
 	X(SOURCE_MULTICAST, "source-multicast", "the source address is a group address or zero") \
 	X(VLAN_NOT_MEMBER, "vlan-not-member", "its VLAN is not one of the port's") \
+	X(SPOOFED_MAC, "spoofed-mac", "its source MAC address is not the port's own") \
+	X(SPOOFED_IP, "spoofed-ip", "its source IP address is none of the port's") \
+	X(SPOOFED_ARP, "spoofed-arp", "an ARP packet that speaks for an address not the port's") \
+	X(SPOOFED_ND, "spoofed-nd", \
+		"an IPv6 neighbour message that speaks for an address not the port's") \
+	X(ROUTER_ADVERTISEMENT, "router-advertisement", \
+		"an IPv6 router's announcement from a port with IP addresses of its own") \
+	X(DHCP_SERVER, "dhcp-server", \
+		"a DHCP server's message from a port with IP addresses of its own") \
+	X(ADDRESSES_HIDDEN, "addresses-hidden", \
+		"addresses to be checked stand where they cannot be read") \
 	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \
 	X(NO_RECEIVER, "no-receiver", "flooded, and no other port of its VLAN can receive") \
 	X(QUEUE_DISABLED, "queue-disabled", "taken from a queue that the guest has disabled") \

@@ -21,6 +21,10 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// admit: which VLAN it belongs to, and whether it may enter at all.
 	stage_admit(pass);
 
+	// guard: whether it speaks only for the addresses of its port, before anybody learns from
+	// it.
+	stage_guard(pass);
+
 	// forward: learn the source, look up the destination; one port, a flood, or a drop.
 	stage_forward(pass);
 

@@ -50,6 +50,7 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue);
 unsigned stage_rx(struct pass *pass, const struct queue_ref *queue);
 void stage_parse(struct pass *pass);
 void stage_admit(struct pass *pass);
+void stage_guard(struct pass *pass);
 void stage_forward(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);

@@ -35,6 +35,23 @@ static void compile_view(struct port_view *v, struct port *port)
 		v->members[v->untagged_vlan / 64] |= 1ull << (v->untagged_vlan % 64);
 }
 
+// Few ports may have addresses, and what is compiled from them is large: so only theirs.
+static bool compile_guards(struct snapshot *s, struct port *const *ports, size_t nports)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < nports; i++)
+		count += guard_wanted(&ports[i]->config.addresses);
+	s->guards = aligned_alloc(64, (count + 1) * sizeof(*s->guards));
+	struct guard *next = s->guards;
+	for (size_t i = 0; i < nports && next; i++) {
+		if (!guard_wanted(&ports[i]->config.addresses))
+			continue;
+		guard_compile(next, &ports[i]->config.addresses);
+		s->all[i].guard = next++;
+	}
+	return s->guards != NULL;
+}
+
 // Each bridge's ports stand together in one array, so that a flood walks nothing else.
 static void compile_peers(struct snapshot *s, struct port *const *ports, size_t nports)
 {
@@ -94,6 +111,10 @@ struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint
 		compile_view(&s->all[i], ports[i]);
 		s->views[ports[i]->id] = &s->all[i];
 	}
+	if (!compile_guards(s, ports, nports)) {
+		snapshot_free(s);
+		return NULL;
+	}
 	compile_peers(s, ports, nports);
 	compile_queues(s, ports, nports);
 	return s;
@@ -105,6 +126,7 @@ void snapshot_free(struct snapshot *s)
 		return;
 	free(s->refs);
 	free(s->peers);
+	free(s->guards);
 	free(s->all);
 	free(s);
 }

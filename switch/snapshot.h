@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/drop.h"
 #include "switch/drop_sample.h"
+#include "switch/guard_check.h"
 #include "switch/mac_table.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
@@ -96,7 +97,8 @@ struct port_view {
 	bool is_nic;
 	bool trunk; // tags are understood and, but for untagged_vlan, kept
 	uint32_t mac_limit;
-	const uint16_t *peers; // all ports of its bridge, itself too
+	const struct guard *guard; // NULL: its packets may have any addresses
+	const uint16_t *peers;     // all ports of its bridge, itself too
 	uint16_t npeers;
 	uint64_t members[VLAN_COUNT / 64];
 };
@@ -127,6 +129,7 @@ struct snapshot {
 	enum config_poll poll;
 	const struct port_view *views[PORT_IDS]; // by port id; NULL: no such port
 	struct port_view *all;
+	struct guard *guards;
 	uint16_t *peers;
 	struct queue_ref *refs;
 	uint16_t nworkers;

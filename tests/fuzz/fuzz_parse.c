@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Any frame with any offload claim: parsed, tagged, untagged and cut for any receiver, on exact
-// heap copies. Sanitizers see wrong accesses; the checks here, broken promises of parse.h,
-// segment.h and ring.h.
+// Any frame with any offload claim: parsed, held against a port's addresses, tagged, untagged and
+// cut for any receiver, on exact heap copies. Sanitizers see wrong accesses; the checks here,
+// broken promises of parse.h, guard_check.h, segment.h and ring.h.
 //
 // Input: 12 bytes of what is not the frame (see struct input), then the frame.
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "switch/guard_check.h"
 #include "switch/parse.h"
 #include "switch/segment.h"
 
@@ -89,6 +92,47 @@ static void check_frames(struct packet *p, uint64_t features, uint16_t mtu)
 	check(!memcmp(&before, p, sizeof(before)));
 }
 
+static struct guard guard_of(const uint8_t *mac, const uint8_t *v4, const uint8_t *v6)
+{
+	struct config_addresses addresses = {0};
+	if (mac)
+		memcpy(addresses.mac, mac, 6);
+	if (v4) {
+		addresses.nips = 2;
+		addresses.ips[0] = (struct config_prefix){AF_INET, 32, {0}};
+		addresses.ips[1] = (struct config_prefix){AF_INET6, 128, {0}};
+		memcpy(addresses.ips[0].address, v4, 4);
+		memcpy(addresses.ips[1].address, v6, 16);
+	}
+	struct guard guard;
+	guard_compile(&guard, &addresses);
+	return guard;
+}
+
+// The addresses that the frame has are a port's, and then they are not.
+static void check_guard(const struct packet *p)
+{
+	static const uint8_t v4[4] = {10, 0, 0, 1}, v6[16] = {0xfd, [15] = 1}, mac[6] = {2, 1};
+	const uint8_t *l3 = p->data + p->l3_off;
+	const uint8_t *source4 = p->flags & PACKET_IPV4 ? l3 + 12 : v4;
+	const uint8_t *source6 = p->flags & PACKET_IPV6 ? l3 + 8 : v6;
+	struct guard own = guard_of(p->data + 6, source4, source6);
+	enum drop_reason reason = guard_check(&own, p);
+	check(reason != DROP_SPOOFED_MAC && reason != DROP_SPOOFED_IP);
+	struct guard other = guard_of(mac, NULL, NULL);
+	reason = guard_check(&other, p);
+	check((reason == DROP_SPOOFED_MAC) == !!memcmp(p->data + 6, mac, 6));
+	other = guard_of(NULL, v4, v6);
+	reason = guard_check(&other, p);
+	if (reason != DROP_NONE)
+		return;
+	check(!(p->flags & PACKET_IPV4) || !memcmp(l3 + 12, v4, 4) ||
+		!memcmp(l3 + 12, (uint8_t[4]){0}, 4));
+	check(!(p->flags & PACKET_IPV6) || !memcmp(l3 + 8, v6, 16) || l3[8] == 0xfe ||
+		!memcmp(l3 + 8, (uint8_t[16]){0}, 16));
+	check(p->ether_type != ETH_P_ARP || !memcmp(l3 + 14, v4, 4) || !memcmp(l3 + 24, v4, 4));
+}
+
 static void exercise(struct packet *p, const struct input *in)
 {
 	uint64_t features = (uint64_t)in->features << 1 & 0xff;
@@ -103,6 +147,7 @@ static void exercise(struct packet *p, const struct input *in)
 		return;
 	}
 	check_parsed(p, len);
+	check_guard(p);
 	check_frames(p, features, mtu);
 	len = p->len - (p->flags & PACKET_TAGGED ? 4 : 0);
 	packet_set_tag(p, 0x8100, tci);
