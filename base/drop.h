@@ -27,6 +27,10 @@
 	X(ADDRESSES_HIDDEN, "addresses-hidden", \
 		"addresses to be checked stand where they cannot be read") \
 	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \
+	X(BROADCAST_LIMIT, "broadcast-limit", "beyond the port's budget of broadcast frames") \
+	X(MULTICAST_LIMIT, "multicast-limit", "beyond the port's budget of multicast frames") \
+	X(UNKNOWN_LIMIT, "unknown-limit", \
+		"beyond the port's budget of frames to unknown MAC addresses") \
 	X(NO_RECEIVER, "no-receiver", "flooded, and no other port of its VLAN can receive") \
 	X(QUEUE_DISABLED, "queue-disabled", "taken from a queue that the guest has disabled") \
 	X(TO_VM_NOT_UP, "to-vm-not-up", "the receiving port is not up") \

@@ -28,6 +28,9 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// forward: learn the source, look up the destination; one port, a flood, or a drop.
 	stage_forward(pass);
 
+	// storm: what goes to all is held to the port's budgets.
+	stage_storm(pass);
+
 	// tx: one copy, straight into the receivers' buffers, and from NIC to NIC none; segments
 	// and checksums where they lack the offload. Drops are counted here, each under its name.
 	stage_tx(pass);

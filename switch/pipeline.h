@@ -52,6 +52,7 @@ void stage_parse(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_guard(struct pass *pass);
 void stage_forward(struct pass *pass);
+void stage_storm(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);
 

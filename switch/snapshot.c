@@ -5,6 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "switch/worker.h"
+
+static void compile_budgets(struct port_view *v, const struct config_limits *limits)
+{
+	const uint32_t pps[FLOOD_KINDS] = {
+		[FLOOD_BROADCAST] = limits->broadcast_pps,
+		[FLOOD_MULTICAST] = limits->multicast_pps,
+		[FLOOD_UNKNOWN] = limits->unknown_pps,
+	};
+	for (unsigned i = 0; i < FLOOD_KINDS; i++) {
+		v->has_budgets |= pps[i] != 0;
+		v->budgets[i] = budget_rate(pps[i], worker_tsc_hz());
+	}
+}
+
 static void compile_view(struct port_view *v, struct port *port)
 {
 	const struct config_vlan *vlan = &port->config.vlan;
@@ -19,6 +34,7 @@ static void compile_view(struct port_view *v, struct port *port)
 		.is_nic = port->config.kind == PORT_KIND_DPDK,
 		.trunk = vlan->kind == VLAN_TRUNK,
 	};
+	compile_budgets(v, &port->config.limits);
 	switch (vlan->kind) {
 	case VLAN_UNTAGGED:
 		v->untagged_vlan = 0;

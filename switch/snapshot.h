@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/drop.h"
 #include "switch/drop_sample.h"
+#include "switch/budget.h"
 #include "switch/guard_check.h"
 #include "switch/mac_table.h"
 #include "switch/switch.h"
@@ -66,6 +67,14 @@ static inline void drop_count(struct drop_counters *drops, enum drop_reason reas
 		memory_order_relaxed);
 }
 
+// What is flooded, by why.
+enum flood {
+	FLOOD_BROADCAST,
+	FLOOD_MULTICAST,
+	FLOOD_UNKNOWN, // to one address, of which nobody knows where it is
+	FLOOD_KINDS
+};
+
 // A port's lasting half. Fields without a note belong to the main thread.
 struct port {
 	uint16_t id; // 1…PORT_IDS-1; what the MAC table names
@@ -80,6 +89,8 @@ struct port {
 	char last_text[256];             // state as last reported
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
+	// Shared by the workers of its queues; only what has a limit touches them.
+	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
 	struct drop_counters drops[];                    // one per worker
@@ -96,10 +107,12 @@ struct port_view {
 	uint16_t mtu;
 	bool is_nic;
 	bool trunk; // tags are understood and, but for untagged_vlan, kept
+	bool has_budgets;
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
 	const uint16_t *peers;     // all ports of its bridge, itself too
 	uint16_t npeers;
+	struct budget_rate budgets[FLOOD_KINDS];
 	uint64_t members[VLAN_COUNT / 64];
 };
 
