@@ -66,13 +66,16 @@ class Nic:
                 "-device", f"virtio-net-pci,{device}"]
 
 
-def kernel_words(name, ip=(), mtu=None, words="", accel=None):
-    """The kernel command line. ip: "eth0:10.0.0.1/24" or the address alone, which means eth0."""
+def kernel_words(name, ip=(), mtu=None, words="", accel=None, vhost_user=True):
+    """The kernel command line. ip: "eth0:10.0.0.1/24" or the address alone, which means eth0.
+    vhost_user: whether it has such a card, or may get one."""
     line = ["console=ttyS0", "quiet", "panic=0", "mitigations=off", "random.trust_cpu=on",
             f"weir.name={name}"]
     if (accel or accelerator()) == "tcg":
-        # QEMU 7.2 crashes when a vhost-user card uses MSI-X and KVM is off.
-        line += ["pci=nomsi", "tsc=reliable", "no_timer_check"]
+        line += ["tsc=reliable", "no_timer_check"]
+        if vhost_user:
+            # QEMU 7.2 crashes when a vhost-user card uses MSI-X and KVM is off.
+            line.append("pci=nomsi")
     if isinstance(ip, str):
         ip = ip.split(",") if ip else []
     if ip:
@@ -101,7 +104,7 @@ def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), m
             "-object", MEMORY[memory].format(size=megabytes),
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", found.kernel, "-initrd", found.initrd,
-            "-append", kernel_words(name, ip, mtu, words, accel),
+            "-append", kernel_words(name, ip, mtu, words, accel, bool(nics or spare_cards)),
             "-chardev", ("stdio,id=console,mux=on,signal=off" if terminal
                          else f"file,id=console,path={folder}/console"), "-serial", "chardev:console",
             "-device", "virtio-serial-pci,id=serial0",

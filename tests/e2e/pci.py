@@ -1,0 +1,172 @@
+"""A PCI network card: weir-switchd inside a guest of ours drives an emulated e1000e through vfio and an
+emulated IOMMU, and has the guest's own kernel behind a net_tap port. Another guest is at the other end of
+the wire."""
+import contextlib
+import glob
+import json
+import os
+from dataclasses import dataclass
+
+from cases import case, check, fixture, slow
+from lab import ROOT, Failure, Guest, Workdir, image
+from lab.switch import LEVEL
+from traffic import pings, plain, send_file, settled
+from weirvm.overlay import Overlay
+
+CARD = "0000:00:10.0"
+TAP = "weir0"       # what the guest's kernel sees of the switch
+ADDRESSES = {"box": ["10.6.0.1/24", "fd06::1/64"], "peer": ["10.6.0.2/24", "fd06::2/64"]}
+CONFIG = {
+    "switch": {"workers": [1], "memory": "64MiB", "hugepages": "off"},
+    "ports": {"uplink": {"dpdk": {"device": CARD}},
+              "host": {"dpdk": {"device": f"net_tap0,iface={TAP}"}}},
+}
+PLUGINS = ("bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_tap")
+# vfio looks for the first when it is used, and DPDK for both when it starts.
+MODULES = "vfio_iommu_type1,vfio-pci,tun,sch_multiq"
+
+
+def switch_image(folder):
+    """The image with the switch in it, and those of DPDK's drivers that it uses here."""
+    programs = os.path.join(ROOT, "build", os.environ.get("WEIR_PRESET", "release"), "bin")
+    plugins, = glob.glob("/usr/lib/*/dpdk/pmds-*")
+    overlay = Overlay(folder)
+    for name in ("weir-switchd", "weirctl"):
+        overlay.add_program(os.path.join(programs, name), f"/usr/bin/{name}")
+    for name in PLUGINS:
+        overlay.add_program(os.path.join(plugins, f"librte_{name}.so"))
+    return overlay.over(image())
+
+
+class Inside:
+    """The switch in the guest."""
+
+    def __init__(self, guest):
+        self.guest = guest
+        guest.ok(f"cat >/etc/weir.yaml <<'END'\n{json.dumps(CONFIG)}\nEND")
+        self.job = guest.start_job("exec weir-switchd --config /etc/weir.yaml --run-dir /run/weir")
+        ready = guest.sh("until weirctl status; do usleep 100000; done", slow(30))
+        if ready.status:
+            raise Failure(f"weir-switchd did not start in the guest:\n{self.log()}")
+
+    def log(self):
+        return self.job.output()
+
+    def ctl(self, words, timeout=30):
+        return self.guest.ok(f"weirctl {words}", timeout)
+
+    def json(self, *words):
+        return json.loads(self.ctl(f"-o json {' '.join(words)}"))
+
+    def port(self, name):
+        return self.json("port", "show", name)
+
+    def wait_port(self, name, state, timeout=20):
+        self.ctl(f"port wait {name} {state} --timeout {timeout}s", timeout + 10)
+
+    def stop(self):
+        """SIGTERM; its log must tell of nothing that was not foreseen."""
+        status = self.job.stop("TERM", slow(15)).status
+        check(status == 0, f"weir-switchd ended with {status} on SIGTERM; its log:\n{self.log()[-3000:]}")
+        bad = [line for line in self.log().splitlines()
+               if LEVEL.search(line) and "has no driver" not in line]
+        check(not bad, "weir-switchd logged what the test does not expect:\n" + "\n".join(bad))
+
+
+@dataclass
+class Lab:
+    box: Guest
+    peer: Guest
+    switch: Inside
+
+    def both_ways(self):
+        return ((self.box, ADDRESSES["peer"]), (self.peer, ADDRESSES["box"]))
+
+
+def wire(work, here, there):
+    """One end of the wire between two guests. Datagrams: either may be there first."""
+    return ["-netdev", f"dgram,id=wire,local.type=unix,local.path={work.file(here)},"
+                       f"remote.type=unix,remote.path={work.file(there)}"]
+
+
+@fixture(name="a switch in a guest, a PCI card and a peer")
+def laboratory():
+    with Workdir("weir-pci-") as work, contextlib.ExitStack() as stack:
+        # DPDK uses virtual addresses for DMA where the IOMMU has 48 bits of them: it then needs neither
+        # huge pages nor to know where its memory lies.
+        card = ["-device", "intel-iommu,aw-bits=48", *wire(work, "box", "peer"),
+                "-device", "e1000e,id=card,netdev=wire,addr=0x10,mac=52:54:00:00:66:01,romfile="]
+        peer = stack.enter_context(Guest("peer", ip=ADDRESSES["peer"], extra=[
+            *wire(work, "peer", "box"), "-device", "virtio-net-pci,netdev=wire,mac=52:54:00:00:66:02,romfile="]))
+        box = stack.enter_context(Guest(
+            "box", found=switch_image(work.sub("image")), cpus=2, megabytes=320,
+            words=f"intel_iommu=on weir.modules={MODULES}", extra=card))
+        for guest in (box, peer):
+            guest.wait_ready(slow(90))
+        lab = Lab(box, peer, Inside(box))
+        try:
+            yield lab
+            lab.switch.stop()
+        except Exception as error:
+            with contextlib.suppress(Failure):
+                error.add_note(f"log of weir-switchd in the guest:\n{lab.switch.log()[-4000:]}")
+            raise
+
+
+@case("PCI: bound to vfio while the switch runs", needs=laboratory)
+def bind(lab):
+    """A card without a driver is a fault that says what to do; doing it is enough."""
+    lab.switch.wait_port("uplink", "faulted", slow(20))
+    fault = lab.switch.port("uplink")["text"]
+    check("has no driver" in fault and CARD in fault, f"the fault does not tell: {fault}")
+    lab.box.ok(f"echo vfio-pci >/sys/bus/pci/devices/{CARD}/driver_override\n"
+               f"echo {CARD} >/sys/bus/pci/drivers_probe")
+    for port in ("uplink", "host"):
+        lab.switch.wait_port(port, "up", slow(30))
+    for address in ADDRESSES["box"]:
+        lab.box.add_ip(address, TAP)
+    return fault
+
+
+@case("PCI: ping v4 and v6", needs=laboratory)
+def ping_both(lab):
+    figures = [pings(guest, plain(address), 3, (None, 1400))
+               for guest, addresses in lab.both_ways() for address in addresses]
+    return "; ".join(figures)
+
+
+@case("PCI: a file with the same checksum", needs=laboratory)
+def files(lab):
+    there = send_file(lab.box, lab.peer, plain(ADDRESSES["peer"][0]), 4)
+    back = send_file(lab.peer, lab.box, plain(ADDRESSES["box"][1]), 4)
+    return f"there {there}; back over v6 {back}"
+
+
+@case("PCI: the link goes down and comes back", needs=laboratory)
+def link(lab):
+    """The card says so, the port's state does, and traffic flows again by itself."""
+    lab.box.qmp.call("set_link", name="card", up=False)
+    lab.switch.wait_port("uplink", "link-down", slow(20))
+    said = lab.switch.port("uplink")["text"]
+    lab.box.qmp.call("set_link", name="card", up=True)
+    lab.switch.wait_port("uplink", "up", slow(20))
+    return f"{said!r}, then {pings(lab.peer, plain(ADDRESSES['box'][0]))}"
+
+
+@case("PCI: the card and the switch count the same", needs=laboratory)
+def statistics(lab):
+    """In a quiet network the card's own registers and the port's counters grow alike."""
+    def counts():
+        port = lab.switch.port("uplink")
+        card = port["statistics"]
+        return ((port["from_vm"]["packets"], port["to_vm"]["packets"]),
+                (card["rx_good_packets"], card["tx_good_packets"]))
+    before = settled(counts, slow(20), 1.0)
+    ping = lab.box.ping(plain(ADDRESSES["peer"][0]), count=20, interval=0.05, patience=10)
+    after = settled(counts, slow(20), 1.0)
+    ours, cards = ([new - old for old, new in zip(*pair)] for pair in zip(before, after))
+    figure = f"received and sent: port {ours}, card {cards}"
+    check(not ping.lost, f"{ping.lost} of 20 pings lost:\n{ping.output}")
+    check(ours == cards and min(ours) >= 20, figure)
+    drops = lab.switch.port("uplink")["drops"]
+    return f"{figure}; {drops} drops"
