@@ -2,7 +2,6 @@
 #include "switch/nic_device.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,6 @@
 #include <unistd.h>
 
 #include <rte_dev.h>
-
-#define PCI_DEVICES "/sys/bus/pci/devices"
 
 static bool is_of(const char *text, const char *driver)
 {
@@ -86,40 +83,6 @@ enum interface_state interface_look(const struct nic_interface *interface)
 
 // --- devices -------------------------------------------------------------------------------------
 
-static bool is_pci(const char *text)
-{
-	unsigned domain, bus, device, function;
-	return sscanf(text, "%x:%x:%x.%x", &domain, &bus, &device, &function) == 4 ||
-	       sscanf(text, "%x:%x.%x", &bus, &device, &function) == 3;
-}
-
-// DPDK says of a device that it cannot take only that it cannot.
-static int check_pci(const char *name, struct error *err)
-{
-	char path[PATH_MAX], link[PATH_MAX];
-	const char *domain = strchr(name, ':') == strrchr(name, ':') ? "0000:" : "";
-	snprintf(path, sizeof(path), PCI_DEVICES "/%s%s", domain, name);
-	if (access(path, F_OK))
-		return error_set(err, ENODEV, "there is no PCI device %s", name);
-	snprintf(path, sizeof(path), PCI_DEVICES "/%s%s/driver", domain, name);
-	ssize_t n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0)
-		return error_set(err, ENODEV,
-			"PCI device %s has no driver; bind it: dpdk-devbind.py -b vfio-pci %s",
-			name, name);
-	link[n] = '\0';
-	const char *driver = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
-	static const char *const usable[] = {
-		"vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core", "mlx5_core", "hv_netvsc"};
-	for (size_t i = 0; i < sizeof(usable) / sizeof(usable[0]); i++)
-		if (!strcmp(driver, usable[i]))
-			return 0;
-	return error_set(err, EBUSY,
-		"PCI device %s is bound to the kernel's driver %.40s; bind it to DPDK's: "
-		"dpdk-devbind.py -b vfio-pci %s",
-		name, driver, name);
-}
-
 static void append(char *text, size_t size, const char *key, unsigned value)
 {
 	size_t n = strlen(text);
@@ -152,7 +115,7 @@ static int ethdev_of(const char *name, uint16_t *ethdev)
 		const char *is = rte_dev_name(info.device);
 		// A PCI address may be given without its domain.
 		if (!strcmp(is, name) ||
-			(is_pci(name) && !strncmp(is, "0000:", 5) && !strcmp(is + 5, name))) {
+			(pci_is(name) && !strncmp(is, "0000:", 5) && !strcmp(is + 5, name))) {
 			*ethdev = id;
 			return 0;
 		}
@@ -164,10 +127,10 @@ int device_make(const char *args, uint16_t *ethdev, struct error *err)
 {
 	char name[DEVICE_SIZE];
 	name_of(args, name, sizeof(name));
-	int rc = is_pci(name) ? check_pci(name, err) : 0;
+	int rc = pci_is(name) ? pci_check(name, err) : 0;
 	if (rc)
 		return rc;
-	if (!is_pci(name) && !is_of(name, "net_") && !is_of(name, "eth_"))
+	if (!pci_is(name) && !is_of(name, "net_") && !is_of(name, "eth_"))
 		return error_set(err, EINVAL,
 			"device %s is neither a PCI address nor a virtual device's name such as "
 			"net_tap0",
@@ -176,6 +139,8 @@ int device_make(const char *args, uint16_t *ethdev, struct error *err)
 	if (!ethdev_of(name, ethdev))
 		return 0;
 	rc = rte_dev_probe(args);
+	if (rc && pci_is(name))
+		return pci_explain(name, rc, err);
 	if (rc)
 		return error_set(err, -rc, "DPDK cannot make device %s: %s", args, strerror(-rc));
 	if (!ethdev_of(name, ethdev))

@@ -15,6 +15,15 @@ int device_make(const char *args, uint16_t *ethdev, struct error *err);
 // Stops it, if it was started, and takes it back.
 void device_remove(uint16_t ethdev);
 
+// Whether that is a PCI address, with a domain or without.
+bool pci_is(const char *name);
+// Whether DPDK may take the device: it exists, its driver hands it over, this process may have it,
+// and there are the addresses it needs. 0 or -errno with a sentence that says what to do.
+int pci_check(const char *name, struct error *err);
+// DPDK did not take it and said rc: a sentence, with the reason if it is known here. Returns
+// -errno.
+int pci_explain(const char *name, int rc, struct error *err);
+
 // The number behind `key=` in the device's arguments; 0 if there is none.
 unsigned device_number(const char *text, const char *key);
 
