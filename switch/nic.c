@@ -190,6 +190,7 @@ static int start(struct nic *nic, struct error *err)
 	if (rc)
 		return error_set(err, -rc, "the device does not start: %s", strerror(-rc));
 	rte_eth_dev_callback_register(nic->ethdev, RTE_ETH_EVENT_INTR_RMV, on_removed, nic);
+	pci_watch(nic->ethdev, &nic->removed);
 	// A bridge takes frames for all addresses behind it. Virtual devices that cannot be told so
 	// do it anyway.
 	rc = rte_eth_promiscuous_enable(nic->ethdev);
@@ -246,6 +247,7 @@ int nic_open(struct nic **out, const char *name, const struct config_dpdk *confi
 	return 0;
 
 remove:
+	pci_unwatch(nic->ethdev);
 	device_remove(nic->ethdev);
 free_nic:
 	free_nic(nic);
@@ -254,6 +256,7 @@ free_nic:
 
 void nic_close(struct nic *nic)
 {
+	pci_unwatch(nic->ethdev);
 	rte_eth_dev_callback_unregister(nic->ethdev, RTE_ETH_EVENT_INTR_RMV, on_removed, nic);
 	device_remove(nic->ethdev);
 	free_nic(nic);

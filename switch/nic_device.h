@@ -23,6 +23,12 @@ int pci_check(const char *name, struct error *err);
 // DPDK did not take it and said rc: a sentence, with the reason if it is known here. Returns
 // -errno.
 int pci_explain(const char *name, int rc, struct error *err);
+// Sets *removed, on a thread of DPDK's, when the kernel wants a PCI device back: it is pulled out,
+// or unbound from vfio-pci, and the kernel waits until it is given back. Other devices are not
+// watched.
+void pci_watch(uint16_t ethdev, _Atomic bool *removed);
+// Behind it *removed is not touched any more.
+void pci_unwatch(uint16_t ethdev);
 
 // The number behind `key=` in the device's arguments; 0 if there is none.
 unsigned device_number(const char *text, const char *key);

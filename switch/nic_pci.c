@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// PCI devices before DPDK takes them: of one that it cannot take it says only that it cannot.
+// PCI devices before DPDK takes them: of one that it cannot take it says only that it cannot. And
+// when somebody wants one back.
+
+// Of DPDK 22.11 the events of devices are not yet declared stable; there is no other way to hear
+// that the kernel waits for a device of vfio.
+#define ALLOW_EXPERIMENTAL_API
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_memory.h>
 #include <rte_vfio.h>
@@ -111,4 +118,55 @@ int pci_explain(const char *name, int rc, struct error *err)
 			"(LimitMEMLOCK)",
 			name, (unsigned)(pinned / MIB), (unsigned)(limit.rlim_cur / MIB));
 	return error_set(err, -rc, "DPDK cannot make PCI device %s: %s", name, strerror(-rc));
+}
+
+// --- devices that the kernel wants back ----------------------------------------------------------
+
+static struct {
+	pthread_mutex_t lock;
+	unsigned count;
+	struct {
+		uint16_t ethdev;
+		char name[DEVICE_SIZE];
+		_Atomic bool *removed;
+	} of[PORTS_MAX];
+} watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void on_event(const char *name, enum rte_dev_event_type event, void *unused)
+{
+	(void)unused;
+	pthread_mutex_lock(&watched.lock);
+	for (unsigned i = 0; i < watched.count; i++)
+		if (event == RTE_DEV_EVENT_REMOVE && !strcmp(watched.of[i].name, name))
+			atomic_store(watched.of[i].removed, true);
+	pthread_mutex_unlock(&watched.lock);
+}
+
+void pci_watch(uint16_t ethdev, _Atomic bool *removed)
+{
+	// One for all and for good: DPDK 22.11 takes those of other devices along when one goes.
+	static bool registered;
+	struct rte_eth_dev_info info;
+	if (rte_eth_dev_info_get(ethdev, &info) || !info.device ||
+		!pci_is(rte_dev_name(info.device)))
+		return;
+	if (!registered)
+		registered = !rte_dev_event_callback_register(NULL, on_event, NULL);
+	pthread_mutex_lock(&watched.lock);
+	if (watched.count < PORTS_MAX) {
+		unsigned i = watched.count++;
+		watched.of[i].ethdev = ethdev;
+		watched.of[i].removed = removed;
+		snprintf(watched.of[i].name, DEVICE_SIZE, "%s", rte_dev_name(info.device));
+	}
+	pthread_mutex_unlock(&watched.lock);
+}
+
+void pci_unwatch(uint16_t ethdev)
+{
+	pthread_mutex_lock(&watched.lock);
+	for (unsigned i = 0; i < watched.count; i++)
+		if (watched.of[i].ethdev == ethdev)
+			watched.of[i--] = watched.of[--watched.count];
+	pthread_mutex_unlock(&watched.lock);
 }

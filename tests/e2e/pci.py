@@ -15,7 +15,9 @@ from lab.switch import LEVEL
 from traffic import pings, plain, send_file, settled
 from weirvm.overlay import Overlay
 
-CARD = "0000:00:10.0"
+CARD = "0000:01:00.0"
+KIND = "8086 10d3"
+DEVICE = {"id": "card", "netdev": "wire", "bus": "slot0", "mac": "52:54:00:00:66:01", "romfile": ""}
 USER = 65534
 TAP = "weir0"       # what the guest's kernel sees of the switch
 ADDRESSES = {"box": ["10.6.0.1/24", "fd06::1/64"], "peer": ["10.6.0.2/24", "fd06::2/64"]}
@@ -25,7 +27,7 @@ CONFIG = {
               "host": {"dpdk": {"device": f"net_tap0,iface={TAP}"}}},
 }
 PLUGINS = ("bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_tap")
-FORESEEN = re.compile(rf"port uplink: faulted: PCI device {CARD}")
+FORESEEN = re.compile(rf"port uplink: faulted: .*PCI device {CARD}")
 # vfio looks for the first when it is used, and DPDK for both when it starts.
 MODULES = "vfio_iommu_type1,vfio-pci,tun,sch_multiq"
 
@@ -99,6 +101,10 @@ def wire(work, here, there):
                        f"remote.type=unix,remote.path={work.file(there)}"]
 
 
+# What an udev rule does elsewhere.
+OWN = f"until chown {USER} /dev/vfio/[0-9]*; do usleep 20000; done 2>/dev/null"
+
+
 def bind(box, switch):
     """Gives the card to the switch, step by step; returns what each missing step was called."""
     said = []
@@ -107,10 +113,10 @@ def bind(box, switch):
         said.append(wait_until(lambda: re.search(pattern, switch.port("uplink")["text"]), slow(20),
                                lambda: f"{pattern}: {switch.port('uplink')}")[0])
     faulted(f"{CARD} has no driver; bind it: .* vfio-pci")
-    box.ok(f"echo vfio-pci >/sys/bus/pci/devices/{CARD}/driver_override\n"
-           f"echo {CARD} >/sys/bus/pci/drivers_probe")
+    # Each card of the kind, so that this one is bound again when it comes back.
+    box.ok(f"echo {KIND} >/sys/bus/pci/drivers/vfio-pci/new_id")
     faulted("/dev/vfio/[0-9]+: Permission denied")
-    box.ok(f"chown {USER} /dev/vfio/[0-9]*")
+    box.ok(OWN)
     for port in ("uplink", "host"):
         switch.wait_port(port, "up", slow(30))
     for address in ADDRESSES["box"]:
@@ -123,13 +129,14 @@ def laboratory():
     with Workdir("weir-pci-") as work, contextlib.ExitStack() as stack:
         # With an IOMMU the card uses the process' own addresses, so that neither huge pages are needed nor
         # the right to ask where memory lies.
-        card = ["-device", "intel-iommu", *wire(work, "box", "peer"),
-                "-device", "e1000e,id=card,netdev=wire,addr=0x10,mac=52:54:00:00:66:01,romfile="]
+        machine = ["-device", "intel-iommu", *wire(work, "box", "peer"),
+                   "-device", "pcie-root-port,id=slot0,chassis=1,slot=1",
+                   "-device", "e1000e," + ",".join(f"{key}={value}" for key, value in DEVICE.items())]
         peer = stack.enter_context(Guest("peer", ip=ADDRESSES["peer"], extra=[
             *wire(work, "peer", "box"), "-device", "virtio-net-pci,netdev=wire,mac=52:54:00:00:66:02,romfile="]))
         box = stack.enter_context(Guest(
             "box", found=switch_image(work.sub("image")), cpus=2, megabytes=320,
-            words=f"intel_iommu=on weir.modules={MODULES}", extra=card))
+            words=f"intel_iommu=on weir.modules={MODULES}", extra=machine))
         for guest in (box, peer):
             guest.wait_ready(slow(90))
         switch = Inside(box)
@@ -171,6 +178,21 @@ def link(lab):
     lab.box.qmp.call("set_link", name="card", up=True)
     lab.switch.wait_port("uplink", "up", slow(20))
     return f"{said!r}, then {pings(lab.peer, plain(ADDRESSES['box'][0]))}"
+
+
+@case("PCI: the card is pulled out and comes back", needs=laboratory)
+def pulled(lab):
+    """The kernel waits until the switch has let go of it; the port comes back by itself."""
+    qmp = lab.box.qmp
+    qmp.call("device_del", id="card")
+    qmp.wait_event("DEVICE_DELETED", slow(20))
+    lab.switch.wait_port("uplink", "faulted", slow(20))
+    said = lab.switch.port("uplink")["text"]
+    check("there is no PCI device" in said, f"the fault does not tell: {said}")
+    qmp.call("device_add", driver="e1000e", **DEVICE)
+    lab.box.ok(OWN, timeout=slow(20))
+    lab.switch.wait_port("uplink", "up", slow(30))
+    return f"{said}; then {pings(lab.peer, plain(ADDRESSES['box'][0]))}"
 
 
 @case("PCI: the card and the switch count the same", needs=laboratory)
