@@ -135,7 +135,7 @@ def laboratory():
         peer = stack.enter_context(Guest("peer", ip=ADDRESSES["peer"], extra=[
             *wire(work, "peer", "box"), "-device", "virtio-net-pci,netdev=wire,mac=52:54:00:00:66:02,romfile="]))
         box = stack.enter_context(Guest(
-            "box", found=switch_image(work.sub("image")), cpus=2, megabytes=320,
+            "box", found=switch_image(work.sub("image")), cpus=2, megabytes=256,
             words=f"intel_iommu=on weir.modules={MODULES}", extra=machine))
         for guest in (box, peer):
             guest.wait_ready(slow(90))
