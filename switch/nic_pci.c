@@ -129,7 +129,7 @@ static struct {
 		uint16_t ethdev;
 		char name[DEVICE_SIZE];
 		_Atomic bool *removed;
-	} of[PORTS_MAX];
+	} of[RTE_MAX_ETHPORTS];
 } watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void on_event(const char *name, enum rte_dev_event_type event, void *unused)
@@ -144,7 +144,7 @@ static void on_event(const char *name, enum rte_dev_event_type event, void *unus
 
 void pci_watch(uint16_t ethdev, _Atomic bool *removed)
 {
-	// One for all and for good: DPDK 22.11 takes those of other devices along when one goes.
+	// One for all and for good, so that none goes with the wrong device.
 	static bool registered;
 	struct rte_eth_dev_info info;
 	if (rte_eth_dev_info_get(ethdev, &info) || !info.device ||
@@ -153,7 +153,7 @@ void pci_watch(uint16_t ethdev, _Atomic bool *removed)
 	if (!registered)
 		registered = !rte_dev_event_callback_register(NULL, on_event, NULL);
 	pthread_mutex_lock(&watched.lock);
-	if (watched.count < PORTS_MAX) {
+	if (watched.count < RTE_MAX_ETHPORTS) {
 		unsigned i = watched.count++;
 		watched.of[i].ethdev = ethdev;
 		watched.of[i].removed = removed;
