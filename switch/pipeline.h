@@ -16,7 +16,7 @@ struct rte_mbuf;
 struct pass {
 	const struct snapshot *snapshot;
 	const struct port_view *in; // where the burst came from
-	struct ring *source;        // NULL: it came from a NIC
+	struct ring *source;        // NULL: it came from a NIC, or no guest sent it
 	uint16_t pair;
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
@@ -26,7 +26,8 @@ struct pass {
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
 	struct ring_layout layout; // of the frame that is put
-	// From a NIC: the buffer of each packet; NULL where it has gone on with the packet.
+	// Without a ring: the buffer of each packet; NULL where it has none, or where that has gone
+	// on with the packet.
 	struct rte_mbuf *mbufs[BURST_MAX];
 	struct burst burst;
 };

@@ -2,13 +2,17 @@
 #include "switch/pipeline.h"
 
 #include "base/likely.h"
+#include "switch/announce.h"
 #include "switch/nic.h"
 
 static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
-	if (unlikely(vhost_port_signal_due(view->vhost, queue->pair)))
+	if (unlikely(vhost_port_due(view->vhost, queue->pair))) {
 		vhost_port_signal(view->vhost, queue->pair);
+		if (announce(pass, queue))
+			return pass->burst.count;
+	}
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
 	if (!ring || !ring_pending(ring))
 		return 0;

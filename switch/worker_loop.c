@@ -122,7 +122,7 @@ static bool any_pending(const struct worker *w, const struct snapshot *snapshot)
 		const struct queue_ref *q = &queues->refs[i];
 		struct ring *ring = ring_of(q);
 		// A queue that is seldom looked at may have its first signal due.
-		if (q->view->vhost && vhost_port_signal_due(q->view->vhost, q->pair))
+		if (q->view->vhost && vhost_port_due(q->view->vhost, q->pair))
 			return true;
 		if (ring && ring_pending(ring))
 			return true;

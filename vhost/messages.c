@@ -104,6 +104,7 @@ static void after_send_rarp(struct vhost_control *c, const struct message *m)
 {
 	memcpy(c->announce_mac, &m->payload, sizeof(c->announce_mac));
 	c->announcements++;
+	rings_announce(c, c->announce_mac);
 	c->events->changed(c->ctx);
 }
 

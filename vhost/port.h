@@ -21,16 +21,24 @@
 struct vhost_queue_pair {
 	alignas(64) struct ring *from_vm; // RCU
 	atomic_bool from_vm_enabled;
-	_Atomic uint8_t signal_due;     // bit 0: to-vm, bit 1: from-vm; see vhost_port_signal
+	_Atomic uint8_t due;            // enum vhost_due
 	alignas(64) struct ring *to_vm; // RCU
 	atomic_bool to_vm_locked;
+};
+
+// What the worker that owns a pair's from-vm ring is asked to do in its next round.
+enum vhost_due {
+	VHOST_DUE_SIGNAL_TO_VM = 1 << 0, // see vhost_port_signal
+	VHOST_DUE_SIGNAL_FROM_VM = 1 << 1,
+	VHOST_DUE_ANNOUNCEMENT = 1 << 2, // of pair 0; see vhost_port_announcement
 };
 
 // Begins what vhost_port_open made; the rest is vhost/control.h's.
 struct vhost_port {
 	struct vhost_queue_pair pairs[QUEUE_PAIRS_MAX];
 	alignas(64) _Atomic uint64_t features;
-	_Atomic uint32_t running; // bit per pair whose to-vm ring is published
+	_Atomic uint64_t announcement; // a MAC as it lies in memory; 0: none to be made
+	_Atomic uint32_t running;      // bit per pair whose to-vm ring is published
 };
 
 // One table gives the enum and the stable name. The sentence, with reason and mend, is computed.
@@ -74,8 +82,7 @@ struct vhost_port_events {
 	void (*ring_up)(void *ctx, unsigned pair, int kick_fd);
 	// It is being unpublished: stop waiting on kick_fd. The grace period follows the call.
 	void (*ring_down)(void *ctx, unsigned pair, int kick_fd);
-	// A ring of `pair` was published, and vhost_port_signal_due is true: wake the pair's
-	// worker.
+	// vhost_port_due has become true of `pair`: wake the pair's worker.
 	void (*wake)(void *ctx, unsigned pair);
 	// The guest asked (SEND_RARP) or its queues came up: something about the port changed.
 	// Cheap.
@@ -96,17 +103,23 @@ int vhost_port_open(struct vhost_port **out, const char *name, const char *path,
 // see the port any more: unpublish whatever leads to it and wait for a grace period before.
 void vhost_port_close(struct vhost_port *port);
 
-// Whether a ring of the pair was published and the guest has not been told yet: what was used
-// before may not have been signalled, or to an older eventfd. The worker that owns the from-vm ring
-// looks in each round. Workers.
-static inline bool vhost_port_signal_due(struct vhost_port *port, unsigned pair)
+// Whether vhost_port_signal or vhost_port_announcement has something to do. The worker that owns
+// the from-vm ring looks in each round. Workers.
+static inline bool vhost_port_due(struct vhost_port *port, unsigned pair)
 {
-	return atomic_load_explicit(&port->pairs[pair].signal_due, memory_order_relaxed);
+	return atomic_load_explicit(&port->pairs[pair].due, memory_order_relaxed);
 }
 
-// Tells it. A worker does so and not the thread that publishes: a peer that makes its eventfd block
-// stops whoever writes to it, and only a worker is watched. Workers, inside a round.
+// Tells the guest, once, that a ring of the pair was published: what was used before may not have
+// been signalled, or to an older eventfd. A worker does so and not the thread that publishes: a
+// peer that makes its eventfd block stops whoever writes to it, and only a worker is watched.
+// Workers, inside a round.
 void vhost_port_signal(struct vhost_port *port, unsigned pair);
+
+// A guest that was migrated and cannot announce itself is now here: its VMM has sent SEND_RARP, and
+// a RARP request with *mac as its source is to enter the bridge by this port, though the guest
+// never sent it. False if there is none. The worker that owns the pair, inside a round.
+bool vhost_port_announcement(struct vhost_port *port, unsigned pair, uint8_t mac[6]);
 
 // The rings of a queue pair, or NULL while it is not running. Workers, inside a round (RCU); the
 // result is valid until the next quiescent state.

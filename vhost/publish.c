@@ -200,23 +200,47 @@ static void publish(struct vhost_control *c, unsigned vring)
 		c->events->ring_up(c->ctx, vring / 2, v->kick_fd);
 	else
 		atomic_fetch_or(&c->port.running, 1u << vring / 2);
-	atomic_fetch_or(&pair->signal_due, (uint8_t)(1u << vring % 2));
+	atomic_fetch_or(
+		&pair->due, is_from_vm(vring) ? VHOST_DUE_SIGNAL_FROM_VM : VHOST_DUE_SIGNAL_TO_VM);
 	c->events->wake(c->ctx, vring / 2);
+}
+
+static unsigned take_due(struct vhost_port *port, unsigned pair, unsigned what)
+{
+	return atomic_fetch_and(&port->pairs[pair].due, (uint8_t)~what) & what;
 }
 
 void vhost_port_signal(struct vhost_port *port, unsigned pair)
 {
-	unsigned due = atomic_exchange(&port->pairs[pair].signal_due, 0);
-	struct ring *ring = due & 2 ? vhost_port_from_vm(port, pair) : NULL;
+	unsigned due = take_due(port, pair, VHOST_DUE_SIGNAL_FROM_VM | VHOST_DUE_SIGNAL_TO_VM);
+	struct ring *ring = due & VHOST_DUE_SIGNAL_FROM_VM ? vhost_port_from_vm(port, pair) : NULL;
 	if (ring)
 		ring_signal(ring);
-	if (!(due & 1))
+	if (!(due & VHOST_DUE_SIGNAL_TO_VM))
 		return;
 	vhost_port_to_vm_lock(port, pair);
 	ring = vhost_port_to_vm(port, pair);
 	if (ring)
 		ring_signal(ring);
 	vhost_port_to_vm_unlock(port, pair);
+}
+
+void rings_announce(struct vhost_control *c, const uint8_t mac[6])
+{
+	uint64_t word = 0;
+	memcpy(&word, mac, 6);
+	atomic_store(&c->port.announcement, word);
+	atomic_fetch_or(&c->port.pairs[0].due, VHOST_DUE_ANNOUNCEMENT);
+	c->events->wake(c->ctx, 0);
+}
+
+bool vhost_port_announcement(struct vhost_port *port, unsigned pair, uint8_t mac[6])
+{
+	if (!take_due(port, pair, VHOST_DUE_ANNOUNCEMENT))
+		return false;
+	uint64_t word = atomic_exchange(&port->announcement, 0);
+	memcpy(mac, &word, 6);
+	return word;
 }
 
 // A started from-vm ring is published even while disabled: the guest's packets are then to be taken

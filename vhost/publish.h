@@ -18,6 +18,10 @@ void rings_publish(struct vhost_control *c);
 // hook.
 void rings_check_started(struct vhost_control *c, unsigned vring);
 
+// Has pair 0's worker make the announcement that vhost_port_announcement speaks of; of several that
+// it has not made yet, the last. Library threads, in a hook.
+void rings_announce(struct vhost_control *c, const uint8_t mac[6]);
+
 // The guest was reset: faults are forgotten.
 void rings_reset(struct vhost_control *c);
 

@@ -15,13 +15,13 @@ from weirvm.procs import Deadline, Failure, wait_until
 GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE = 1, 2, 3, 4, 5
 SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES = 12, 13, 15, 16
-GET_QUEUE_NUM, SET_VRING_ENABLE = 17, 18
+GET_QUEUE_NUM, SET_VRING_ENABLE, SEND_RARP = 17, 18, 19
 NEED_REPLY = 1 << 3
 NO_FD = 1 << 8      # beside a vring's index
 
 F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, F_MQ, F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = (
     1 << bit for bit in (0, 1, 15, 22, 28, 29, 30, 32))
-PROTOCOL_MQ, PROTOCOL_REPLY_ACK = 1 << 0, 1 << 3
+PROTOCOL_MQ, PROTOCOL_RARP, PROTOCOL_REPLY_ACK = 1 << 0, 1 << 2, 1 << 3
 
 NEXT, WRITE, INDIRECT = 1, 2, 4     # descriptor flags
 SIZE = 256                          # entries of each ring
@@ -179,7 +179,8 @@ class Frontend:
         self.offered = offered
         self.send(SET_OWNER)
         protocol = struct.unpack("<Q", self.ask(GET_PROTOCOL_FEATURES))[0]
-        self.send(SET_PROTOCOL_FEATURES, struct.pack("<Q", protocol & (PROTOCOL_MQ | PROTOCOL_REPLY_ACK)))
+        wanted = PROTOCOL_MQ | PROTOCOL_RARP | PROTOCOL_REPLY_ACK
+        self.send(SET_PROTOCOL_FEATURES, struct.pack("<Q", protocol & wanted))
         self.queue_pairs = struct.unpack("<Q", self.ask(GET_QUEUE_NUM))[0]
         missing = self.wanted & ~offered
         if missing:
