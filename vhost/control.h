@@ -53,6 +53,7 @@ struct vhost_peer {
 	uint16_t mtu;
 	bool has_table;        // it sent SET_MEM_TABLE, valid or not
 	bool memory_untouched; // what its table speaks of holds zeros
+	bool memory_lost;      // what had been taken away is still lost under the table to come
 	bool failed;           // `failure` speaks of this connection
 	// The request that the library is handling, since when; a failing one skips the post hook.
 	uint32_t request;
@@ -89,6 +90,12 @@ struct vhost_control {
 static inline struct vhost_control *vhost_control(struct vhost_port *port)
 {
 	return (struct vhost_control *)port;
+}
+
+// Whether the VMM has taken memory away that its last table spoke of. Under the lock.
+static inline bool vhost_memory_gone(const struct vhost_control *c)
+{
+	return c->memory && atomic_load(&c->memory->gone);
 }
 
 // The port whose device vid is, or NULL. It stays until the hook that asked returns. Library

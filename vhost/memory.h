@@ -3,6 +3,7 @@
 #ifndef WEIR_VHOST_MEMORY_H
 #define WEIR_VHOST_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct memory_region {
 struct guest_memory {
 	uint32_t nregions;
 	struct memory_region regions[MEMORY_REGIONS_MAX];
+	// The VMM has taken some of it away: what is read there is zero and what is written is
+	// lost. Set by vhost/bus_error.c, once and for all.
+	_Atomic bool gone;
 };
 
 // The host address of guest_addr, and in *len (in: wanted, out: available, at least 1) how many of

@@ -5,10 +5,13 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <rte_vhost.h>
+
+#include "vhost/bus_error.h"
 
 int memory_load(struct vhost_control *c)
 {
@@ -27,6 +30,12 @@ int memory_load(struct vhost_control *c)
 			.size = from->size,
 			.host = (uint8_t *)(uintptr_t)from->host_user_addr,
 		};
+		if (bus_error_guard(from->mmap_addr, from->mmap_size, &memory->gone)) {
+			bus_error_release(&memory->gone);
+			free(table);
+			free(memory);
+			return -ENOMEM;
+		}
 	}
 	free(table);
 	c->memory = memory;
@@ -35,8 +44,54 @@ int memory_load(struct vhost_control *c)
 
 void memory_drop(struct vhost_control *c)
 {
+	if (c->memory)
+		bus_error_release(&c->memory->gone);
 	free(c->memory);
 	c->memory = NULL;
+}
+
+// As the library compares them.
+static bool looks_like(const struct message *m, const struct rte_vhost_memory *table)
+{
+	if (m->payload.memory.nregions != table->nregions || m->nfds < 0 ||
+		(uint32_t)m->nfds != table->nregions)
+		return false;
+	for (uint32_t i = 0; i < table->nregions; i++) {
+		const struct rte_vhost_mem_region *r = &table->regions[i];
+		if (m->payload.memory.regions[i].guest_addr != r->guest_phys_addr ||
+			m->payload.memory.regions[i].size != r->size ||
+			m->payload.memory.regions[i].user_addr != r->guest_user_addr)
+			return false;
+	}
+	return true;
+}
+
+// By way of another place: a mapping that fails where one stands can leave a hole.
+static bool map_again(const struct rte_vhost_mem_region *region, int fd)
+{
+	size_t size = region->mmap_size;
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return false;
+	if (mremap(at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, region->mmap_addr) != MAP_FAILED)
+		return true;
+	munmap(at, size);
+	return false;
+}
+
+bool memory_renew(struct vhost_control *c, const struct message *m)
+{
+	struct rte_vhost_memory *table;
+	if (!c->memory || !atomic_load(&c->memory->gone))
+		return true;
+	if (rte_vhost_get_mem_table(c->vid, &table))
+		return false;
+	bool done = true;
+	if (looks_like(m, table))
+		for (uint32_t i = 0; i < table->nregions; i++)
+			done &= map_again(&table->regions[i], m->fds[i]);
+	free(table);
+	return done;
 }
 
 // True if nobody has written to the start of this part of a guest's memory. Only files in memory

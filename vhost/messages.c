@@ -16,6 +16,7 @@
 #include <rte_vhost.h>
 
 #include "base/log.h"
+#include "vhost/bus_error.h"
 #include "vhost/memory_table.h"
 #include "vhost/protocol.h"
 #include "vhost/publish.h"
@@ -42,16 +43,22 @@ static void before_reset_owner(struct vhost_control *c, struct message *m)
 
 static void before_set_mem_table(struct vhost_control *c, struct message *m)
 {
+	c->peer.memory_lost = !memory_renew(c, m);
 	memory_drop(c);
 	c->peer.has_table = true;
 	c->peer.memory_untouched = memory_untouched(m);
+	// The library looks at the rings where it has just mapped them.
+	bus_error_expect();
 }
 
 static void after_set_mem_table(struct vhost_control *c, const struct message *m)
 {
 	(void)m;
+	bool lost = bus_error_expect_end() || c->peer.memory_lost;
 	if (memory_load(c))
 		snprintf(c->failure, sizeof(c->failure), "no memory for the guest's memory table");
+	else if (lost)
+		atomic_store(&c->memory->gone, true);
 }
 
 static void after_set_features(struct vhost_control *c, const struct message *m)
@@ -233,6 +240,7 @@ static enum rte_vhost_msg_result before(struct vhost_control *c, struct message 
 	const struct rule *rule = rule_of(m->request);
 	uint32_t vrings;
 	messages_note_refusal(c);
+	bus_error_expect_end(); // of a table that was refused
 	bool known = touched(c, m, &vrings);
 	log_debug(
 		LOG_VHOST, "port %s: %s, %u bytes, %d fds", c->name, rule->name, m->size, m->nfds);

@@ -17,6 +17,7 @@
 #include <rte_vhost.h>
 
 #include "base/log.h"
+#include "vhost/bus_error.h"
 #include "vhost/memory_table.h"
 #include "vhost/messages.h"
 #include "vhost/publish.h"
@@ -256,6 +257,7 @@ int vhost_port_open(struct vhost_port **out, const char *name, const char *path,
 	int rc = messages_check_library(err);
 	if (rc)
 		return rc;
+	bus_error_install();
 	if (strlen(path) >= SOCKET_PATH_SIZE)
 		return error_set(err, ENAMETOOLONG, "socket path %s is longer than %d bytes", path,
 			SOCKET_PATH_SIZE - 1);

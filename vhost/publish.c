@@ -255,7 +255,7 @@ static bool is_started(
 void rings_publish(struct vhost_control *c)
 {
 	uint64_t features;
-	if (!c->running || !c->memory || c->closing ||
+	if (!c->running || !c->memory || c->closing || vhost_memory_gone(c) ||
 		rte_vhost_get_negotiated_features(c->vid, &features))
 		return;
 	atomic_store(&c->port.features, features);

@@ -164,6 +164,11 @@ static void note_signal(struct ring_signals *signals, struct ring *ring, uint16_
 void ring_publish(struct ring *ring, struct ring_signals *signals)
 {
 	uint16_t from = ring->published;
+	// What it was told may have been written nowhere.
+	if (unlikely(atomic_load_explicit(&ring->mem->gone, memory_order_relaxed))) {
+		ring_set_fault(ring, RING_FAULT_MEMORY_GONE);
+		return;
+	}
 	__atomic_store_n(&ring->used->idx, ring->next_used, __ATOMIC_RELEASE);
 	ring->published = ring->next_used;
 	if (ring->call_fd >= 0)

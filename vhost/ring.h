@@ -32,7 +32,8 @@
 	X(BAD_DIRECTION, "descriptor of the wrong direction") \
 	X(BAD_INDIRECT, "malformed indirect table") \
 	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024") \
-	X(CALL_BLOCKED, "call eventfd that blocks")
+	X(CALL_BLOCKED, "call eventfd that blocks") \
+	X(MEMORY_GONE, "memory that the VMM took away")
 
 enum ring_fault {
 	RING_OK,

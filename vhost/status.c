@@ -38,6 +38,16 @@ static enum ring_fault fault_of(const struct vhost_vring *v)
 	return v->ring ? (enum ring_fault)atomic_load(&v->ring->fault) : v->fault;
 }
 
+static bool view_memory_gone(struct vhost_control *c, struct vhost_port_status *status)
+{
+	if (!vhost_memory_gone(c))
+		return false;
+	status->state = VHOST_PORT_FAULTED;
+	TEXT(status, "faulted: the VMM took memory away that it had shared");
+	MEND(status, "restart the VM");
+	return true;
+}
+
 static bool view_faulted_ring(struct vhost_control *c, struct vhost_port_status *status)
 {
 	for (unsigned i = 0; i < VRINGS_MAX; i++) {
@@ -218,6 +228,7 @@ static bool view_waiting_vmm(struct vhost_control *c, struct vhost_port_status *
 // --- both ----------------------------------------------------------------------------------------
 
 static view *const views[] = {
+	view_memory_gone,
 	view_faulted_ring,
 	view_refused,
 	view_not_shared,

@@ -191,11 +191,15 @@ class Frontend:
         region = struct.pack("<QQQQ", GUEST, size or self.bytes, USER, 0)
         return self.tell(SET_MEM_TABLE, struct.pack("<II", 1, 0) + region, [fd])
 
+    def set_address(self, vring):
+        at = USER + vring.base
+        return self.tell(SET_VRING_ADDR, struct.pack("<IIQQQQ", vring.index, 0, at, at + USED, at + AVAIL, 0))
+
     def start_vring(self, vring, base=0, call=None):
-        index, at = vring.index, USER + vring.base
+        index = vring.index
         self.tell(SET_VRING_NUM, struct.pack("<II", index, SIZE))
         self.tell(SET_VRING_BASE, struct.pack("<II", index, base))
-        self.tell(SET_VRING_ADDR, struct.pack("<IIQQQQ", index, 0, at, at + USED, at + AVAIL, 0))
+        self.set_address(vring)
         self.tell(SET_VRING_CALL, struct.pack("<Q", index), [vring.call if call is None else call])
         self.tell(SET_VRING_KICK, struct.pack("<Q", index), [vring.kick])
 
