@@ -42,6 +42,10 @@ struct vhost_vring {
 	bool enabled;          // as the library has it
 	enum ring_fault fault; // of a ring since taken down; kept until the guest's reset
 	const char *unusable;  // why it cannot be published; NULL: no reason
+	// By what guest address writes to the used ring are to be logged, if SET_VRING_ADDR gave
+	// one.
+	bool used_logged;
+	uint64_t used_log_addr;
 };
 
 // What the peer told on the connection at hand.
@@ -76,6 +80,7 @@ struct vhost_control {
 	int vid; // the library's device; -1: not connected
 	struct vhost_peer peer;
 	struct guest_memory *memory; // NULL: no valid table
+	struct dirty_log log;        // what of its file is mapped
 	bool running;                // the library has seen a started pair 0 and has not stopped it
 	uint64_t running_at_ns;
 	struct vhost_vring vrings[VRINGS_MAX];
@@ -92,10 +97,10 @@ static inline struct vhost_control *vhost_control(struct vhost_port *port)
 	return (struct vhost_control *)port;
 }
 
-// Whether the VMM has taken memory away that its last table spoke of. Under the lock.
+// Whether the VMM has taken memory away that its last table spoke of, or the log. Under the lock.
 static inline bool vhost_memory_gone(const struct vhost_control *c)
 {
-	return c->memory && atomic_load(&c->memory->gone);
+	return (c->memory && atomic_load(&c->memory->gone)) || atomic_load(&c->log.gone);
 }
 
 // The port whose device vid is, or NULL. It stays until the hook that asked returns. Library

@@ -43,4 +43,19 @@ static inline uint8_t *memory_at(const struct guest_memory *mem, uint64_t guest_
 	return NULL;
 }
 
+// The other way round: the guest address in *addr. False if host is in no region. Any thread.
+static inline bool memory_guest_address(
+	const struct guest_memory *mem, const void *host, uint64_t *addr)
+{
+	for (uint32_t i = 0; i < mem->nregions; i++) {
+		const struct memory_region *r = &mem->regions[i];
+		uint64_t off = (uint64_t)((uintptr_t)host - (uintptr_t)r->host);
+		if (off < r->size) {
+			*addr = r->guest_addr + off;
+			return true;
+		}
+	}
+	return false;
+}
+
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "vhost/bus_error.h"
+#include "vhost/log_base.h"
 #include "vhost/memory_table.h"
 #include "vhost/protocol.h"
 #include "vhost/publish.h"
@@ -34,6 +35,7 @@ static void before_reset_owner(struct vhost_control *c, struct message *m)
 {
 	(void)m;
 	memory_drop(c);
+	log_base_drop(c);
 	rings_reset(c);
 	for (unsigned i = 0; i < VRINGS_MAX; i++)
 		c->vrings[i].enabled = false;
@@ -59,6 +61,19 @@ static void after_set_mem_table(struct vhost_control *c, const struct message *m
 		snprintf(c->failure, sizeof(c->failure), "no memory for the guest's memory table");
 	else if (lost)
 		atomic_store(&c->memory->gone, true);
+}
+
+static void before_set_log_base(struct vhost_control *c, struct message *m)
+{
+	log_base_map(c, m);
+}
+
+static void after_set_vring_addr(struct vhost_control *c, const struct message *m)
+{
+	const struct vhost_vring_addr addr = m->payload.addr;
+	struct vhost_vring *v = &c->vrings[addr.index];
+	v->used_logged = addr.flags >> VHOST_VRING_F_LOG & 1;
+	v->used_log_addr = addr.log_guest_addr;
 }
 
 static void after_set_features(struct vhost_control *c, const struct message *m)
@@ -146,10 +161,10 @@ static const struct rule rules[REQUEST_COUNT] = {
 	RULE(SET_OWNER, TOUCHES_NOTHING, NULL, NULL),
 	RULE(RESET_OWNER, TOUCHES_ALL, before_reset_owner, NULL),
 	RULE(SET_MEM_TABLE, TOUCHES_ALL, before_set_mem_table, after_set_mem_table),
-	RULE(SET_LOG_BASE, TOUCHES_ALL, NULL, NULL), // unmaps the log
+	RULE(SET_LOG_BASE, TOUCHES_ALL, before_set_log_base, NULL),
 	RULE(SET_LOG_FD, TOUCHES_NOTHING, NULL, NULL),
 	RULE(SET_VRING_NUM, TOUCHES_INDEX_STATE, NULL, NULL),
-	RULE(SET_VRING_ADDR, TOUCHES_INDEX_STATE, NULL, NULL),
+	RULE(SET_VRING_ADDR, TOUCHES_INDEX_STATE, NULL, after_set_vring_addr),
 	RULE(SET_VRING_BASE, TOUCHES_INDEX_STATE, NULL, NULL),
 	RULE(GET_VRING_BASE, TOUCHES_ALL, before_get_vring_base, NULL), // stops the device
 	RULE(SET_VRING_KICK, TOUCHES_INDEX_U64, NULL, after_set_vring_kick),

@@ -5,6 +5,7 @@
 #include "vhost/control.h"
 
 #include <errno.h>
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
@@ -18,6 +19,7 @@
 
 #include "base/log.h"
 #include "vhost/bus_error.h"
+#include "vhost/log_base.h"
 #include "vhost/memory_table.h"
 #include "vhost/messages.h"
 #include "vhost/publish.h"
@@ -33,9 +35,7 @@ uint64_t vhost_now_ns(void)
 }
 
 // Not offered, though the library has them: packed rings, in-order use and IOMMU addresses, which
-// the rings do not implement; UFO and the old GSO bit, which Linux gave up; and VHOST_F_LOG_ALL as
-// long as deliveries are not written to the log of dirty pages. Without it QEMU refuses to migrate
-// the guest, and says why.
+// the rings do not implement; UFO and the old GSO bit, which Linux gave up.
 uint64_t vhost_offered_features(void)
 {
 	return BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
@@ -45,13 +45,13 @@ uint64_t vhost_offered_features(void)
 	       BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
 	       BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
 	       BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VIRTIO_F_VERSION_1) |
-	       BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	       BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
 #define OFFERED_PROTOCOL \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_RARP) | \
-		BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | BIT(VHOST_USER_PROTOCOL_F_NET_MTU) | \
-		BIT(VHOST_USER_PROTOCOL_F_STATUS))
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
+		BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
+		BIT(VHOST_USER_PROTOCOL_F_NET_MTU) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 // --- from the library's device to the port -------------------------------------------------------
 
@@ -141,6 +141,7 @@ static void on_destroy_connection(int vid)
 		messages_note_refusal(c);
 		take_down(c);
 		memory_drop(c);
+		log_base_drop(c);
 		c->vid = -1;
 		c->disconnected_at_ns = vhost_now_ns();
 		log_info(LOG_VHOST, "port %s: disconnected", c->name);
@@ -215,6 +216,7 @@ static struct vhost_control *control_new(const char *name, const char *path,
 static void control_free(struct vhost_control *c)
 {
 	memory_drop(c);
+	log_base_drop(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

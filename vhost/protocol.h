@@ -59,7 +59,8 @@ struct message {
 	uint32_t size;
 	union {
 		uint64_t u64;
-		struct vhost_vring_state state; // struct vhost_vring_addr begins with index as well
+		struct vhost_vring_state state;
+		struct vhost_vring_addr addr; // begins with index as well
 		struct {
 			uint32_t nregions;
 			uint32_t padding;
@@ -70,6 +71,10 @@ struct message {
 				uint64_t mmap_offset;
 			} regions[MEMORY_REGIONS_MAX];
 		} memory;
+		struct {
+			uint64_t mmap_size;
+			uint64_t mmap_offset;
+		} log;
 		uint8_t bytes[632];
 	} payload;
 	int fds[MEMORY_REGIONS_MAX];

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vhost_types.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,22 @@ static const char *check_place(
 	return NULL;
 }
 
+// The address by which the log knows the used ring: as SET_VRING_ADDR gave it, else as the memory
+// table has it.
+static uint64_t used_address(
+	const struct vhost_control *c, const struct vhost_vring *v, const void *used)
+{
+	uint64_t addr = v->used_log_addr;
+	if (!v->used_logged)
+		memory_guest_address(c->memory, used, &addr);
+	return addr;
+}
+
+static bool logs(uint64_t features)
+{
+	return features >> VHOST_F_LOG_ALL & 1;
+}
+
 // Makes v->ring. NULL, or why it cannot be.
 static const char *build(struct vhost_control *c, unsigned vring,
 	const struct rte_vhost_vring *from, uint64_t features)
@@ -170,6 +187,8 @@ static const char *build(struct vhost_control *c, unsigned vring,
 		.features = features,
 		.mem = c->memory,
 		.call_fd = v->call_fd,
+		.log = logs(features) ? &c->log : NULL,
+		.used_addr = used_address(c, v, from->used),
 	};
 	rte_vhost_get_vring_base(c->vid, (uint16_t)vring, &setup.next_avail, &setup.next_used);
 	why = "no memory for a ring";
@@ -257,6 +276,10 @@ void rings_publish(struct vhost_control *c)
 	uint64_t features;
 	if (!c->running || !c->memory || c->closing || vhost_memory_gone(c) ||
 		rte_vhost_get_negotiated_features(c->vid, &features))
+		return;
+	// A VMM that starts a guest under migration negotiates logging first and gives the log
+	// later.
+	if (logs(features) && !c->log.bits)
 		return;
 	atomic_store(&c->port.features, features);
 	bool changed = false;

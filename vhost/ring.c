@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vhost/ring_log.h"
 #include "vhost/ring_private.h"
 
 enum {
@@ -47,6 +48,15 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 	struct ring_buffer *ahead = calloc(AHEAD_MAX, sizeof(*ahead));
 	if (!ahead)
 		return -ENOMEM;
+	struct ring_log *log = setup->log ? calloc(1, sizeof(*log)) : NULL;
+	if (setup->log && !log) {
+		free(ahead);
+		return -ENOMEM;
+	}
+	if (log) {
+		log->log = setup->log;
+		log->used_addr = setup->used_addr;
+	}
 
 	uint64_t features = setup->features;
 	bool mergeable = features & (1ULL << VIRTIO_NET_F_MRG_RXBUF);
@@ -57,6 +67,7 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		.used = setup->used,
 		.near = &mem->regions[0],
 		.ahead = ahead,
+		.log = log,
 		.size = size,
 		.mask = size - 1,
 		.next_avail = setup->next_avail,
@@ -78,7 +89,9 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 
 void ring_fini(struct ring *ring)
 {
+	free(ring->log);
 	free(ring->ahead);
+	ring->log = NULL;
 	ring->ahead = NULL;
 }
 
@@ -169,8 +182,12 @@ void ring_publish(struct ring *ring, struct ring_signals *signals)
 		ring_set_fault(ring, RING_FAULT_MEMORY_GONE);
 		return;
 	}
+	if (unlikely(ring->log))
+		ring_log_flush(ring);
 	__atomic_store_n(&ring->used->idx, ring->next_used, __ATOMIC_RELEASE);
 	ring->published = ring->next_used;
+	if (unlikely(ring->log))
+		ring_log_used(ring, from);
 	if (ring->call_fd >= 0)
 		note_signal(signals, ring, from);
 }
@@ -199,6 +216,8 @@ void ring_arm(struct ring *ring)
 		set_avail_event(ring, ring->next_avail);
 	else
 		__atomic_store_n(&ring->used->flags, 0, __ATOMIC_RELAXED);
+	if (unlikely(ring->log))
+		ring_log_event(ring);
 }
 
 void ring_disarm(struct ring *ring)
@@ -209,4 +228,6 @@ void ring_disarm(struct ring *ring)
 		set_avail_event(ring, ring->next_avail - 1);
 	else
 		__atomic_store_n(&ring->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	if (unlikely(ring->log))
+		ring_log_event(ring);
 }

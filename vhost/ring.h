@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/packet.h"
+#include "vhost/dirty_log.h"
 #include "vhost/frame.h"
 #include "vhost/memory.h"
 
@@ -33,6 +34,7 @@
 	X(BAD_INDIRECT, "malformed indirect table") \
 	X(CHAIN_TOO_LONG, "descriptor chain longer than 1024") \
 	X(CALL_BLOCKED, "call eventfd that blocks") \
+	X(LOG_TOO_SMALL, "memory beyond the log of dirty pages") \
 	X(MEMORY_GONE, "memory that the VMM took away")
 
 enum ring_fault {
@@ -63,6 +65,8 @@ struct ring_setup {
 			   // VERSION_1
 	const struct guest_memory *mem; // outlives the ring
 	int call_fd;                    // an eventfd, O_NONBLOCK; or -1: the guest polls
+	struct dirty_log *log;          // outlives the ring; NULL: writes are not logged
+	uint64_t used_addr;             // guest address of `used`, by which writes to it are logged
 };
 
 struct ring {
@@ -72,6 +76,7 @@ struct ring {
 	const struct memory_region *near; // of mem: where the last buffer was found
 	struct ring_buffer *ahead;        // private copies of the next entries' first descriptors
 	struct ring_layout *layout;       // to-vm: whose it is changes with each ring_put_begin
+	struct ring_log *log;             // NULL: no write is logged
 	uint16_t size;
 	uint16_t mask;
 	uint16_t next_avail; // the next available entry to read
@@ -113,8 +118,9 @@ struct ring_signals {
 };
 
 // Makes *ring ready for use; the guest is asked not to notify (polling) until ring_arm. Allocates
-// what it reads ahead into. 0, -EINVAL for a size that is no power of two or out of bounds, a
-// misaligned part or an empty memory table, -ENOMEM. Main or library threads.
+// what it reads ahead into and what it gathers for the log. 0, -EINVAL for a size that is no power
+// of two or out of bounds, a misaligned part or an empty memory table, -ENOMEM. Main or library
+// threads.
 int ring_init(struct ring *ring, const struct ring_setup *setup);
 // Frees what ring_init allocated. After the grace period.
 void ring_fini(struct ring *ring);
@@ -163,12 +169,14 @@ int ring_put(struct ring *ring, const struct frame *frame);
 
 // The same in a straight line for n packets that the receiver gets as they came, without any
 // offload. Returns how many, from the first on, it has put: as long as buffers were read ahead and
-// each held its frame whole. ring_put takes the others. Under the queue's lock.
+// each held its frame whole; none while writes are logged. ring_put takes the others. Under the
+// queue's lock.
 unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n);
 
-// Publishes the used index, leaves the signal to ring_signals_send, and reads the buffers of the
-// next burst ahead. Call once after the burst. Signals of other rings must not be sent under this
-// one's lock: see that there is room for one more before taking it (ring_signals_make_room).
+// Logs the pages written, publishes the used index, leaves the signal to ring_signals_send, and
+// reads the buffers of the next burst ahead. Call once after the burst. Signals of other rings must
+// not be sent under this one's lock: see that there is room for one more before taking it
+// (ring_signals_make_room).
 void ring_put_end(struct ring *ring, struct ring_signals *signals);
 
 // --- notifications -------------------------------------------------------------------------------

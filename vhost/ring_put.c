@@ -4,10 +4,12 @@
 // the short way (put_flat); anything else is first laid out and then poured.
 //
 // Until a frame is laid out completely nothing is written and nothing consumed. Then: payload,
-// head, virtio-net header, used entries; the used index follows at the end of the burst.
+// head, virtio-net header, used entries; the log of dirty pages, if there is one, and the used
+// index follow at the end of the burst.
 #include <errno.h>
 
 #include "vhost/ring_copy.h"
+#include "vhost/ring_log.h"
 #include "vhost/ring_private.h"
 
 // --- one frame -----------------------------------------------------------------------------------
@@ -121,12 +123,20 @@ static int lay_out(struct ring *ring, uint32_t need)
 	return (int)n;
 }
 
+static void note_layout(struct ring *ring, uint32_t bytes)
+{
+	for (const struct segment *s = ring->layout->pieces; bytes; bytes -= s++->len)
+		ring_log_host(ring, s->base, s->len);
+}
+
 static int put_spread(struct ring *ring, const struct frame *frame, uint32_t need)
 {
 	int n = lay_out(ring, need);
 	if (unlikely(n < 0))
 		return n;
 	put_pieces(ring, frame, (uint16_t)n);
+	if (unlikely(ring->log))
+		note_layout(ring, need);
 	for (int i = 0; i < n; i++) {
 		const struct vring_used_elem *used = &ring->layout->used[i];
 		ring_write_used(ring, ring->next_used++, used->id, used->len);
@@ -159,6 +169,8 @@ int ring_put(struct ring *ring, const struct frame *frame)
 	if (unlikely(!buffer->host || buffer->desc.len < need))
 		return put_spread(ring, frame, need);
 	put_flat(ring, frame, buffer->host);
+	if (unlikely(ring->log))
+		ring_log_guest(ring, buffer->desc.addr, need);
 	ring_write_used(ring, ring->next_used++, buffer->head, need);
 	ring->next_avail++;
 	return 0;
@@ -183,7 +195,8 @@ unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsign
 	struct vring_used_elem *used = ring->used->ring;
 	const unsigned mask = ring->mask, vnet_size = ring->vnet_size, size = ring->size;
 	unsigned next_avail = ring->next_avail, next_used = ring->next_used;
-	unsigned known = ring_ok(ring) ? ring_ahead_known(ring, ring->next_avail) : 0;
+	bool usable = ring_ok(ring) && likely(!ring->log);
+	unsigned known = usable ? ring_ahead_known(ring, ring->next_avail) : 0;
 	unsigned i;
 	if (n > known)
 		n = known;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,8 @@ static bool view_waiting_driver(struct vhost_control *c, struct vhost_port_statu
 		return false;
 	status->state = VHOST_PORT_WAITING_DRIVER;
 	TEXT(status, "waiting for the guest driver");
+	if (c->peer.features >> VHOST_F_LOG_ALL & 1 && !c->log.bits)
+		MEND(status, "the VMM has negotiated a log of dirty pages and not given it");
 	return true;
 }
 

@@ -417,6 +417,30 @@ def truncated_payload(arena):
         return f"{pair.count - before} exchanges beside it"
 
 
+@case("hostile: a log of dirty pages that is too small, or truncated", needs=arena, presets=BOTH)
+def bad_log(arena):
+    enemy, said = arena.enemy, []
+    with arena.pair.running():
+        # The memory begins at 256 MiB, 8 KiB into a log.
+        for size, left, text in ((4096, 4096, "faulted: memory beyond the log of dirty pages in queue 1"),
+                                 (16384, 0, GONE)):
+            fd = os.memfd_create("log", os.MFD_CLOEXEC)
+            os.truncate(fd, size)
+            enemy.set_log(fd, size)
+            os.truncate(fd, left)
+            enemy.set_logging(True)
+            enemy.put(enemy.frame(BROADCAST))
+            wait_until(lambda: "faulted" in arena.state(), slow(5), lambda: f"a fault; {arena.state()}")
+            said.append(arena.state())
+            check(said[-1] in (text, text.replace("queue 1", "queue 0")), f"the state is {said[-1]}")
+            os.truncate(fd, size)
+            enemy.set_log(fd, size)
+            os.close(fd)
+            enemy.restart()
+            arena.wait_state("up")
+    return "; ".join(said)
+
+
 @case("hostile: a call eventfd that blocks", needs=arena, presets=BOTH)
 def blocking_call(arena):
     a, enemy = arena.pair.a, arena.enemy

@@ -48,6 +48,10 @@ static struct guest guests[2]; // 0 sends, 1 receives
 static struct burst burst;
 static struct ring_layout layout;
 static struct ring_signals signals;
+// Of both guests: what is in it does not matter here, but that nothing beside it is written. It
+// ends with the page that holds the last byte of memory.
+static uint8_t dirty[((0x100000000 + 70000 - 1) / DIRTY_PAGE) / 8 + 1];
+static struct dirty_log dirty_log = {.bits = dirty, .size = sizeof(dirty)};
 static bool holding; // frames of burst are not completed yet
 
 static void make_guest(struct guest *g, uint8_t how)
@@ -70,7 +74,9 @@ static void make_guest(struct guest *g, uint8_t how)
 			    (uint64_t) !(how & 32) << VIRTIO_F_VERSION_1 |
 			    (uint64_t) !(how & 64) << VIRTIO_RING_F_EVENT_IDX,
 		.mem = &g->mem,
-		.call_fd = -1};
+		.call_fd = -1,
+		.log = how & 128 ? &dirty_log : NULL,
+		.used_addr = 0x2ffd};
 	REQUIRE(ring_init(&g->ring, &g->setup) == 0);
 }
 

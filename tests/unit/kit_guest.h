@@ -85,7 +85,7 @@ void kit_driver_fini(struct kit_driver *d);
 void kit_put_end(struct ring *ring);
 void kit_complete(struct ring *ring);
 
-// What ring_init takes.
+// What ring_init takes; without a log.
 struct ring_setup kit_driver_setup(const struct kit_driver *d);
 
 // Posts one chain: the first ndirect pieces as direct descriptors, the others in an indirect table.

@@ -13,9 +13,10 @@ class Guest(Shell):
 
     The words are those of qemu.command: memory ("shared", "private", "ram"), megabytes, cpus, ip, mtu,
     words (for the kernel), extra (for QEMU). user: run QEMU as that user, e.g. "libvirt-qemu".
+    incoming: QEMU waits for a guest of the same kind to migrate to file("incoming").
     """
 
-    def __init__(self, name, nics=(), user=None, start=True, **how):
+    def __init__(self, name, nics=(), user=None, start=True, incoming=False, **how):
         self.name = name
         self.nics = list(nics)
         self.user = user
@@ -25,6 +26,8 @@ class Guest(Shell):
         self.child = None
         self._agent = None
         self._qmp = None
+        if incoming:
+            self.how["extra"] = [*how.get("extra", ()), "-incoming", f"unix:{self.file('incoming')}"]
         if start:
             self.start()
 
@@ -54,6 +57,14 @@ class Guest(Shell):
             self._agent.wait_ready(deadline.left() + 1, self._alive)
         except Failure as error:
             raise Failure(f"guest {self.name} did not come up: {error}\n{self.report()}") from None
+        return self
+
+    def expect_guest(self, timeout=20):
+        """Wait until QEMU is ready for the guest that will migrate here. Its agent must not see its host
+        go, so the host is there before it comes."""
+        wait_until(lambda: self._alive() or os.path.exists(self.file("incoming")), timeout,
+                   "QEMU to wait for a guest")
+        self._agent = Agent(self.file("agent"), timeout)
         return self
 
     def _alive(self):

@@ -12,16 +12,16 @@ import struct
 
 from weirvm.procs import Deadline, Failure, wait_until
 
-GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE = 1, 2, 3, 4, 5
+GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE, SET_LOG_BASE = 1, 2, 3, 4, 5, 6
 SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES = 12, 13, 15, 16
 GET_QUEUE_NUM, SET_VRING_ENABLE, SEND_RARP = 17, 18, 19
 NEED_REPLY = 1 << 3
 NO_FD = 1 << 8      # beside a vring's index
 
-F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, F_MQ, F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = (
-    1 << bit for bit in (0, 1, 15, 22, 28, 29, 30, 32))
-PROTOCOL_MQ, PROTOCOL_RARP, PROTOCOL_REPLY_ACK = 1 << 0, 1 << 2, 1 << 3
+F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, F_MQ, F_LOG_ALL, F_INDIRECT, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = (
+    1 << bit for bit in (0, 1, 15, 22, 26, 28, 29, 30, 32))
+PROTOCOL_MQ, PROTOCOL_LOG_SHMFD, PROTOCOL_RARP, PROTOCOL_REPLY_ACK = (1 << bit for bit in range(4))
 
 NEXT, WRITE, INDIRECT = 1, 2, 4     # descriptor flags
 SIZE = 256                          # entries of each ring
@@ -179,7 +179,7 @@ class Frontend:
         self.offered = offered
         self.send(SET_OWNER)
         protocol = struct.unpack("<Q", self.ask(GET_PROTOCOL_FEATURES))[0]
-        wanted = PROTOCOL_MQ | PROTOCOL_RARP | PROTOCOL_REPLY_ACK
+        wanted = PROTOCOL_MQ | PROTOCOL_LOG_SHMFD | PROTOCOL_RARP | PROTOCOL_REPLY_ACK
         self.send(SET_PROTOCOL_FEATURES, struct.pack("<Q", protocol & wanted))
         self.queue_pairs = struct.unpack("<Q", self.ask(GET_QUEUE_NUM))[0]
         missing = self.wanted & ~offered
@@ -191,9 +191,22 @@ class Frontend:
         region = struct.pack("<QQQQ", GUEST, size or self.bytes, USER, 0)
         return self.tell(SET_MEM_TABLE, struct.pack("<II", 1, 0) + region, [fd])
 
-    def set_address(self, vring):
+    def set_log(self, fd, size):
+        """The log of dirty pages; its answer is empty and comes when it is in use."""
+        self.send(SET_LOG_BASE, struct.pack("<QQ", size, 0), [fd])
+        self.receive()
+
+    def set_logging(self, on):
+        """As QEMU does when a migration begins or ends: by a feature, and for each used ring."""
+        self.tell(SET_FEATURES, struct.pack("<Q", self.wanted | (F_LOG_ALL if on else 0)))
+        for vring in self.vrings:
+            self.set_address(vring, on)
+
+    def set_address(self, vring, logged=False):
         at = USER + vring.base
-        return self.tell(SET_VRING_ADDR, struct.pack("<IIQQQQ", vring.index, 0, at, at + USED, at + AVAIL, 0))
+        log = GUEST + vring.base + USED if logged else 0
+        return self.tell(SET_VRING_ADDR, struct.pack("<IIQQQQ", vring.index, int(logged), at, at + USED,
+                                                     at + AVAIL, log))
 
     def start_vring(self, vring, base=0, call=None):
         index = vring.index
