@@ -449,6 +449,7 @@ def blocking_call(arena):
     os.eventfd_write(full, 0xfffffffffffffffe)
     enemy.stop()
     enemy.start(call=full)
+    arena.wait_state("up")          # the switch has made it non-blocking
     os.set_blocking(full, True)     # the flag belongs to the file, which both sides share
     with arena.pair.running() as pair:
         before = pair.count
