@@ -18,9 +18,12 @@
 #include "base/log.h"
 #include "vhost/bus_error.h"
 #include "vhost/log_base.h"
+#include "vhost/memory_probe.h"
 #include "vhost/memory_table.h"
+#include "vhost/message_size.h"
 #include "vhost/protocol.h"
 #include "vhost/publish.h"
+#include "vhost/socket_fds.h"
 
 // --- what is noted -------------------------------------------------------------------------------
 
@@ -31,18 +34,6 @@ static void before_get_queue_num(struct vhost_control *c, struct message *m)
 }
 
 // The library unmaps the old table first, whatever becomes of the new one.
-static void before_reset_owner(struct vhost_control *c, struct message *m)
-{
-	(void)m;
-	memory_drop(c);
-	log_base_drop(c);
-	rings_reset(c);
-	for (unsigned i = 0; i < VRINGS_MAX; i++)
-		c->vrings[i].enabled = false;
-	c->peer.features = 0;
-	c->peer.features_at_ns = 0;
-}
-
 static void before_set_mem_table(struct vhost_control *c, struct message *m)
 {
 	c->peer.memory_lost = !memory_renew(c, m);
@@ -159,7 +150,8 @@ static const struct rule rules[REQUEST_COUNT] = {
 	RULE(GET_FEATURES, TOUCHES_NOTHING, NULL, NULL),
 	RULE(SET_FEATURES, TOUCHES_ALL, NULL, after_set_features), // may free queues
 	RULE(SET_OWNER, TOUCHES_NOTHING, NULL, NULL),
-	RULE(RESET_OWNER, TOUCHES_ALL, before_reset_owner, NULL),
+	// Obsolete. The library forgets what it has allocated for each queue: a megabyte a time.
+	RULE(RESET_OWNER, REFUSED, NULL, NULL),
 	RULE(SET_MEM_TABLE, TOUCHES_ALL, before_set_mem_table, after_set_mem_table),
 	RULE(SET_LOG_BASE, TOUCHES_ALL, before_set_log_base, NULL),
 	RULE(SET_LOG_FD, TOUCHES_NOTHING, NULL, NULL),
@@ -227,7 +219,7 @@ static bool touched(const struct vhost_control *c, const struct message *m, uint
 
 static void fail(struct vhost_control *c, uint32_t request, const char *why)
 {
-	snprintf(c->failure, sizeof(c->failure), "the VMM's %s was refused%s",
+	snprintf(c->failure, sizeof(c->failure), "the VMM's %s was refused%.100s",
 		rule_of(request)->name, why);
 	c->peer.failed = true;
 	log_warning(LOG_VHOST, "port %s: %s", c->name, c->failure);
@@ -250,6 +242,26 @@ static void close_message_fds(struct message *m)
 	m->nfds = 0;
 }
 
+static enum rte_vhost_msg_result refuse(struct vhost_control *c, struct message *m, const char *why)
+{
+	fail(c, m->request, why);
+	close_message_fds(m);
+	return RTE_VHOST_MSG_RESULT_ERR;
+}
+
+// The library sees to it that there are as many descriptors as regions.
+static bool is_mappable(const struct message *m, struct error *err)
+{
+	for (uint32_t i = 0; i < m->payload.memory.nregions && i < (uint32_t)m->nfds; i++) {
+		if (memory_probe(m->fds[i], m->payload.memory.regions[i].size,
+			    m->payload.memory.regions[i].mmap_offset, err)) {
+			error_prefix(err, ": memory region %u cannot be mapped: ", i);
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum rte_vhost_msg_result before(struct vhost_control *c, struct message *m)
 {
 	const struct rule *rule = rule_of(m->request);
@@ -259,12 +271,16 @@ static enum rte_vhost_msg_result before(struct vhost_control *c, struct message 
 	bool known = touched(c, m, &vrings);
 	log_debug(
 		LOG_VHOST, "port %s: %s, %u bytes, %d fds", c->name, rule->name, m->size, m->nfds);
-	if (rule->touches == REFUSED || !known) {
-		fail(c, m->request, known ? ": it was not offered" : ": no such queue");
-		close_message_fds(m);
-		return RTE_VHOST_MSG_RESULT_ERR;
-	}
+	if (m->size < message_size_due(m))
+		return refuse(c, m, ": it is too short");
+	if (!known)
+		return refuse(c, m, ": no such queue");
+	if (rule->touches == REFUSED)
+		return refuse(c, m, ": it was not offered");
 	rings_quiesce(c, vrings);
+	struct error err;
+	if (m->request == SET_MEM_TABLE && !is_mappable(m, &err))
+		return refuse(c, m, err.text);
 	if (rule->before)
 		rule->before(c, m);
 	if (rule->touches == ANSWERED) {
@@ -320,6 +336,10 @@ int messages_attach(int vid)
 int messages_check_library(struct error *err)
 {
 	static const char built_with[] = "DPDK 22.11";
+	if (!socket_fds_guarded())
+		return error_set(err, ENOTSUP,
+			"another recvmsg takes the place of the switch's own, which keeps "
+			"descriptors that VMMs send from being lost");
 	if (!strncmp(rte_version(), built_with, sizeof(built_with) - 1))
 		return 0;
 	return error_set(err, ENOTSUP,

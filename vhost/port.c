@@ -165,7 +165,7 @@ static int on_new_device(int vid)
 	return 0;
 }
 
-// Only of a running device: GET_VRING_BASE, RESET_OWNER, a lost connection, unregistering.
+// Only of a running device: GET_VRING_BASE, a lost connection, unregistering.
 static void on_destroy_device(int vid)
 {
 	struct vhost_control *c = vhost_control_of(vid);
