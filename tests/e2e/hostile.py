@@ -312,6 +312,9 @@ def offload_lies(arena):
 
 @case("hostile: a second connection is refused", needs=arena, presets=BOTH)
 def second_connection(arena):
+    def refused():
+        return arena.switch.json("port", "show", "enemy")["refused"]
+    before = refused()
     with arena.pair.running():
         try:
             second = Frontend(arena.enemy.path, "switch", timeout=slow(3))
@@ -324,7 +327,8 @@ def second_connection(arena):
         arena.enemy.put(arena.enemy.frame(BROADCAST))
         arena.enemy.wait_sent()
     check(arena.state() == "up", f"the first connection's state is {arena.state()}")
-    return "the first goes on"
+    check(refused() == before + 1, f"{refused() - before} connections are counted as refused")
+    return "the first goes on, 1 refused"
 
 
 @case("hostile: memory that cannot be mapped", needs=arena, presets=BOTH)
