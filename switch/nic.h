@@ -94,7 +94,7 @@ enum nic_news nic_look(struct nic *nic, struct error *err);
 void nic_drop_members(struct nic *nic);
 
 // Main thread.
-void nic_status(const struct nic *nic, struct vhost_port_status *status);
+void nic_status(const struct nic *nic, struct port_status *status);
 
 // Extended statistics of the device that are not zero, at most max: how many. Main thread.
 size_t nic_statistics(const struct nic *nic, struct port_statistic *statistics, size_t max);

@@ -74,14 +74,14 @@ void nic_drop_members(struct nic *nic)
 	}
 }
 
-void nic_status(const struct nic *nic, struct vhost_port_status *status)
+void nic_status(const struct nic *nic, struct port_status *status)
 {
 	unsigned lost = 0;
 	for (uint16_t i = 0; i < nic->nmembers; i++)
 		lost += nic->interfaces[1 + i].lost;
-	*status = (struct vhost_port_status){.features = nic->features, .pairs = nic->nrx};
+	*status = (struct port_status){.features = nic->features, .pairs = nic->nrx};
 	if (!atomic_load(&nic->running)) {
-		status->state = VHOST_PORT_LINK_DOWN;
+		status->state = PORT_LINK_DOWN;
 		snprintf(status->text, sizeof(status->text), "link down");
 		snprintf(
 			status->mend, sizeof(status->mend), "look at the cable and the other side");
@@ -91,7 +91,7 @@ void nic_status(const struct nic *nic, struct vhost_port_status *status)
 				nic->interfaces[0].name);
 		return;
 	}
-	status->state = VHOST_PORT_UP;
+	status->state = PORT_UP;
 	snprintf(status->text, sizeof(status->text), "up");
 	if (lost)
 		snprintf(status->mend, sizeof(status->mend),

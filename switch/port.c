@@ -164,7 +164,7 @@ bool port_is_open(const struct port *port)
 	return port->vhost || port->nic;
 }
 
-void port_status(struct port *port, struct vhost_port_status *status)
+void port_status(struct port *port, struct port_status *status)
 {
 	if (port->vhost) {
 		vhost_port_status(port->vhost, status);
@@ -174,7 +174,7 @@ void port_status(struct port *port, struct vhost_port_status *status)
 		nic_status(port->nic, status);
 		return;
 	}
-	*status = (struct vhost_port_status){.state = VHOST_PORT_FAULTED};
+	*status = (struct port_status){.state = PORT_FAULTED};
 	snprintf(status->text, sizeof(status->text), "faulted: %.240s", port->failure.text);
 	snprintf(status->mend, sizeof(status->mend),
 		"mend the cause; it is tried again each second");
@@ -193,14 +193,14 @@ bool port_needs_reopen(const struct config_port *a, const struct config_port *b)
 
 static void report(struct weir_switch *sw, struct port *port)
 {
-	struct vhost_port_status status;
+	struct port_status status;
 	port_status(port, &status);
 	if (!strcmp(status.text, port->last_text))
 		return;
 	char before[sizeof(port->last_text)];
 	memcpy(before, port->last_text, sizeof(before));
 	snprintf(port->last_text, sizeof(port->last_text), "%s", status.text);
-	if (status.state == VHOST_PORT_FAULTED)
+	if (status.state == PORT_FAULTED)
 		log_warning(LOG_SWITCH, "port %s: %s", port->config.name, status.text);
 	else
 		log_info(LOG_SWITCH, "port %s: %s", port->config.name, status.text);

@@ -50,7 +50,7 @@ void port_open(struct port *port);
 bool port_is_open(const struct port *port);
 // Closes it. No published snapshot may name its vhost_port or NIC any more.
 void port_close(struct port *port);
-void port_status(struct port *port, struct vhost_port_status *status);
+void port_status(struct port *port, struct port_status *status);
 // Whether the change from a to b needs the port to be opened anew.
 bool port_needs_reopen(const struct config_port *a, const struct config_port *b);
 

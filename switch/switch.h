@@ -39,7 +39,7 @@ int switch_check(struct weir_switch *sw, const struct config *config, struct err
 // To be called about every 100 ms: reopens faulted ports and reports changes of state to the
 // callback given by switch_on_change (log and `watch` notifications).
 typedef void switch_change_fn(
-	void *ctx, const char *port, const struct vhost_port_status *now, const char *before);
+	void *ctx, const char *port, const struct port_status *now, const char *before);
 void switch_on_change(struct weir_switch *sw, switch_change_fn *fn, void *ctx);
 void switch_poll(struct weir_switch *sw);
 
@@ -59,7 +59,7 @@ struct port_info {
 	uint16_t id; // stable while the port exists
 	const struct config_port *config;
 	char socket_path[SOCKET_PATH_SIZE]; // absolute
-	struct vhost_port_status status;
+	struct port_status status;
 	struct traffic from_vm;            // of a NIC: what came in
 	struct traffic to_vm;              // of a NIC: what went out
 	uint64_t drops[DROP_REASON_COUNT]; // running totals

@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/port_status.h"
 #include "base/rcu.h"
 #include "vhost/ring.h"
 
@@ -39,36 +40,6 @@ struct vhost_port {
 	alignas(64) _Atomic uint64_t features;
 	_Atomic uint64_t announcement; // a MAC as it lies in memory; 0: none to be made
 	_Atomic uint32_t running;      // bit per pair whose to-vm ring is published
-};
-
-// One table gives the enum and the stable name. The sentence, with reason and mend, is computed.
-#define VHOST_PORT_STATES(X) \
-	X(WAITING_VMM, "waiting for the VMM") \
-	X(PERMISSION, "permission denied") \
-	X(WAITING_DRIVER, "waiting for the guest driver") \
-	X(NOT_SHARED, "memory not shared") \
-	X(UP, "up") \
-	X(LINK_DOWN, "link down") \
-	X(FAULTED, "faulted")
-
-enum vhost_port_state {
-#define X(id, name) VHOST_PORT_##id,
-	VHOST_PORT_STATES(X)
-#undef X
-};
-
-struct vhost_port_status {
-	enum vhost_port_state state;
-	char text[256]; // e.g. "faulted: descriptor loop in queue 1"; what the state column shows
-	char mend[640]; // what to do about it; empty when nothing is to be done
-	uint64_t features;  // negotiated virtio features, 0 if none
-	uint16_t guest_mtu; // as the VMM told by NET_SET_MTU; 0: it did not
-	uint16_t pairs;     // queue pairs whose both rings are running
-	uint32_t reconnects;
-	uint32_t refused; // second connections refused
-	pid_t peer_pid;   // who opened the other end of the socket; 0: not connected or unknown
-	uint32_t announcements;  // SEND_RARP requests so far
-	uint8_t announce_mac[6]; // of the last one
 };
 
 // Who drives the from-vm rings. Called on main or library threads, with the port's lock and
@@ -168,7 +139,7 @@ static inline uint64_t vhost_port_features(struct vhost_port *port)
 // The state now, for `weirctl port list`. Looks at the socket's file and at time-outs, so a state
 // such as `memory not shared` appears by asking. Main thread; must not hold a lock that the events
 // take.
-void vhost_port_status(struct vhost_port *port, struct vhost_port_status *out);
+void vhost_port_status(struct vhost_port *port, struct port_status *out);
 
 // Virtio features offered to a VMM, which adds its own (VIRTIO_NET_F_MAC, _STATUS, …). Any thread.
 uint64_t vhost_offered_features(void);

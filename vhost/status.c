@@ -25,7 +25,7 @@ static const char share_mend[] =
 #define TEXT(status, ...) snprintf((status)->text, sizeof((status)->text), __VA_ARGS__)
 #define MEND(status, ...) snprintf((status)->mend, sizeof((status)->mend), __VA_ARGS__)
 
-typedef bool view(struct vhost_control *c, struct vhost_port_status *status);
+typedef bool view(struct vhost_control *c, struct port_status *status);
 
 static bool is_up(const struct vhost_control *c)
 {
@@ -39,24 +39,24 @@ static enum ring_fault fault_of(const struct vhost_vring *v)
 	return v->ring ? (enum ring_fault)atomic_load(&v->ring->fault) : v->fault;
 }
 
-static bool view_memory_gone(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_memory_gone(struct vhost_control *c, struct port_status *status)
 {
 	if (!vhost_memory_gone(c))
 		return false;
-	status->state = VHOST_PORT_FAULTED;
+	status->state = PORT_FAULTED;
 	TEXT(status, "faulted: the VMM took memory away that it had shared");
 	MEND(status, "restart the VM");
 	return true;
 }
 
-static bool view_faulted_ring(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_faulted_ring(struct vhost_control *c, struct port_status *status)
 {
 	for (unsigned i = 0; i < VRINGS_MAX; i++) {
 		const struct vhost_vring *v = &c->vrings[i];
 		enum ring_fault fault = fault_of(v);
 		if (fault == RING_OK && !v->unusable)
 			continue;
-		status->state = VHOST_PORT_FAULTED;
+		status->state = PORT_FAULTED;
 		TEXT(status, "faulted: %s in queue %u",
 			fault == RING_OK ? v->unusable : ring_fault_text(fault), i);
 		MEND(status, "reset the guest's card: load its driver again or reboot the guest");
@@ -66,7 +66,7 @@ static bool view_faulted_ring(struct vhost_control *c, struct vhost_port_status 
 }
 
 // A request that fails while the peer wants a reply has no other trace than that it never ends.
-static bool view_refused(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_refused(struct vhost_control *c, struct port_status *status)
 {
 	if (c->vid < 0 || is_up(c))
 		return false;
@@ -74,7 +74,7 @@ static bool view_refused(struct vhost_control *c, struct vhost_port_status *stat
 		messages_note_refusal(c);
 	if (!c->peer.failed)
 		return false;
-	status->state = VHOST_PORT_FAULTED;
+	status->state = PORT_FAULTED;
 	TEXT(status, "faulted: %s", c->failure);
 	MEND(status, "reset the guest's card or restart the VM; the switch's log has the details");
 	return true;
@@ -100,7 +100,7 @@ static bool is_preparing(const struct vhost_peer *peer)
 // Two ways not to share. QEMU's memory without a file is never offered: after SET_FEATURES no table
 // follows, and QEMU goes on without the switch. A private mapping of a file is offered like any
 // other, but what the guest writes does not reach the file.
-static bool view_not_shared(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_not_shared(struct vhost_control *c, struct port_status *status)
 {
 	const struct vhost_peer *peer = &c->peer;
 	if (peer->memory_untouched && driver_seen(c))
@@ -112,26 +112,26 @@ static bool view_not_shared(struct vhost_control *c, struct vhost_port_status *s
 		       now - c->running_at_ns > NOT_SHARED_AFTER_NS;
 	if (!no_table && !private)
 		return false;
-	status->state = VHOST_PORT_NOT_SHARED;
+	status->state = PORT_NOT_SHARED;
 	TEXT(status, "memory not shared");
 	MEND(status, "%s", share_mend);
 	return true;
 }
 
-static bool view_up(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_up(struct vhost_control *c, struct port_status *status)
 {
 	if (!is_up(c) || c->peer.memory_untouched)
 		return false;
-	status->state = VHOST_PORT_UP;
+	status->state = PORT_UP;
 	TEXT(status, "up");
 	return true;
 }
 
-static bool view_waiting_driver(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_waiting_driver(struct vhost_control *c, struct port_status *status)
 {
 	if (c->vid < 0)
 		return false;
-	status->state = VHOST_PORT_WAITING_DRIVER;
+	status->state = PORT_WAITING_DRIVER;
 	TEXT(status, "waiting for the guest driver");
 	if (c->peer.features >> VHOST_F_LOG_ALL & 1 && !c->log.bits)
 		MEND(status, "the VMM has negotiated a log of dirty pages and not given it");
@@ -155,14 +155,14 @@ static const struct socket_user *libvirt_user(void)
 }
 
 static void mend_folder(
-	struct vhost_port_status *status, const struct socket_user *user, const char *folder)
+	struct port_status *status, const struct socket_user *user, const char *folder)
 {
 	MEND(status, "let user %s into the folder: setfacl -m u:%s:x %s", user->name, user->name,
 		folder);
 }
 
 // We connect, and may not.
-static bool view_forbidden_to_us(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_forbidden_to_us(struct vhost_control *c, struct port_status *status)
 {
 	if (c->config.listens != LISTENS_VMM || !faccessat(AT_FDCWD, c->path, W_OK, AT_EACCESS) ||
 		(errno != EACCES && errno != EPERM))
@@ -174,7 +174,7 @@ static bool view_forbidden_to_us(struct vhost_control *c, struct vhost_port_stat
 			     strcmp(what, c->path);
 	socket_describe(c->path, whose, sizeof(whose));
 	socket_folder(c->path, folder, sizeof(folder));
-	status->state = VHOST_PORT_PERMISSION;
+	status->state = PORT_PERMISSION;
 	TEXT(status, "permission denied on %s", closed_folder ? what : c->path);
 	if (closed_folder)
 		mend_folder(status, &us, what);
@@ -187,14 +187,14 @@ static bool view_forbidden_to_us(struct vhost_control *c, struct vhost_port_stat
 	return true;
 }
 
-static bool view_forbidden_to_libvirt(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_forbidden_to_libvirt(struct vhost_control *c, struct port_status *status)
 {
 	const struct socket_user *user = libvirt_user();
 	char what[SOCKET_PATH_SIZE];
 	if (c->config.listens != LISTENS_SWITCH || !user ||
 		socket_user_may(user, c->path, W_OK, what, sizeof(what)))
 		return false;
-	status->state = VHOST_PORT_PERMISSION;
+	status->state = PORT_PERMISSION;
 	TEXT(status, "permission denied on %.107s for user %.31s", what, user->name);
 	if (strcmp(what, c->path))
 		mend_folder(status, user, what);
@@ -206,12 +206,12 @@ static bool view_forbidden_to_libvirt(struct vhost_control *c, struct vhost_port
 	return true;
 }
 
-static bool view_waiting_vmm(struct vhost_control *c, struct vhost_port_status *status)
+static bool view_waiting_vmm(struct vhost_control *c, struct port_status *status)
 {
 	const struct socket_user *user = libvirt_user();
 	char folder[SOCKET_PATH_SIZE], what[SOCKET_PATH_SIZE];
 	socket_folder(c->path, folder, sizeof(folder));
-	status->state = VHOST_PORT_WAITING_VMM;
+	status->state = PORT_WAITING_VMM;
 	TEXT(status, "waiting for the VMM");
 	if (c->failure[0])
 		MEND(status, "the last connection ended when %s", c->failure);
@@ -250,11 +250,11 @@ static uint16_t pairs_of(const struct vhost_control *c)
 	return pairs;
 }
 
-void vhost_port_status(struct vhost_port *port, struct vhost_port_status *out)
+void vhost_port_status(struct vhost_port *port, struct port_status *out)
 {
 	struct vhost_control *c = vhost_control(port);
 	pthread_mutex_lock(&c->lock);
-	*out = (struct vhost_port_status){
+	*out = (struct port_status){
 		.features = c->running ? c->peer.features : 0,
 		.guest_mtu = c->vid >= 0 ? c->peer.mtu : 0,
 		.pairs = pairs_of(c),

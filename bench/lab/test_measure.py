@@ -40,7 +40,7 @@ class Keeping(unittest.TestCase):
     def test_flaws(self):
         self.assertEqual(repetition().flaw(60), "")
         self.assertEqual(repetition(trips=(40, 61, 40)).flaw(60), "far state")
-        self.assertEqual(repetition(wait=0.03).flaw(60), "a polling thread waited")
+        self.assertEqual(repetition(wait=0.05).flaw(60), "a polling thread waited")
         self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
 
     def test_refused(self):

@@ -46,7 +46,7 @@ static json_t *ports_json(struct weir_switch *sw)
 	size_t up = 0;
 	struct port_info info;
 	for (size_t i = 0; switch_port_at(sw, i, &info); i++)
-		up += info.status.state == VHOST_PORT_UP;
+		up += info.status.state == PORT_UP;
 	return json_pack(
 		"{s:I, s:I}", "total", (json_int_t)switch_port_count(sw), "up", (json_int_t)up);
 }

@@ -14,8 +14,8 @@ static const char *const kind_names[] = {
 	[PORT_KIND_DPDK] = "dpdk",
 };
 static const char *const state_names[] = {
-#define X(id, name) [VHOST_PORT_##id] = name,
-	VHOST_PORT_STATES(X)
+#define X(id, name) [PORT_##id] = name,
+	PORT_STATES(X)
 #undef X
 };
 static const char *const listens_names[] = {[LISTENS_VMM] = "vmm", [LISTENS_SWITCH] = "switch"};
@@ -63,7 +63,7 @@ const char *port_kind_name(enum config_port_kind kind)
 	return kind_names[kind];
 }
 
-const char *port_state_name(enum vhost_port_state state)
+const char *port_state_name(enum port_state state)
 {
 	return state_names[state];
 }
@@ -150,7 +150,7 @@ static json_t *drops_json(const struct port_info *info)
 
 static json_t *vm_json(const struct port_info *info)
 {
-	const struct vhost_port_status *st = &info->status;
+	const struct port_status *st = &info->status;
 	return json_pack("{s:s, s:i, s:I, s:I, s:i}", "listens",
 		listens_names[info->config->vhost_user.listens], "guest_mtu", (int)st->guest_mtu,
 		"reconnects", (json_int_t)st->reconnects, "refused", (json_int_t)st->refused,
@@ -214,7 +214,7 @@ json_t *port_statistics_json(const struct port_statistic *statistics, size_t cou
 json_t *port_json(const struct port_info *info, bool detail)
 {
 	const struct config_port *config = info->config;
-	const struct vhost_port_status *st = &info->status;
+	const struct port_status *st = &info->status;
 	char vlan[160], bits[24];
 	vlan_text(&config->vlan, vlan, sizeof(vlan));
 	snprintf(bits, sizeof(bits), "0x%" PRIx64, st->features);

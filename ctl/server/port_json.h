@@ -10,7 +10,7 @@
 // An item of port.list; with `detail` also what port.show adds.
 json_t *port_json(const struct port_info *info, bool detail);
 const char *port_kind_name(enum config_port_kind kind);
-const char *port_state_name(enum vhost_port_state state);
+const char *port_state_name(enum port_state state);
 json_t *port_state_names(void);
 
 // The <memoryBacking> and <interface> that plug a domain into the port. Allocated; NULL: no memory.

@@ -24,7 +24,7 @@ struct event_base *server_loop(void)
 
 // The switch has logged it; who watches is told.
 static void on_change(
-	void *ctx, const char *port, const struct vhost_port_status *now, const char *before)
+	void *ctx, const char *port, const struct port_status *now, const char *before)
 {
 	struct server *server = ctx;
 	char *line = rpc_notification("port.state",
