@@ -30,12 +30,16 @@ static bool is_no_source(const uint8_t *frame)
 }
 
 // The VLAN of a frame with a tag, or VLAN_NONE where it has no place on this port. A priority tag
-// (VID 0) names no VLAN: the frame counts as untagged.
+// (VID 0) names no VLAN: the frame counts as untagged. It must not hide another tag, which would be
+// the outer one wherever the first is taken off.
 static uint16_t classify(const struct port_view *in, const struct packet *p)
 {
+	enum {
+		ONE_TAG_END = 14 + 4
+	};
 	uint16_t vid = p->vlan_tci & 0xfff;
 	if (!vid)
-		return in->untagged_vlan;
+		return p->l3_off > ONE_TAG_END ? VLAN_NONE : in->untagged_vlan;
 	return in->trunk && view_is_member(in, vid) ? vid : VLAN_NONE;
 }
 

@@ -118,6 +118,9 @@ def named_drops(lan):
     }.items():
         lan.expect_drop("a", reason, lambda: lan.send("a", frame))
     lan.expect_drop("a", "source-multicast", lambda: lan.send("a", no_source))
+    # A priority tag that hides a VLAN's: where the first is taken off, that one would count.
+    hidden = a.frame(mac(2))[:12] + tag(0) + tag(20) + b"\x88\xb5" + bytes(46)
+    lan.expect_drop("a", "vlan-not-member", lambda: lan.send("a", hidden))
     lan.expect_drop("b", "to-vm-mtu", lambda: lan.send("a", huge))
     return "8 reasons, each counted once"
 
