@@ -48,6 +48,10 @@ static inline bool budget_take(struct budget *budget, const struct budget_rate *
 	uint64_t from;
 	do {
 		from = was > now ? was : now;
+		// So far ahead it can only be if the counter was set back, as a resumed machine's
+		// is.
+		if (from - now > 2 * (rate->depth + rate->cost))
+			from = now;
 		if (from - now > rate->depth)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&budget->full_at, &was, from + rate->cost,

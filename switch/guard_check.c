@@ -91,6 +91,7 @@ static enum drop_reason check_arp(const struct guard *g, const struct packet *p)
 {
 	static const uint8_t ethernet_ipv4[6] = {0, 1, 8, 0, 6, 4};
 	enum {
+		RARP_REQUEST = 3,
 		OPERATION = 6,
 		SENDER_MAC = 8,
 		SENDER_IP = 14,
@@ -101,9 +102,10 @@ static enum drop_reason check_arp(const struct guard *g, const struct packet *p)
 		return DROP_ADDRESSES_HIDDEN;
 	if (g->mac && mac_at(arp + SENDER_MAC) != g->mac)
 		return DROP_SPOOFED_ARP;
-	// RARP's sender asks for its address; who is behind it, its MAC has told.
+	// RARP's sender asks for its own address (RFC 903); who is behind it, its MAC has told.
 	if (!g->ips || has_v4(g, arp + SENDER_IP) ||
-		(p->ether_type == ETH_P_RARP && !raw32(arp + SENDER_IP)))
+		(p->ether_type == ETH_P_RARP && load16(arp + OPERATION) == RARP_REQUEST &&
+			!raw32(arp + SENDER_IP)))
 		return DROP_NONE;
 	bool probe = !raw32(arp + SENDER_IP) && load16(arp + OPERATION) == 1;
 	return probe && has_v4(g, arp + TARGET_IP) ? DROP_NONE : DROP_SPOOFED_ARP;
