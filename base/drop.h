@@ -42,6 +42,7 @@
 	X(TO_NIC_NOT_UP, "to-nic-not-up", "the NIC is not there, or its link is down") \
 	X(TO_NIC_QUEUE_FULL, "to-nic-queue-full", "the NIC's transmit queue is full") \
 	X(TO_NIC_NO_BUFFER, "to-nic-no-buffer", "no packet buffer is free for the NIC") \
+	X(TO_NIC_REFUSED, "to-nic-refused", "the NIC's driver does not send such a frame") \
 	X(TO_NIC_MTU, "to-nic-mtu", "longer than the NIC's MTU, and not segmentable") \
 	X(SEGMENT_FAILED, "segment-failed", "it cannot be segmented for a receiver without TSO")
 

@@ -38,6 +38,11 @@ static void describe_queues(const struct port *port, struct port_info *info)
 		else
 			queue->running = port->vhost && vhost_port_pairs(port->vhost) >> q & 1;
 	}
+	// Of a NIC's transmit queues each worker has its own, however many receive queues there
+	// are.
+	struct traffic rest;
+	for (uint16_t q = info->nqueues; nic && q < QUEUE_PAIRS_MAX; q++)
+		add_traffic(&info->to_vm, &port->counters[q].to_vm, &rest);
 }
 
 static void describe(struct port *port, struct port_info *info)

@@ -28,8 +28,12 @@
 #include "vhost/port.h"
 
 enum {
-	DEVICE_ARGS_SIZE = DEVICE_SIZE + 80
+	DEVICE_ARGS_SIZE = DEVICE_SIZE + 80,
+	NIC_ROOM = 2048, // bytes of a packet buffer where no larger one is needed
 };
+#define NIC_TSO \
+	(1ull << VIRTIO_NET_F_GUEST_TSO4 | 1ull << VIRTIO_NET_F_GUEST_TSO6 | \
+		1ull << VIRTIO_NET_F_GUEST_ECN)
 
 struct nic_tx_queue {
 	alignas(64) atomic_bool locked;
@@ -50,6 +54,7 @@ struct nic {
 	uint16_t ntx;    // transmit queues
 	// What the device does by itself, as the features of a virtio-net receiver.
 	uint64_t features;
+	bool multi_segs;  // it sends frames that lie in several buffers
 	bool ip_checksum; // beside TSO it wants to be asked for the IPv4 header's checksum
 	uint32_t room;    // bytes of one packet buffer
 	struct rte_mempool *pool;

@@ -52,14 +52,14 @@ static bool has_interface(const char *text)
 
 int interface_find(struct nic_interface *interface, const char *text, struct error *err)
 {
-	char name[IF_NAMESIZE];
+	char name[IF_NAMESIZE] = "";
 	*interface = (struct nic_interface){0};
 	if (!has_interface(text) || !argument(text, "iface", name, sizeof(name)))
 		return 0;
+	memcpy(interface->name, name, sizeof(interface->name));
 	interface->index = if_nametoindex(name);
 	if (!interface->index)
 		return error_set(err, ENODEV, "there is no interface %s", name);
-	memcpy(interface->name, name, sizeof(interface->name));
 	return 0;
 }
 
@@ -104,6 +104,29 @@ void device_complete(const char *text, uint16_t mtu, uint16_t queues, char *args
 	}
 }
 
+void device_without(char *args, const char *key, const char *text)
+{
+	char name[DEVICE_SIZE], wanted[DEVICE_ARGS_SIZE];
+	name_of(text, name, sizeof(name));
+	size_t len = (size_t)snprintf(wanted, sizeof(wanted), ",%s=%s", key, name);
+	for (char *at = strstr(args, wanted); at; at = strstr(at + 1, wanted))
+		if (!at[len] || at[len] == ',') {
+			memmove(at, at + len, strlen(at + len) + 1);
+			return;
+		}
+}
+
+// Which devices are some port's: a device has one owner, whatever name it was asked for by.
+static bool taken[RTE_MAX_ETHPORTS];
+
+static int take(uint16_t ethdev, const char *name, struct error *err)
+{
+	if (taken[ethdev])
+		return error_set(err, EBUSY, "device %s is another port's", name);
+	taken[ethdev] = true;
+	return 0;
+}
+
 static int ethdev_of(const char *name, uint16_t *ethdev)
 {
 	uint16_t id;
@@ -137,23 +160,32 @@ int device_make(const char *args, uint16_t *ethdev, struct error *err)
 			name);
 	// One that --vdev has made is there already.
 	if (!ethdev_of(name, ethdev))
-		return 0;
+		return take(*ethdev, name, err);
 	rc = rte_dev_probe(args);
 	if (rc && pci_is(name))
 		return pci_explain(name, rc, err);
 	if (rc)
 		return error_set(err, -rc, "DPDK cannot make device %s: %s", args, strerror(-rc));
 	if (!ethdev_of(name, ethdev))
-		return 0;
+		return take(*ethdev, name, err);
 	return error_set(err, ENODEV, "device %s is no Ethernet device", name);
 }
 
 void device_remove(uint16_t ethdev)
 {
+	enum {
+		BOND_MONITOR_US =
+			20000 // twice the interval at which a bond's driver looks at links
+	};
 	struct rte_eth_dev_info info;
-	struct rte_device *device = rte_eth_dev_info_get(ethdev, &info) ? NULL : info.device;
+	bool known = !rte_eth_dev_info_get(ethdev, &info);
+	struct rte_device *device = known ? info.device : NULL;
 	rte_eth_dev_stop(ethdev);
+	// Its monitor ends when it finds the bond stopped; it must not find another device there.
+	if (known && !strcmp(info.driver_name, "net_bonding"))
+		rte_delay_us_sleep(BOND_MONITOR_US);
 	rte_eth_dev_close(ethdev);
 	if (device)
 		rte_dev_remove(device);
+	taken[ethdev] = false;
 }

@@ -10,10 +10,23 @@
 // and how large frames a virtual device is made for. args: DEVICE_ARGS_SIZE bytes.
 void device_complete(const char *text, uint16_t mtu, uint16_t queues, char *args);
 
-// Makes the device and tells DPDK's id of its one port. 0 or -errno with a sentence.
+// Takes `,key=NAME` out of args, where NAME is the name of the device `text`.
+void device_without(char *args, const char *key, const char *text);
+
+// Makes the device and tells DPDK's id of its one port. 0 or -errno with a sentence: -EBUSY if it
+// is another port's already.
 int device_make(const char *args, uint16_t *ethdev, struct error *err);
 // Stops it, if it was started, and takes it back.
 void device_remove(uint16_t ethdev);
+
+// Queues, offloads and packet buffers; nic->room is at least what it was. 0 or -errno with a
+// sentence.
+int device_configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct error *err);
+
+// nic_pool.c: packet buffers of nic->room bytes for so many entries of rings. 0 or -errno.
+int pool_make(struct nic *nic, unsigned entries, uint16_t nworkers, struct error *err);
+// Frees them when all have come back (nic_reclaim). NULL is allowed.
+void pool_retire(struct rte_mempool *pool);
 
 // Whether that is a PCI address, with a domain or without.
 bool pci_is(const char *name);

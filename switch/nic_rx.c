@@ -31,6 +31,11 @@ static void take_split(struct burst *burst, unsigned i, const struct rte_mbuf *m
 	}
 }
 
+static bool is_checked(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+}
+
 static void take_one(struct burst *burst, unsigned i, const struct rte_mbuf *m)
 {
 	struct packet *p = &burst->packets[i];
@@ -40,7 +45,7 @@ static void take_one(struct burst *burst, unsigned i, const struct rte_mbuf *m)
 		.body = &burst->segments[burst->nsegments],
 		.len = m->pkt_len,
 		.verdict = VERDICT_NONE,
-		.offload = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD ? OFFLOAD_NIC_CHECKED : 0,
+		.offload = is_checked(m) ? OFFLOAD_NIC_CHECKED : 0,
 	};
 	if (unlikely(m->pkt_len < FRAME_MIN)) {
 		packet_drop(p, DROP_FRAME_TOO_SHORT);

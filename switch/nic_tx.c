@@ -5,6 +5,7 @@
 #include "switch/pipeline.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include "base/likely.h"
 #include "switch/nic.h"
@@ -16,31 +17,52 @@ struct batch {
 	const struct port_view *out;
 	uint16_t queue;
 	uint16_t count;
+	bool full; // at the last flush
 	struct rte_mbuf *mbufs[BURST_MAX];
 	struct traffic sent;
 };
 
+// Counts mbufs from `first` on as lost, and frees them.
+static void refuse(struct batch *b, unsigned first, unsigned n, enum drop_reason reason)
+{
+	const struct rte_mbuf *m = b->mbufs[first];
+	pass_drop(b->pass, b->out->port, reason, n, rte_pktmbuf_mtod(m, const uint8_t *),
+		m->data_len);
+	rte_pktmbuf_free_bulk(b->mbufs + first, n);
+}
+
+// How many from `first` on the device would take. Some want the pseudo header's sum in a form of
+// their own, and some look at what they are given.
+static unsigned prepare(struct batch *b, unsigned first)
+{
+	const struct nic *nic = b->out->nic;
+	uint16_t n = (uint16_t)(b->count - first);
+	return nic->features ? rte_eth_tx_prepare(nic->ethdev, b->queue, b->mbufs + first, n) : n;
+}
+
+// The frames to the device; b->full tells whether it has taken all that it would.
 static void flush(struct batch *b)
 {
 	const struct nic *nic = b->out->nic;
-	uint64_t bytes = 0, lost = 0;
-	for (unsigned i = 0; i < b->count; i++)
-		bytes += b->mbufs[i]->pkt_len;
-	// Some devices want the pseudo header's sum in a form of their own.
-	unsigned ready = nic->features
-				 ? rte_eth_tx_prepare(nic->ethdev, b->queue, b->mbufs, b->count)
-				 : b->count;
-	unsigned taken = rte_eth_tx_burst(nic->ethdev, b->queue, b->mbufs, (uint16_t)ready);
-	for (unsigned i = taken; i < b->count; i++)
-		lost += b->mbufs[i]->pkt_len;
-	if (unlikely(taken < b->count)) {
-		const struct rte_mbuf *m = b->mbufs[taken];
-		pass_drop(b->pass, b->out->port, DROP_TO_NIC_QUEUE_FULL, b->count - taken,
-			rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
-		rte_pktmbuf_free_bulk(b->mbufs + taken, b->count - taken);
+	b->full = false;
+	for (unsigned first = 0; first < b->count && !b->full;) {
+		unsigned ready = prepare(b, first);
+		uint32_t lens[BURST_MAX];
+		for (unsigned i = 0; i < ready; i++)
+			lens[i] = b->mbufs[first + i]->pkt_len;
+		unsigned taken = rte_eth_tx_burst(
+			nic->ethdev, b->queue, b->mbufs + first, (uint16_t)ready);
+		b->sent.packets += taken;
+		for (unsigned i = 0; i < taken; i++)
+			b->sent.bytes += lens[i];
+		first += taken;
+		if (unlikely(taken < ready)) {
+			b->full = true;
+			refuse(b, first, b->count - first, DROP_TO_NIC_QUEUE_FULL);
+		} else if (unlikely(first < b->count)) {
+			refuse(b, first++, 1, DROP_TO_NIC_REFUSED);
+		}
 	}
-	b->sent.packets += taken;
-	b->sent.bytes += bytes - lost;
 	b->count = 0;
 }
 
@@ -54,13 +76,13 @@ static inline void add(struct batch *b, struct rte_mbuf *m)
 // --- a packet that moves -------------------------------------------------------------------------
 
 // The buffer of a packet whose headers lie in it and which goes to this port alone; it is taken
-// from the pass. NULL: it has none.
-static struct rte_mbuf *take_mbuf(struct pass *pass, const struct packet *p)
+// from the pass. NULL: it has none, or not one that this device can send.
+static struct rte_mbuf *take_mbuf(struct pass *pass, const struct nic *nic, const struct packet *p)
 {
 	unsigned i = (unsigned)(p - pass->burst.packets);
 	struct rte_mbuf *m = pass->source ? NULL : pass->mbufs[i];
-	if (!m || p->verdict != VERDICT_FORWARD || p->data < (uint8_t *)m->buf_addr ||
-		p->data >= (uint8_t *)m->buf_addr + m->buf_len)
+	if (!m || (m->nb_segs > 1 && !nic->multi_segs) || p->verdict != VERDICT_FORWARD ||
+		p->data < (uint8_t *)m->buf_addr || p->data >= (uint8_t *)m->buf_addr + m->buf_len)
 		return NULL;
 	pass->mbufs[i] = NULL;
 	return m;
@@ -117,9 +139,25 @@ static struct rte_mbuf *chain_of(const struct nic *nic, uint32_t len, struct seg
 	return mbufs[0];
 }
 
+// What the device can do for this packet. Its driver may know IPv6 without extension headers only,
+// and take small segments for an attack.
+static uint64_t features_for(const struct nic *nic, const struct packet *p)
+{
+	enum {
+		IPV6_LEN = 40,
+		DEVICE_GSO_MIN = 256
+	};
+	if (p->flags & PACKET_IPV6 && p->l4_off - p->l3_off != IPV6_LEN)
+		return 0;
+	return p->gso_size < DEVICE_GSO_MIN ? nic->features & ~NIC_TSO : nic->features;
+}
+
 static struct rte_mbuf *copy_frame(
 	struct pass *pass, const struct nic *nic, const struct frame *frame)
 {
+	enum {
+		WIRE_MIN = 60 // shorter frames are a device's to lengthen, and some refuse them
+	};
 	uint32_t len = frame_len(frame);
 	if (unlikely(len > nic->room)) {
 		struct rte_mbuf *m = chain_of(nic, len, pass->layout.pieces);
@@ -130,9 +168,14 @@ static struct rte_mbuf *copy_frame(
 	struct rte_mbuf *m = rte_pktmbuf_alloc(nic->pool);
 	if (unlikely(!m))
 		return NULL;
+	uint8_t *dst = rte_pktmbuf_mtod(m, uint8_t *);
+	frame_write(frame, dst);
+	if (unlikely(len < WIRE_MIN)) {
+		memset(dst + len, 0, WIRE_MIN - len);
+		len = WIRE_MIN;
+	}
 	m->data_len = (uint16_t)len;
 	m->pkt_len = len;
-	frame_write(frame, rte_pktmbuf_mtod(m, uint8_t *));
 	return m;
 }
 
@@ -140,11 +183,15 @@ static enum drop_reason copy_packet(struct batch *b, struct packet *p)
 {
 	struct segmenter *s = &b->pass->segmenter;
 	const struct nic *nic = b->out->nic;
-	enum drop_reason reason = segment_begin(s, p, nic->features, b->out->mtu);
+	enum drop_reason reason = segment_begin(s, p, features_for(nic, p), b->out->mtu);
 	if (reason != DROP_NONE)
 		return reason == DROP_TO_VM_MTU ? DROP_TO_NIC_MTU : reason;
 	struct frame frame;
-	while (segment_next(s, &frame)) {
+	b->full = false;
+	// With a full queue the rest is not worth cutting.
+	while (!b->full && segment_next(s, &frame)) {
+		if (unlikely(frame_len(&frame) > nic->room && !nic->multi_segs))
+			return DROP_TO_NIC_MTU;
 		struct rte_mbuf *m = copy_frame(b->pass, nic, &frame);
 		if (unlikely(!m))
 			return DROP_TO_NIC_NO_BUFFER;
@@ -157,14 +204,11 @@ static enum drop_reason copy_packet(struct batch *b, struct packet *p)
 static enum drop_reason send_one(struct batch *b, struct packet *p)
 {
 	packet_tag_vlan(p, view_tags(b->out, p->vlan));
-	struct rte_mbuf *m = take_mbuf(b->pass, p);
+	// It is looked at before its buffer is taken, since it is freed with the burst if it stays.
+	bool fits = p->len - p->l3_off <= b->out->mtu;
+	struct rte_mbuf *m = fits ? take_mbuf(b->pass, b->out->nic, p) : NULL;
 	if (!m)
 		return copy_packet(b, p);
-	if (unlikely(p->len - p->l3_off > b->out->mtu)) {
-		// Its header is still looked at: it is freed with the burst.
-		b->pass->mbufs[p - b->pass->burst.packets] = m;
-		return DROP_TO_NIC_MTU;
-	}
 	fit_mbuf(m, p);
 	add(b, m);
 	return DROP_NONE;

@@ -123,6 +123,7 @@ static int open_vm(struct port *port)
 static int open_nic(struct port *port)
 {
 	struct weir_switch *sw = port->sw;
+	port->socket_path[0] = '\0';
 	int rc = nic_open(&port->nic, port->config.name, &port->config.dpdk, port->config.mtu,
 		sw->nworkers, &port->failure);
 	if (rc) {

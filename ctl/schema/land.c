@@ -144,12 +144,49 @@ static bool has_device(const struct config_port *port, const char *device)
 	return has;
 }
 
+// Whether each device that a bond names as its slave is a member that is made for it: another
+// port's would be taken from under it.
+static bool owns_slaves(const struct config_dpdk *dpdk)
+{
+	static const char key[] = ",slave=";
+	for (const char *at = strstr(dpdk->device, key); at; at = strstr(at, key)) {
+		at += sizeof(key) - 1;
+		bool own = false;
+		for (uint16_t i = 0; i < dpdk->nmembers && !own; i++)
+			own = same_device(dpdk->members[i], at);
+		if (!own)
+			return false;
+	}
+	return true;
+}
+
+static bool is_listed_twice(const struct config_dpdk *dpdk)
+{
+	for (uint16_t i = 0; i < dpdk->nmembers; i++) {
+		if (same_device(dpdk->members[i], dpdk->device))
+			return true;
+		for (uint16_t k = 0; k < i; k++)
+			if (same_device(dpdk->members[i], dpdk->members[k]))
+				return true;
+	}
+	return false;
+}
+
 static int check_devices(
 	struct check *check, const struct config *config, const struct node *node, size_t index)
 {
 	const struct config_port *port = &config->ports[index];
 	const struct node *dpdk = node_find(node, "dpdk");
 	char path[NAME_SIZE + 40];
+	snprintf(path, sizeof(path), "ports.%s.dpdk.members", port->name);
+	if (is_listed_twice(&port->dpdk))
+		return check_fail(check, node_find(dpdk, "members"), path, EINVAL,
+			"expected each device once, found one twice");
+	if (!owns_slaves(&port->dpdk)) {
+		snprintf(path, sizeof(path), "ports.%s.dpdk.device", port->name);
+		return check_fail(check, node_find(dpdk, "device"), path, EINVAL,
+			"expected each slave= to be one of members, found another device");
+	}
 	for (size_t i = 0; i < index && port->kind == PORT_KIND_DPDK; i++) {
 		const struct config_port *other = &config->ports[i];
 		if (has_device(other, port->dpdk.device)) {

@@ -22,9 +22,9 @@ def nic_port(switch, name, device, **keys):
 
 
 @contextlib.contextmanager
-def nic_switch(spaces, **how):
+def nic_switch(spaces, workers=(1,), **how):
     """A switch as root in the namespace `switch`: sockets of AF_PACKET and AF_XDP need that."""
-    with Switch({"switch": {"hugepages": "off"}}, prefix=spaces.prefix("switch"), **how) as one:
+    with Switch({"switch": {"hugepages": "off", "workers": list(workers)}}, prefix=spaces.prefix("switch"), **how) as one:
         yield one
 
 
@@ -286,22 +286,28 @@ def active_backup():
     with contextlib.ExitStack() as stack:
         spaces = stack.enter_context(Namespaces("switch", "host"))
         spaces.ip("host", "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge")
-        for number in (0, 1):
-            spaces.veth("switch", f"v{number}", "host", f"e{number}")
+        def leg(number):
+            spaces.veth("switch", f"v{number}", "host", f"e{number}", mtu=9000)
             spaces.ip("host", "link", "set", f"e{number}", "master", "br0")
+        leg(0)
         spaces.ip("host", "link", "set", "br0", "up")
         spaces.address("host", "br0", "10.4.0.1/24")
         spaces.veth("switch", "w0", "host", "f0")
-        switch = stack.enter_context(nic_switch(spaces, expected=[DOWN]))
+        switch = stack.enter_context(nic_switch(spaces, workers=(0, 1), expected=[DOWN]))
         other = stack.enter_context(Namespaces("other"))
         run_in = other.names["other"]
         spaces.ip("host", "link", "set", "f0", "netns", run_in)
         other.ip("other", "link", "set", "f0", "up")
         other.address("other", "f0", "10.4.0.2/24")
         nic_port(switch, "vm", "net_af_packet9,iface=w0")
-        switch.ctl("port", "add", "up", "dpdk.device=net_bonding0,mode=1,slave=net_af_packet0,slave=net_af_packet1",
+        switch.ctl("port", "add", "up", "mtu=9000", "dpdk.device=net_bonding0,mode=1,slave=net_af_packet0,slave=net_af_packet1",
                    "dpdk.members=['net_af_packet0,iface=v0', 'net_af_packet1,iface=v1']")
         switch.wait_port("up", "up", slow(10))
+        other.wait_ping("other", "10.4.0.1", slow(20))
+        # One of them was not there yet.
+        check("1 of its 2 members" in switch.port("up")["mend"], switch.port("up")["mend"])
+        leg(1)
+        wait_until(lambda: not switch.port("up")["mend"], slow(10), "the second member")
         other.wait_ping("other", "10.4.0.1", slow(20))
         load = other.spawn("other", ["ping", "-n", "-i", "0.01", "-w", "60", "10.4.0.1"], stdout=-3)
         spaces.ip("switch", "link", "set", "v0", "down")
@@ -365,7 +371,7 @@ def tap_and_pcap():
         spaces.address("host", "e0", f"{HOST4}/24", f"{HOST6}/64")
         spaces.address("other", "e1", "10.4.0.3/24")
         # Where the kernel has no multiq, the driver of taps says so, and goes on.
-        switch = stack.enter_context(nic_switch(spaces, expected=["qdisc", "rte flow support"]))
+        switch = stack.enter_context(nic_switch(spaces, workers=(0, 1), expected=["qdisc", "rte flow support"]))
         nic_port(switch, "up", "net_af_packet0,iface=v0", dpdk__queues=2)
         nic_port(switch, "pcap", "net_pcap0,iface=v1")
         nic_port(switch, "host", "net_tap0,iface=weir0")

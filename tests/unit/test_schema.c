@@ -384,6 +384,14 @@ Test(schema, refuses_wrong_devices)
 			"weir.yaml:4: ports.b.dpdk.device: expected a device of its own, found "
 			"that "
 			"of port up"},
+		{"ports:\n  b: {dpdk: {device: net_bonding0, members: [net_tap1, "
+		 "'net_tap1,iface=x']}}",
+			"weir.yaml:2: ports.b.dpdk.members: expected each device once, found one "
+			"twice"},
+		{NIC "  b: {dpdk: {device: 'net_bonding0,mode=1,slave=net_tap0'}}",
+			"weir.yaml:4: ports.b.dpdk.device: expected each slave= to be one of "
+			"members, "
+			"found another device"},
 		{NIC "  b:\n    dpdk: {device: net_bonding0, members: [net_tap1, net_tap0]}",
 			"weir.yaml:5: ports.b.dpdk.members: expected devices of its own, found one "
 			"of port up"}, );
