@@ -20,6 +20,8 @@ enum {
 	BUDGET_BURSTS = 10, // a second
 };
 
+#define BUDGET_LOST ((uint64_t)BUDGET_TICKS << 40)
+
 // Starts full, at 0.
 struct budget {
 	_Atomic uint64_t full_at; // in ticks
@@ -48,9 +50,9 @@ static inline bool budget_take(struct budget *budget, const struct budget_rate *
 	uint64_t from;
 	do {
 		from = was > now ? was : now;
-		// So far ahead it can only be if the counter was set back, as a resumed machine's
-		// is.
-		if (from - now > 2 * (rate->depth + rate->cost))
+		// Minutes ahead it can only be if the counter was set back, as a resumed machine's
+		// is. A worker that was held up since it read the counter is late by less.
+		if (from - now > BUDGET_LOST)
 			from = now;
 		if (from - now > rate->depth)
 			return false;

@@ -84,3 +84,12 @@ Test(budget, a_new_rate_holds_at_once)
 	now += HZ / 10;
 	cr_expect_eq(through(&budget, 100, &now, 0, 50), 10);
 }
+
+// As on a machine that was suspended: no flood may be shut out until the counter has caught up.
+Test(budget, a_counter_that_was_set_back)
+{
+	struct budget budget = {0};
+	uint64_t late = 1ull << 50, early = HZ;
+	cr_assert_gt(through(&budget, 1000, &late, 0, 1000), 0);
+	cr_expect_eq(through(&budget, 1000, &early, 0, 1000), 100);
+}
