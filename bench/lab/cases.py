@@ -142,9 +142,9 @@ CASES = (
     # The other way the generator would send through a socket, which at full speed keeps what the
     # kernel's queue did not take until it sends again.
     Case("64 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(directions=1),
-         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}, main="mpps"),
+         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}),
     Case("1500 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(1500, directions=1),
-         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}, main="mpps"),
+         Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}),
     latency(10),
     latency(50),
 )
