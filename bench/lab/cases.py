@@ -139,11 +139,9 @@ CASES = (
          rival=Rival("weir, 2 ports", Traffic(), Shape()), rival_marks=cycles(1.25)),
     Case("64 B, 1,000,000 flows", "UDP, one address behind each port", Traffic(flows=1000000),
          peers={FLOOR: (), NORMAL: ()}),
-    # The other way the generator would send through a socket, which at full speed keeps what the
-    # kernel's queue did not take until it sends again.
-    Case("64 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(directions=1),
+    Case("64 B, VM and af_packet", "a VM and net_af_packet on a veth, both ways", Traffic(),
          Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}),
-    Case("1500 B, VM to af_packet", "from a VM to net_af_packet on a veth", Traffic(1500, directions=1),
+    Case("1500 B, VM and af_packet", "a VM and net_af_packet on a veth, both ways", Traffic(1500),
          Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}),
     latency(10),
     latency(50),
