@@ -261,8 +261,8 @@ class Run:
             lane.pause()
 
     def calibrate(self, pair, patience):
-        """(saturated rate of each in frames/s): what each carried in the best of some quiet intervals, for
-        a side that is measured while it is held up would be offered too little afterwards."""
+        """(saturated rate of each in frames/s): what each carried in the middle one of some quiet intervals.
+        The best is a moment's, and nine tenths of it are not always carried; the worst a held-up side's."""
         quiet, others = [], []
         for _ in range(CALIBRATIONS_MAX):
             trips = [self.wait_near(patience)]
@@ -274,7 +274,7 @@ class Run:
             (quiet if good else others).append([at.mpps * 1e6 for at in each])
             if len(quiet) == CALIBRATIONS:
                 break
-        return [max(rates) for rates in zip(*(quiet or others))]
+        return [median(rates) for rates in zip(*(quiet or others))]
 
     def of(self, pair):
         return [self.lanes.get(key) for key in pair.keys]

@@ -92,6 +92,15 @@ class Ordering(unittest.TestCase):
         self.assertEqual((found["kept"], found["discarded"]), (0, 4))
         self.assertTrue(told[1].startswith("  1: 10.00 Mpps 100 cycles against –"), told[1])
 
+    def test_calibration(self):
+        """The middle one of the quiet intervals, of each side for itself."""
+        lanes = {("weir", Shape(), 0): Lane("weir", []), ("peer", Shape(), 0): Lane("peer", [])}
+        near = types.SimpleNamespace(limit=60, trip=lambda: 40)
+        mpps = iter([9.0, 5.0, 20.0, 6.0, 10.0, 1.0])
+        with unittest.mock.patch.object(measure, "measure", lambda *_: interval(mpps=next(mpps))):
+            found = measure.Run(lanes, near).calibrate(pair(), [1.0])
+        self.assertEqual(found, [10e6, 5e6])
+
     def test_refused(self):
         """Latency is not judged by those that were let through, and nothing is calibrated anew for it."""
         found, log, _ = self.run_pair("p50", "peer", refused=0.01)
