@@ -20,6 +20,7 @@ CALIBRATIONS = 3        # quiet ones, of at most CALIBRATIONS_MAX
 CALIBRATIONS_MAX = 9
 NEAR_MAX_NS = 90        # no state is called near above this, whatever the calibration found
 NEAR_FACTOR = 1.5
+CHANGED_FACTOR = 1.6    # within a repetition: its sides would be compared on two machines
 # Of an interval, in which a polling thread was ready to run and did not. What the kernel's own threads take
 # of a CPU without anybody's doing is 1 to 2 %; and that is how much it can add to a figure.
 WAIT_MAX = 0.04
@@ -225,9 +226,13 @@ class Repetition:
         weir, peer = self.weir.figures(), self.peer.figures()
         return {name: ratio(weir[name], peer[name]) for name in weir}
 
+    def carried(self):
+        """frames/s, of the side that carried less."""
+        return min(half.paced.mpps * 1e6 for half in self.halves())
+
     def short(self):
-        """Whether a side carried less than it was offered: then the calibration was too hopeful."""
-        return any(half.paced.mpps * 1e6 < CARRIED_MIN * self.offered for half in self.halves())
+        """Whether a side carried less than it was offered."""
+        return self.carried() < CARRIED_MIN * self.offered
 
     def refused(self):
         return max(half.paced.refused for half in self.halves())
@@ -236,6 +241,8 @@ class Repetition:
         """Why it does not count; "" if it does."""
         if max(self.trips) > near:
             return "far state"
+        if max(self.trips) > CHANGED_FACTOR * min(self.trips):
+            return "the state changed"
         if max(at.wait for at in self.intervals()) > WAIT_MAX:
             return "a polling thread waited"
         return NOT_CARRIED if self.short() or self.refused() > refused_max else ""
@@ -318,16 +325,16 @@ class Run:
         patience = [float(PATIENCE)]
         # Both stand ready before either is measured.
         self.of(pair)
-        kept, flaws, rates = [], collections.Counter(), None
+        kept, flaws = [], collections.Counter()
+        rates = self.calibrate(pair, patience)
+        self.tell(f"{pair.name()}: saturated at {rates[0] / 1e6:.2f} and {rates[1] / 1e6:.2f} Mpps")
+        offered = pair.case.load * min(rates)
         for number in range(1, self.most + 1):
-            if rates is None:
-                rates = self.calibrate(pair, patience)
-                self.tell(f"{pair.name()}: saturated at {rates[0] / 1e6:.2f} and {rates[1] / 1e6:.2f} Mpps")
             trip = self.wait_near(patience)
             if trip > self.near.limit and patience[0] <= 0:
                 break
             # Who is first meets another machine than who follows, and its flaw hides the other's half.
-            one = self.repetition(pair, pair.case.load * min(rates), trip, turned=number % 2 == 0)
+            one = self.repetition(pair, offered, trip, turned=number % 2 == 0)
             flaw = self.flaw(pair, one)
             self.tell(self.line(number, one, flaw))
             if not flaw:
@@ -336,9 +343,10 @@ class Run:
                     break
                 continue
             flaws[flaw] += 1
-            # Frames refused alone tell of a moment, not of a capacity.
+            # The generator's frames cost it more where they go out a few at a time, so less may be
+            # carried than it sends as fast as it goes. Frames refused alone tell of a moment.
             if flaw == NOT_CARRIED and one.short():
-                rates = None
+                offered = CARRIED_MIN * one.carried()
         return result(pair, kept, flaws, rates, PATIENCE - max(0.0, patience[0]), self.repetitions)
 
     @staticmethod

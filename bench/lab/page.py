@@ -34,7 +34,8 @@ is: one side as fast as it goes and at a given load, then the other in the same 
 behind {warm:g} s of warm-up, and up to {warm_max} s more for a side whose slow path still sees packets). Weir
 begins in the first repetition, the peer in the second, and so on; what the first of a repetition makes
 worthless is not measured on the second. The *given load* is the same for both: {load} of what the slower one
-moved as fast as it goes, found in a calibration before; the latency cases say theirs. Where frames are small
+moved as fast as it goes, found in a calibration before (the latency cases say theirs), and less where a side
+did not carry that: a generator's frames cost it more where they go out a few at a time. Where frames are small
 the generator often saturates before the switch; only at the same offered load are cycles comparable, and
 packets per burst are told because short bursts cost more per packet.
 

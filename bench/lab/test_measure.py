@@ -40,6 +40,7 @@ class Keeping(unittest.TestCase):
     def test_flaws(self):
         self.assertEqual(repetition().flaw(60), "")
         self.assertEqual(repetition(trips=(40, 61, 40)).flaw(60), "far state")
+        self.assertEqual(repetition(trips=(30, 40, 49)).flaw(60), "the state changed")
         self.assertEqual(repetition(wait=0.05).flaw(60), "a polling thread waited")
         self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
 
@@ -100,6 +101,13 @@ class Ordering(unittest.TestCase):
         with unittest.mock.patch.object(measure, "measure", lambda *_: interval(mpps=next(mpps))):
             found = measure.Run(lanes, near).calibrate(pair(), [1.0])
         self.assertEqual(found, [10e6, 5e6])
+
+    def test_offers_less(self):
+        """What a side does not carry is offered to neither again."""
+        found, log, _ = self.run_pair(flawed="weir", mpps=8.0)
+        self.assertEqual([one["offered"] for one in found["repetitions"]], [7.6e6, 7.6e6])
+        self.assertEqual(log, ["weir", "peer", "weir", "weir", "peer"])
+        self.assertEqual(found["why_discarded"], {"offered load not carried": 1})
 
     def test_refused(self):
         """Latency is not judged by those that were let through, and nothing is calibrated anew for it."""
