@@ -21,6 +21,11 @@ enum {
 	DEVICE_SIZE = 128,  // a DPDK device with its arguments, and its NUL
 	DEVICE_MEMBERS = 8, // of a bond
 	ADDRESSES_MAX = 32, // IP addresses and networks of a port
+	GROUPS_MAX = 4096,
+	RULES_MAX = 65536,    // of all groups
+	PORT_GROUPS_MAX = 16, // of one port
+	CONN_STATES_ROOM = 32,
+	RULE_RANGES_MAX = 16, // of L4 ports in one rule, by direction
 };
 
 enum config_poll {
@@ -41,12 +46,26 @@ enum config_port_kind {
 	PORT_KIND_DPDK
 };
 
+// Rules that hold for every port with groups, unless they are switched off.
+enum config_built_in {
+	BUILT_IN_ARP,
+	BUILT_IN_ND,     // neighbour solicitations and advertisements, router solicitations
+	BUILT_IN_RA,     // router advertisements
+	BUILT_IN_DHCP,   // a client's exchanges with servers
+	BUILT_IN_DHCPV6, // likewise
+	BUILT_IN_COUNT
+};
+
 struct config_switch {
 	uint16_t nworkers;
 	uint16_t workers[WORKERS_MAX]; // CPUs
 	enum config_poll poll;
 	uint64_t memory_bytes;
 	enum config_hugepages hugepages;
+	uint32_t connections; // that the table holds
+	uint32_t built_in;    // bits by enum config_built_in
+	uint8_t tcp_pickup;   // 1: conversations may be tracked from their middle on
+	uint32_t timeouts_s[CONN_STATES_ROOM]; // by enum conn_state of conntrack/state.h
 };
 
 struct config_bridge {
@@ -89,6 +108,9 @@ struct config_limits {
 	uint32_t broadcast_pps;
 	uint32_t multicast_pps;
 	uint32_t unknown_pps;
+	uint32_t connections; // begun from the port or, from outside of all groups, to it; 0: a
+			      // quarter of the table
+	uint32_t new_connections_cps; // connections begun per second; 0: no limit
 };
 
 // An IPv4 or IPv6 network; a single address has the full length.
@@ -105,6 +127,42 @@ struct config_addresses {
 	struct config_prefix ips[ADDRESSES_MAX];
 };
 
+struct config_range {
+	uint16_t first, last;
+};
+
+enum config_peer {
+	PEER_ANY,
+	PEER_NETWORK,
+	PEER_GROUP
+};
+
+enum {
+	RULE_ANY_PROTOCOL = 256
+};
+
+// The peer is who sends where the rule is to-vm, and who receives where it is from-vm.
+struct config_rule {
+	uint8_t allow;     // 0: deny
+	uint8_t peer_kind; // enum config_peer
+	uint16_t protocol; // or RULE_ANY_PROTOCOL
+	int16_t icmp_type; // -1: any
+	int16_t icmp_code; // -1: any
+	uint16_t nsports;  // 0: any
+	uint16_t ndports;  // 0: any
+	struct config_range sports[RULE_RANGES_MAX];
+	struct config_range dports[RULE_RANGES_MAX];
+	struct config_prefix network; // PEER_NETWORK
+	char group[NAME_SIZE];        // PEER_GROUP
+};
+
+// First match wins. Nothing matches: to-vm denied, from-vm allowed.
+struct config_group {
+	char name[NAME_SIZE];
+	size_t nto_vm, nfrom_vm;
+	struct config_rule *to_vm, *from_vm;
+};
+
 struct config_port {
 	char name[NAME_SIZE];
 	enum config_port_kind kind;
@@ -115,6 +173,8 @@ struct config_port {
 	struct config_vlan vlan;
 	struct config_addresses addresses;
 	struct config_limits limits;
+	uint16_t ngroups; // 0: not tracked, all allowed
+	char groups[PORT_GROUPS_MAX][NAME_SIZE];
 };
 
 // Owned by whoever built it; freed with config_free (ctl/schema).
@@ -124,6 +184,8 @@ struct config {
 	struct config_bridge *bridges;
 	size_t nports;
 	struct config_port *ports;
+	size_t ngroups;
+	struct config_group *groups;
 };
 
 #endif

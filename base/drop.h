@@ -26,6 +26,23 @@
 		"a DHCP server's message from a port with IP addresses of its own") \
 	X(ADDRESSES_HIDDEN, "addresses-hidden", \
 		"addresses to be checked stand where they cannot be read") \
+	X(CONNECTION_INVALID, "connection-invalid", \
+		"it belongs to no connection and cannot begin one, or no state allows it") \
+	X(TCP_WINDOW, "tcp-out-of-window", \
+		"a TCP segment outside of the window that its receiver has offered") \
+	X(GROUP_DENY, "group-deny", "no rule of the port's groups allows it, or one denies it") \
+	X(CONNECTION_LIMIT, "connection-limit", \
+		"it would begin one more connection than limits.connections") \
+	X(CONNECTION_RATE, "connection-rate", \
+		"it would begin connections faster than limits.new-connections") \
+	X(CONNECTION_TABLE_FULL, "connection-table-full", \
+		"it would begin a connection, and the table has no entry free") \
+	X(FRAGMENT_LIMIT, "fragment-limit", \
+		"a fragment whose first is missing, beyond what is held for a port") \
+	X(FRAGMENT_INCOMPLETE, "fragment-incomplete", \
+		"a fragment that was held, and its first did not come in time") \
+	X(FRAGMENT_INVALID, "fragment-invalid", \
+		"a fragment that overlaps another, or is too short or too long") \
 	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \
 	X(BROADCAST_LIMIT, "broadcast-limit", "beyond the port's budget of broadcast frames") \
 	X(MULTICAST_LIMIT, "multicast-limit", "beyond the port's budget of multicast frames") \

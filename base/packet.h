@@ -55,6 +55,8 @@ enum packet_flag {
 	PACKET_LATER_FRAGMENT = 1 << 4, // one without the L4 header
 	PACKET_L4 = 1 << 5, // l4_off and l4_proto are set, and the L4 header is in the stash
 	PACKET_ARP = 1 << 6,
+	PACKET_CONNECTION = 1 << 7, // conn and direction are set
+	PACKET_UNDECIDED = 1 << 8,  // policy is to decide it, once its receiver is known
 };
 
 enum verdict {
@@ -99,6 +101,9 @@ struct packet {
 			uint16_t csum_offset; // from csum_start
 		};
 	};
+
+	uint32_t conn;     // PACKET_CONNECTION: its entry in the connection table
+	uint8_t direction; // of the two of its key
 };
 
 struct burst {

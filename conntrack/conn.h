@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// An entry of the connection table: one connection, both directions. The first line is all that a
+// packet of an established IPv4 connection touches that is not TCP; the second is TCP's and IPv6's;
+// the third is cold.
+//
+// Several workers may handle one connection at once. So what they write is atomic, with relaxed
+// order: a state, a time or a counter each stands for itself. TCP's and SCTP's sides are written
+// under `lock`. What an entry is called (`id`, `addresses`) is written before the entry is found by
+// anyone and stays until the grace period behind its removal. Ports and rules are named by stable
+// numbers and nothing is a pointer, so that another process can take the table over.
+#ifndef WEIR_CONNTRACK_CONN_H
+#define WEIR_CONNTRACK_CONN_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "conntrack/key.h"
+#include "conntrack/state.h"
+
+enum conn_flag {
+	CONN_BEGAN_HIGH = 1 << 0, // the original direction is 1: its first packet came from the
+				  // higher end
+	CONN_ANSWERED = 1 << 1,  // packets were seen in both directions
+	CONN_PICKED_UP = 1 << 2, // seen from its middle on: windows are not known yet
+};
+
+// What one end has sent so far. Under `lock`.
+struct conn_side {
+	uint32_t end; // TCP: the highest sequence number sent, and the segment's length; SCTP: its
+		      // verification tag
+	uint32_t limit;  // TCP: the highest sequence number that it lets the other side send
+	uint32_t window; // TCP: the largest window it has offered, scaled
+	uint8_t scale;   // TCP: shift of its windows (RFC 7323)
+	uint8_t flags;   // the state machine's
+	uint16_t spare;
+};
+
+struct conn {
+	// --- each packet
+	struct conn_id id;
+	_Atomic uint32_t epoch;  // policy epoch under which it was resolved; 0: not yet
+	_Atomic uint32_t seen_s; // of its last packet
+	_Atomic uint8_t state;   // enum conn_state
+	_Atomic uint8_t flags;   // enum conn_flag
+	_Atomic uint8_t lock;    // 1: held
+	uint8_t spare;
+	// Where the MAC table has the source's and the destination's address, by direction: where
+	// to look first, no more. Of no meaning to this layer.
+	_Atomic uint16_t macs[2][2];
+	_Atomic uint16_t ports[2];   // behind the lower and the higher end, as resolved; 0: none
+	_Atomic uint32_t packets[2]; // by direction; the low words, the high ones are cold
+	_Atomic uint64_t bytes[2];
+	// --- TCP, SCTP, IPv6
+	uint8_t addresses[2][16]; // of IPv6, the lower end first
+	struct conn_side sides[2];
+	// --- cold
+	uint32_t hash; // its key's
+	uint32_t created_s;
+	_Atomic uint32_t packets_high[2];
+	_Atomic uint32_t rules[2]; // ids of the rules that allowed it: from-vm, to-vm; 0: none did
+	uint16_t owner;            // the port that it counts for; 0: none
+	uint16_t nat;              // reserved for address translation
+	uint32_t reserved[8];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct conn) == 192, "three lines");
+_Static_assert(offsetof(struct conn, addresses) == 64, "the first line");
+_Static_assert(offsetof(struct conn, hash) == 128, "the second line");
+
+static inline unsigned conn_original_direction(const struct conn *conn)
+{
+	return atomic_load_explicit(&conn->flags, memory_order_relaxed) & CONN_BEGAN_HIGH;
+}
+
+// Counts a packet of `bytes` bytes on the wire. Workers; counts of one direction that come by two
+// workers in the same instant may lose one.
+static inline void conn_count(struct conn *conn, unsigned direction, uint32_t bytes)
+{
+	uint32_t packets = atomic_load_explicit(&conn->packets[direction], memory_order_relaxed) +
+			   1;
+	atomic_store_explicit(&conn->packets[direction], packets, memory_order_relaxed);
+	if (__builtin_expect(!packets, 0))
+		atomic_fetch_add_explicit(&conn->packets_high[direction], 1, memory_order_relaxed);
+	atomic_store_explicit(&conn->bytes[direction],
+		atomic_load_explicit(&conn->bytes[direction], memory_order_relaxed) + bytes,
+		memory_order_relaxed);
+}
+
+static inline void conn_seen(struct conn *conn, uint32_t now_s)
+{
+	if (__builtin_expect(atomic_load_explicit(&conn->seen_s, memory_order_relaxed) != now_s, 0))
+		atomic_store_explicit(&conn->seen_s, now_s, memory_order_relaxed);
+}
+
+#endif

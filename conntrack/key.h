@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What names a connection: zone, protocol, addresses and L4 ports, in one form for both directions.
+//
+// The canonical form has the lower end first, so a packet and its reply have the same key and one
+// lookup serves both. Which way a packet goes is told by `direction`: 0 from the lower end to the
+// higher, 1 back. Two equal ends (a packet from an address to itself) are direction 0 always.
+#ifndef WEIR_CONNTRACK_KEY_H
+#define WEIR_CONNTRACK_KEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/packet.h"
+
+enum {
+	ZONE_BITS = 21, // a bridge's number and a VLAN
+	ZONE_VLAN_BITS = 12,
+};
+
+// The zone of a bridge's number (up to 511) and a VLAN.
+static inline uint32_t zone_of(uint16_t bridge, uint16_t vlan)
+{
+	return (uint32_t)bridge << ZONE_VLAN_BITS | vlan;
+}
+
+enum conn_family {
+	CONN_IPV4,
+	CONN_IPV6
+};
+
+// The 16 bytes that tell connections apart, as they stand in an entry's first line. Of IPv6 they
+// are a digest only, and the addresses decide.
+struct conn_id {
+	uint32_t meta; // zone << 11 | protocol << 3 | family << 1 | 1: never 0
+	uint16_t
+		ports[2]; // of the lower end and of the higher, network order; ICMP: the identifier
+	union {
+		uint32_t v4[2];  // network order
+		uint64_t digest; // of both IPv6 addresses, keyed
+	};
+} __attribute__((aligned(16)));
+
+struct conn_key {
+	struct conn_id id;
+	uint8_t v6[2][16]; // zeros for IPv4
+	uint32_t hash;     // by conn_keys_hash
+	uint8_t direction;
+};
+
+static inline uint32_t conn_meta(uint32_t zone, uint8_t protocol, enum conn_family family)
+{
+	return zone << 11 | (uint32_t)protocol << 3 | (uint32_t)family << 1 | 1;
+}
+
+static inline uint32_t conn_id_zone(const struct conn_id *id)
+{
+	return id->meta >> 11;
+}
+
+static inline uint8_t conn_id_protocol(const struct conn_id *id)
+{
+	return (uint8_t)(id->meta >> 3);
+}
+
+static inline enum conn_family conn_id_family(const struct conn_id *id)
+{
+	return (enum conn_family)(id->meta >> 1 & 1);
+}
+
+// One way through a connection, not yet in canonical form. Network order; ports 0 where the
+// protocol has none; of ICMP queries both are the identifier.
+struct conn_tuple {
+	uint32_t zone;
+	uint8_t protocol;
+	enum conn_family family;
+	uint8_t source[16], destination[16]; // IPv4 has the first four bytes
+	uint16_t sport, dport;
+};
+
+// All of the key but its hash and digest. Any thread.
+void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple);
+// The tuple of one direction. Any thread.
+void conn_key_tuple(const struct conn_key *key, unsigned direction, struct conn_tuple *tuple);
+
+// The key of a parsed packet in a zone: what its connection is called. False: it has none, for it
+// is not IP, its L4 header is not sound or not in the stash, or it is a later fragment. An ICMP
+// message that is no query has the key of its type's pair with identifier 0; an ICMP error's key is
+// made by track_error_key. Worker.
+bool conn_key_of(struct conn_key *key, const struct packet *packet, uint32_t zone);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The connection table: entries by key. Lookups take no lock and never wait; whoever adds or
+// removes locks the buckets concerned for the moment, and no reader waits for that. Life cycle,
+// synchronisation and room: conntrack/table.c.
+#ifndef WEIR_CONNTRACK_TABLE_H
+#define WEIR_CONNTRACK_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "conntrack/conn.h"
+
+struct conn_table;
+
+struct conn_table_options {
+	uint32_t connections; // that it holds
+	uint16_t nworkers;
+	uint8_t secret[32]; // random: guests choose what is hashed
+	bool hugepages;     // try them; ordinary pages where there are none
+};
+
+// One mapping with a versioned header. 0 and *out, or -errno with a sentence. Main thread.
+int conn_table_new(
+	struct conn_table **out, const struct conn_table_options *options, struct error *err);
+// When no thread can see it any more. NULL is allowed. Main thread.
+void conn_table_free(struct conn_table *table);
+
+// --- workers, inside a round
+
+// Hashes keys, and fetches their buckets ahead; fills `hash` and of IPv6 the digest.
+void conn_keys_hash(const struct conn_table *table, struct conn_key *keys, unsigned n);
+// found[i]: the entry of keys[i], hashed, or 0. All of the n are looked up side by side; their
+// first lines, and the second ones where IPv6 asks for it, have been fetched. n up to BURST_MAX.
+void conn_find_burst(
+	const struct conn_table *table, const struct conn_key *keys, unsigned n, uint32_t *found);
+// One key, hashed: its entry, or 0. An entry found stays what it is until the worker's next
+// quiescent state, even if it is removed meanwhile.
+uint32_t conn_find(const struct conn_table *table, const struct conn_key *key);
+// The entry with this number, which some function here has given. Any thread.
+struct conn *conn_at(const struct conn_table *table, uint32_t index);
+
+// A free entry of the worker's, zeroed but for id, addresses and hash of the key, created_s and
+// owner; nobody finds it yet. *index, and 0; -EDQUOT: the owner has `limit` (0: no limit of its
+// own); -ENOSPC: no entry is free.
+int conn_reserve(struct conn_table *table, uint16_t worker, const struct conn_key *key,
+	uint16_t owner, uint32_t limit, uint32_t now_s, uint32_t *index);
+// Lets the reserved entry be found; due_s is when the janitor looks at it first. Returns it, or the
+// one that another worker has made for the key in the meantime: then the reserved one is given
+// back. 0: no place in the index could be made; it is given back too.
+uint32_t conn_publish(struct conn_table *table, uint16_t worker, uint32_t index, uint32_t due_s);
+// Gives a reserved entry back that was not published.
+void conn_cancel(struct conn_table *table, uint16_t worker, uint32_t index);
+// Has the janitor look at an entry at due_s at the latest: its time-out has become shorter.
+void conn_due(struct conn_table *table, uint32_t index, uint32_t due_s);
+
+// The entry's own lock, a spinlock; innermost. Not taken where there is one worker.
+void conn_lock(struct conn_table *table, struct conn *conn);
+void conn_unlock(struct conn_table *table, struct conn *conn);
+
+// --- janitor
+
+// Looks at up to `budget` entries, from where the last call ended, and removes those whose state's
+// time-out has passed; where free entries are few, also closing ones, and then unanswered ones of
+// the port that has most of them. What is removed is not found any more, and is free after
+// conn_reclaimed. Returns how many were removed.
+uint32_t conn_reclaim(struct conn_table *table, const struct track_settings *settings,
+	uint32_t now_s, uint32_t budget);
+// After a grace period: what conn_reclaim and conn_remove have removed before it began is free.
+// `mark` is from conn_reclaim_mark, taken before the grace period.
+uint64_t conn_reclaim_mark(struct conn_table *table);
+void conn_reclaimed(struct conn_table *table, uint64_t mark);
+// Whether free entries are few, so that the janitor should not wait. Any thread.
+bool conn_is_short(const struct conn_table *table);
+// Has each entry looked at again, since time-outs have changed. Any thread.
+void conn_look_again(struct conn_table *table);
+
+// --- any thread that is no worker; main, for the control plane
+
+// Removes an entry if it is still that connection. False: it was gone.
+bool conn_remove(struct conn_table *table, uint32_t index, const struct conn_id *id);
+
+// A copy, as of a moment; fields may be of moments apart.
+struct conn_view {
+	uint32_t index;
+	struct conn_key key;
+	enum conn_state state;
+	uint8_t flags;
+	uint16_t ports[2], owner;
+	uint32_t epoch, seen_s, created_s;
+	uint32_t rules[2];
+	uint64_t packets[2], bytes[2];
+	struct conn_side sides[2];
+};
+// Walks from *cursor (0: the start) over at most `scan` entries; returns how many of max were
+// filled; *cursor is 0 after the last. Each connection that lives through the walk is seen once.
+// Any thread: it reads lines that workers write, so whoever wants all takes breaths.
+uint32_t conn_walk(const struct conn_table *table, uint32_t *cursor, uint32_t scan,
+	struct conn_view *views, uint32_t max);
+bool conn_view_at(const struct conn_table *table, uint32_t index, struct conn_view *view);
+
+struct conn_stats {
+	uint32_t capacity, used;
+	uint64_t created, expired, evicted, removed; // running totals
+	uint64_t full;                               // not made: no entry free, or no place
+	size_t bytes;                                // of the mapping
+	bool hugepages;
+};
+void conn_table_stats(const struct conn_table *table, struct conn_stats *stats);
+uint32_t conn_count_of(const struct conn_table *table, uint16_t port);
+
+#endif

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The protocols' state machines: what a packet does to its connection, and whether it may. Each is
+// a table over states and events (conntrack/tcp.c, sctp.c, simple.c). They read the parsed packet's
+// stash and the entry, and know nothing of ports and rules.
+#ifndef WEIR_CONNTRACK_TRACK_H
+#define WEIR_CONNTRACK_TRACK_H
+
+#include "base/drop.h"
+#include "conntrack/table.h"
+
+struct tracker {
+	struct conn_table *table;
+	const struct track_settings *settings;
+	uint32_t now_s;
+};
+
+// Whether the packet may begin a connection; fills the reserved entry's state, flags and sides, and
+// counts the packet. DROP_NONE, or DROP_CONNECTION_INVALID: it speaks of a conversation that is not
+// there (RFC 9293: a segment without SYN; an ICMP reply nobody asked for; an SCTP chunk other than
+// INIT). Worker.
+enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet);
+
+// Advances the connection by one packet of it, counts it and notes the time. DROP_NONE;
+// DROP_CONNECTION_INVALID: no state allows it; DROP_TCP_WINDOW: outside of what the other side has
+// offered, or an RST whose sequence number is not the expected one (RFC 5961). A packet that begins
+// the conversation anew, where the old one is over (a SYN in TIME_WAIT, RFC 9293 3.6.1 and RFC
+// 6191; an INIT), makes the entry a fresh one in place: its epoch is 0 then, its original direction
+// the packet's. Worker.
+enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet);
+
+// Whether the packet is an ICMP or ICMPv6 error; then *key is that of the connection it speaks of
+// (not hashed), with the direction that the error itself goes, and *sound whether it can be
+// believed at all: the quoted packet is whole enough to tell its L4 ports, and comes from whom the
+// error is sent to. Such a packet changes no state and no time. Worker.
+bool track_error_key(const struct packet *packet, uint32_t zone, struct conn_key *key, bool *sound);
+
+#endif

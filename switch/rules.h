@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Security groups, compiled: what decides a first packet. One object has all groups; it is
+// immutable and stays as long as no group and no built-in rule changes, whatever ports come and go,
+// so it is compiled anew for changes of rules only. rte_acl does the matching.
+#ifndef WEIR_SWITCH_RULES_H
+#define WEIR_SWITCH_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/packet.h"
+#include "conntrack/key.h"
+
+struct rules;
+
+// Compiles the groups and built-in rules of a configuration, which has been checked. `before` (or
+// NULL) is what they replace: rules that are the same keep their counts. 0 and *out, or -errno with
+// a sentence that names the group. Main thread; takes about a microsecond for each rule.
+int rules_compile(struct rules **out, const struct config *config, uint16_t nworkers,
+	const struct rules *before, struct error *err);
+// After the grace period behind the last snapshot with it. NULL is allowed. Main thread.
+void rules_free(struct rules *rules);
+// Whether the configuration has other groups or built-in rules than `rules`. Main thread.
+bool rules_differ(const struct rules *rules, const struct config *config);
+// How long compiling took. Any thread.
+uint64_t rules_compile_ns(const struct rules *rules);
+
+// The groups that a port or an address is in, by number, in their order.
+struct group_list {
+	uint16_t count;
+	uint16_t of[PORT_GROUPS_MAX];
+};
+// Main thread.
+void rules_group_list(
+	const struct rules *rules, const struct config_port *port, struct group_list *list);
+
+enum rule_direction {
+	RULE_TO_VM,
+	RULE_FROM_VM
+};
+
+// What is asked: a packet on its way, or the first packet of a connection as its entry tells it.
+struct rule_query {
+	struct conn_tuple tuple;      // of the original direction
+	uint8_t icmp_type, icmp_code; // where the protocol is ICMP or ICMPv6
+	bool fragment;                // one without L4 ports: rules with L4 ports do not match it
+};
+
+// Whether the groups in `own` allow it in that direction; `peer` are those of the other end (count
+// 0: in none). *rule is the id of the rule that decided, 0 if none matched. Built-in rules come
+// first, then the groups in their order. A port without groups is not asked about. Worker.
+bool rules_allow(const struct rules *rules, enum rule_direction direction,
+	const struct group_list *own, const struct group_list *peer, const struct rule_query *query,
+	uint32_t *rule);
+// Counts a decision of the rule with this id. Worker, with its own index.
+void rules_hit(const struct rules *rules, uint16_t worker, uint32_t rule);
+
+// For the control plane; main thread.
+struct rule_info {
+	const char *group; // "" for a built-in rule
+	enum rule_direction direction;
+	uint32_t position;              // in its group and direction, from 1
+	const struct config_rule *rule; // NULL for a built-in rule
+	const char *built_in;           // its name, else NULL
+	uint64_t hits;                  // first packets, and packets that belong to no connection
+};
+// By id, from 1; false beyond the last.
+bool rules_info(const struct rules *rules, uint32_t id, struct rule_info *info);
+
+// --- who has an address
+
+// The addresses of all ports that are in groups (`addresses.ip`), to their groups: for packets that
+// come or go through a port that is in none. Made anew with each snapshot.
+struct members;
+struct members *members_new(const struct rules *rules, struct config_port *const *ports, size_t n);
+void members_free(struct members *members);
+// The groups of whoever has the address; count 0: nobody. Worker.
+void members_find(const struct members *members, enum conn_family family, const uint8_t *address,
+	struct group_list *list);
+
+#endif
