@@ -28,7 +28,7 @@ WAIT_MAX = 0.04
 CARRIED_MIN = 0.95
 # Of the frames due, where latency is judged: what is refused was never sent, and its delay is not seen. A
 # polling thread that waits its tolerated time refuses as much, and moves a median by no more than that.
-REFUSED_MAX = 0.02
+REFUSED_MAX = WAIT_MAX
 NOT_CARRIED = "offered load not carried"
 WARM_UP = 0.1           # seconds before each interval
 WARM_MAX = 5            # ... and this many while a slow path still decides
