@@ -57,17 +57,10 @@ bool prefix_parse(const char *text, struct config_prefix *out)
 	return ends_at(prefix.address, prefix.length, bits);
 }
 
-void prefixes_describe(const struct key *key, char *buf, size_t size)
-{
-	snprintf(buf, size, "a list of 1 to %u IP addresses or networks", key->count);
-}
-
 bool prefixes_parse(
 	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
 {
 	struct config_prefix seen[ADDRESSES_MAX];
-	*culprit = node;
-	prefixes_describe(key, expected, EXPECTED_SIZE);
 	if (node->type != NODE_LIST || !node->count || node->count > key->count ||
 		node->count > ADDRESSES_MAX)
 		return false;

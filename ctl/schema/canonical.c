@@ -36,13 +36,14 @@ static bool has_defaults(const struct key *key)
 	return some;
 }
 
-static int complete_named(struct node *map, const struct key *key)
+// Maps under names, or in a list.
+static int complete_items(struct node *node, const struct key *key)
 {
 	int rc = 0;
-	if (key->always && !node_find(map, key->always))
-		rc = add(map, key->always, node_new(NODE_MAP, 0));
-	for (size_t i = 0; i < map->count && rc == 0; i++)
-		rc = tree_complete(map->items[i], key->keys);
+	if (key->always && !node_find(node, key->always))
+		rc = add(node, key->always, node_new(NODE_MAP, 0));
+	for (size_t i = 0; i < node->count && rc == 0; i++)
+		rc = tree_complete(node->items[i], key->keys);
 	return rc;
 }
 
@@ -59,9 +60,11 @@ static int complete_key(struct node *map, const struct key *key)
 	}
 	if (!item)
 		return 0;
+	if (key->type == TYPE_MAPS)
+		return item->type == NODE_LIST ? complete_items(item, key) : 0;
 	node_null_to_map(item);
 	if (item->type == NODE_MAP && key->type == TYPE_NAMED)
-		return complete_named(item, key);
+		return complete_items(item, key);
 	return tree_complete(item, key->keys);
 }
 
@@ -78,8 +81,9 @@ static int arrange_inner(struct node *item, const struct key *key)
 {
 	if (key->type == TYPE_MAP)
 		return tree_arrange(item, key->keys);
+	enum node_type type = key->type == TYPE_NAMED ? NODE_MAP : NODE_LIST;
 	int rc = 0;
-	for (size_t i = 0; i < item->count && item->type == NODE_MAP && rc == 0; i++)
+	for (size_t i = 0; i < item->count && item->type == type && rc == 0; i++)
 		rc = tree_arrange(item->items[i], key->keys);
 	return rc;
 }

@@ -84,7 +84,7 @@ static int mismatch(struct check *check, const struct node *node, const char *ex
 static void store(const struct key *key, const struct value *value, char *field)
 {
 	uint64_t number = key->unit ? value->number / key->unit : value->number;
-	if (key->type >= TYPE_NAME && key->type <= TYPE_SOCKET) {
+	if (type_is_text(key->type)) {
 		memcpy(field, value->text, strlen(value->text) + 1);
 		return;
 	}
@@ -112,56 +112,74 @@ static int check_item(
 	return rc;
 }
 
-static int check_named(
-	struct check *check, const struct key *key, const struct node *map, char *base)
+// One of a list, which a path names by its number, from 1.
+static int check_nth(struct check *check, const struct key *key, const struct node *list,
+	size_t index, char *base)
 {
-	if (map->type != NODE_MAP)
-		return mismatch(check, map, "a map of names");
-	if (map->count > key->count)
-		return check_fail(check, map, NULL, EINVAL, "expected at most %u names, found %zu",
-			key->count, map->count);
-	char *items = calloc(map->count + 1, key->item_size);
-	if (!items)
-		return error_set(check->err, ENOMEM, "no memory for the configuration");
-	memcpy(base + key->offset, &items, sizeof(items));
-	memcpy(base + key->count_offset, &map->count, sizeof(map->count));
-	int rc = 0;
-	for (size_t i = 0; i < map->count && rc == 0; i++)
-		rc = check_item(check, key, map->items[i], items + i * key->item_size);
+	char number[24];
+	snprintf(number, sizeof(number), "%zu", index + 1);
+	size_t mark = push(check, number);
+	int rc = check_map(check, key, list->items[index], base);
+	pop(check, mark);
 	return rc;
 }
 
-static bool list_parse(
-	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
+// Maps under names of the user's choice, or in a list.
+static int check_items(
+	struct check *check, const struct key *key, const struct node *node, char *base)
 {
-	if (key->type == TYPE_DEVICES)
-		return devices_parse(key, node, culprit, expected);
-	if (key->type == TYPE_PREFIXES)
-		return prefixes_parse(key, node, culprit, expected);
-	return ints_parse(key, node, culprit, expected);
+	bool named = key->type == TYPE_NAMED;
+	if (node->type != (named ? NODE_MAP : NODE_LIST))
+		return mismatch(check, node, named ? "a map of names" : "a list of maps");
+	if (node->count > key->count)
+		return check_fail(check, node, NULL, EINVAL, "expected at most %u %s, found %zu",
+			key->count, named ? "names" : "items", node->count);
+	char *items = calloc(node->count + 1, key->item_size);
+	if (!items)
+		return error_set(check->err, ENOMEM, "no memory for the configuration");
+	memcpy(base + key->offset, &items, sizeof(items));
+	memcpy(base + key->count_offset, &node->count, sizeof(node->count));
+	int rc = 0;
+	for (size_t i = 0; i < node->count && rc == 0; i++) {
+		char *item = items + i * key->item_size;
+		rc = named ? check_item(check, key, node->items[i], item)
+			   : check_nth(check, key, node, i, item);
+	}
+	return rc;
+}
+
+static int check_list(
+	struct check *check, const struct key *key, const struct node *node, char *base)
+{
+	char expected[EXPECTED_SIZE];
+	const struct node *culprit;
+	if (!list_parse(key, node, &culprit, expected))
+		return mismatch(check, culprit, expected);
+	if (key->type == TYPE_WORDS) {
+		const struct value bits = {.number = words_bits(key, node)};
+		store(key, &bits, base + key->offset);
+	} else {
+		key->land(node, base);
+	}
+	return 0;
 }
 
 static int check_value(
 	struct check *check, const struct key *key, const struct node *node, char *base)
 {
 	char expected[EXPECTED_SIZE];
-	const struct node *culprit;
 	struct value value;
 	switch (key->type) {
 	case TYPE_LATER:
 		return check_fail(check, node, NULL, ENOTSUP, "not supported yet");
 	case TYPE_MAP:
 		return check_map(check, key, node, base + key->offset);
+	case TYPE_MAPS:
 	case TYPE_NAMED:
-		return check_named(check, key, node, base);
-	case TYPE_INTS:
-	case TYPE_DEVICES:
-	case TYPE_PREFIXES:
-		if (!list_parse(key, node, &culprit, expected))
-			return mismatch(check, culprit, expected);
-		key->land(node, base);
-		return 0;
+		return check_items(check, key, node, base);
 	default:
+		if (type_is_list(key->type))
+			return check_list(check, key, node, base);
 		if (!value_parse(key, node, &value, expected))
 			return mismatch(check, node, expected);
 		store(key, &value, base + key->offset);
@@ -241,5 +259,10 @@ void config_free(struct config *config)
 		return;
 	free(config->bridges);
 	free(config->ports);
+	for (size_t i = 0; i < config->ngroups; i++) {
+		free(config->groups[i].to_vm);
+		free(config->groups[i].from_vm);
+	}
+	free(config->groups);
 	free(config);
 }

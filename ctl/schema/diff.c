@@ -109,6 +109,71 @@ static int diff_named(
 	return rc;
 }
 
+static int items_differ(
+	const struct key *key, const struct node *a, const struct node *b, bool *differ)
+{
+	struct diff silent = {0};
+	if (!maps_or_less(a, b)) {
+		*differ = !node_equal(a, b);
+		return 0;
+	}
+	int rc = diff_map(&silent, key->keys, a, b);
+	*differ = silent.count > 0;
+	return rc;
+}
+
+// How many of the first `most` items are equal, or of the last ones.
+static int count_equal(const struct key *key, const struct node *a, const struct node *b,
+	size_t most, bool last, size_t *count)
+{
+	bool differ = false;
+	int rc = 0;
+	*count = 0;
+	while (*count < most && rc == 0) {
+		size_t x = last ? a->count - 1 - *count : *count;
+		size_t y = last ? b->count - 1 - *count : *count;
+		rc = items_differ(key, a->items[x], b->items[y], &differ);
+		if (differ)
+			break;
+		++*count;
+	}
+	return rc;
+}
+
+// Lists of maps, by the item: what stands between the equal first and the equal last ones. Their
+// numbers, from 1, end the paths.
+static int diff_maps(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	const struct node none = {.type = NODE_LIST};
+	size_t head, tail = 0;
+	a = a ? a : &none;
+	b = b ? b : &none;
+	size_t most = a->count < b->count ? a->count : b->count;
+	int rc = count_equal(key, a, b, most, false, &head);
+	if (rc == 0)
+		rc = count_equal(key, a, b, most - head, true, &tail);
+	for (size_t i = head; i + tail < a->count || i + tail < b->count; i++) {
+		char number[24];
+		bool differ = true;
+		const struct node *x = i + tail < a->count ? a->items[i] : NULL;
+		const struct node *y = i + tail < b->count ? b->items[i] : NULL;
+		snprintf(number, sizeof(number), "%zu", i + 1);
+		size_t mark = push(diff, number);
+		if (rc == 0 && x && y)
+			rc = items_differ(key, x, y, &differ);
+		if (rc == 0 && differ)
+			rc = report(diff, key, x, y);
+		pop(diff, mark);
+	}
+	return rc;
+}
+
+static bool lists_or_less(const struct node *a, const struct node *b)
+{
+	return (!a || a->type == NODE_LIST) && (!b || b->type == NODE_LIST);
+}
+
 static int diff_key(
 	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
 {
@@ -116,7 +181,9 @@ static int diff_key(
 		return 0;
 	if (!key->keys)
 		return diff_value(diff, key, a, b);
-	if (!maps_or_less(a, b))
+	if (key->type == TYPE_MAPS && lists_or_less(a, b))
+		return diff_maps(diff, key, a, b);
+	if (key->type == TYPE_MAPS || !maps_or_less(a, b))
 		return a && b && node_equal(a, b) ? 0 : report(diff, key, a, b);
 	if (key->type == TYPE_NAMED)
 		return diff_named(diff, key, a, b);

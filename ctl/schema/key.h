@@ -23,10 +23,17 @@ enum key_type {
 	TYPE_SIZE,     // in bytes
 	TYPE_BITS,     // bits per second
 	TYPE_PACKETS,  // packets per second
+	TYPE_CONNS,    // connections per second
+	TYPE_PROTOCOL, // of IP, by name or number, or any; lands as RULE_ANY_PROTOCOL then
+	TYPE_PEER,     // any, an address, a network or a group; lands by land
+	TYPE_PORTS,    // up to count L4 ports and ranges of them, or one; lands by land
+	TYPE_WORDS,    // some of words, none twice; lands as their bits
 	TYPE_INTS,     // up to count integers, none twice, or words[0]; lands by land
+	TYPE_NAMES,    // up to count names, none twice, or one; lands by land
 	TYPE_DEVICES,  // a list of up to count devices; lands by land
 	TYPE_PREFIXES, // up to count IP addresses and networks, none twice; lands by land
 	TYPE_MAP,      // keys
+	TYPE_MAPS,     // a list of up to count maps of keys
 	TYPE_NAMED,    // up to count maps of keys under names of the user's choice
 };
 
@@ -46,14 +53,15 @@ struct key {
 	const char *always; // TYPE_NAMED: a name that exists even if nobody wrote it
 	enum schema_effect effect;
 	const char *about; // one sentence; not NULL
-	// Where it lands: in the structure of the map around it. TYPE_NAMED: a pointer to an array
-	// of structures of item_size which begin with the name, and their number at count_offset.
+	// Where it lands: in the structure of the map around it. TYPE_MAPS and TYPE_NAMED: a
+	// pointer to an array of structures of item_size, and their number at count_offset; those
+	// of TYPE_NAMED begin with the name.
 	size_t offset;
 	size_t size;
 	size_t count_offset;
 	size_t item_size;
-	void (*land)(const struct node *node, void *base); // TYPE_INTS, _DEVICES, _PREFIXES
-	// TYPE_MAP and TYPE_NAMED: what concerns several keys, after each has landed.
+	void (*land)(const struct node *node, void *base);
+	// TYPE_MAP, TYPE_MAPS and TYPE_NAMED: what concerns several keys, after each has landed.
 	int (*finish)(struct check *check, const struct node *node, void *base);
 };
 
@@ -64,28 +72,42 @@ const struct key *key_find(const struct key *keys, const char *name);
 const struct key *key_nearest(const struct key *keys, const char *name);
 bool name_is_valid(const char *name);
 
-// Types and bounds in words, for the reference and for completion.
+// describe.c: types and bounds in words, for the reference and for completion.
 void key_describe(const struct key *key, char *buf, size_t size);
+// What should stand there, for errors.
+void key_expect(const struct key *key, char *buf, size_t size);
+// "from 1 to 10"
+void key_range(const struct key *key, char *buf, size_t size);
+
+enum {
+	EXPECTED_SIZE = 256
+};
 
 // A scalar against its key. On a fault, expected says in words what should stand there.
 struct value {
 	uint64_t number;  // TYPE_ENUM: the word's index
 	const char *text; // the node's own
 };
-enum {
-	EXPECTED_SIZE = 256
-};
 bool value_parse(
 	const struct key *key, const struct node *node, struct value *value, char *expected);
-// TYPE_INTS. *culprit is the list or the item at fault.
-bool ints_parse(const struct key *key, const struct node *node, const struct node **culprit,
-	char *expected);
-// TYPE_DEVICES, likewise.
-bool devices_parse(const struct key *key, const struct node *node, const struct node **culprit,
-	char *expected);
 // A plain integer without sign or leading zero.
 bool node_integer(const struct node *node, uint64_t *out);
-// Do both mean the same to the key, as `300s` and `5min` do?
+bool key_word(const struct key *key, const char *text, uint64_t *index);
+bool type_is_quantity(enum key_type type);
+bool type_is_text(enum key_type type); // value_parse leaves the text as it is
+
+// list.c: what is a list or may be one (TYPE_PEER to TYPE_PREFIXES), likewise. *culprit is the list
+// or the item at fault.
+bool list_parse(const struct key *key, const struct node *node, const struct node **culprit,
+	char *expected);
+bool type_is_list(enum key_type type);
+// TYPE_WORDS, of what list_parse has accepted.
+uint64_t words_bits(const struct key *key, const struct node *node);
+// A scalar where a list of one may stand is its only item.
+size_t list_count(const struct node *node);
+const struct node *list_item(const struct node *node, size_t index);
+
+// equal.c: do both mean the same to the key, as `300s` and `5min` do?
 bool value_equal(const struct key *key, const struct node *a, const struct node *b);
 
 // quantity.c: `300s`, `1.5Gbit`. false: no such quantity, or not a whole number of the smallest
@@ -102,10 +124,16 @@ const char *quantity_units(enum key_type type, char *buf, size_t size); // "ns, 
 bool mac_parse(const char *text, uint64_t *out);
 // `10.0.0.1`, `fd00::/64`; false also if bits behind the length are set.
 bool prefix_parse(const char *text, struct config_prefix *out);
-// TYPE_PREFIXES. *culprit is the list or the item at fault.
+// TYPE_PREFIXES, like list_parse.
 bool prefixes_parse(const struct key *key, const struct node *node, const struct node **culprit,
 	char *expected);
-void prefixes_describe(const struct key *key, char *buf, size_t size);
+
+// rule.c: `tcp`, `17`, `any`.
+bool protocol_parse(const struct node *node, uint64_t *out);
+// `443`, `1000-2000`.
+bool range_parse(const struct node *node, struct config_range *out);
+// `any`, `10.0.0.0/8`, `{group: web}`. Fills peer_kind, network and group, the rest with zeros.
+bool peer_parse(const struct node *node, struct config_rule *out);
 
 // canonical.c: puts a map's keys into the table's order; writes every default into it.
 int tree_arrange(struct node *map, const struct key *keys);
@@ -117,13 +145,20 @@ struct node *key_default(const struct key *key);
 int check_fail(struct check *check, const struct node *node, const char *key, int code,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-// land.c
+// land.c, rule.c and groups.c
 void land_workers(const struct node *node, void *base);
 void land_trunk(const struct node *node, void *base);
 void land_members(const struct node *node, void *base);
 void land_ips(const struct node *node, void *base);
+void land_port_groups(const struct node *node, void *base);
+void land_sports(const struct node *node, void *base);
+void land_dports(const struct node *node, void *base);
+void land_peer(const struct node *node, void *base);
+int finish_rule(struct check *check, const struct node *node, void *base);
 int finish_vlan(struct check *check, const struct node *node, void *base);
 int finish_port(struct check *check, const struct node *node, void *base);
 int finish_config(struct check *check, const struct node *node, void *base);
+// Whether groups that are named exist, and are not too many rules.
+int check_groups(struct check *check, const struct node *root, const struct config *config);
 
 #endif

@@ -236,5 +236,5 @@ int finish_config(struct check *check, const struct node *node, void *base)
 	int rc = 0;
 	for (size_t i = 0; i < config->nports && rc == 0; i++)
 		rc = check_port(check, config, ports, i);
-	return rc;
+	return rc < 0 ? rc : check_groups(check, node, config);
 }

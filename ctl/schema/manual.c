@@ -41,14 +41,17 @@ static void write_keys(FILE *out, const struct key *key, const char *path)
 		if (!inner->keys)
 			continue;
 		snprintf(below, sizeof(below), "%s%s%s%s", path, *path ? "." : "", inner->name,
-			inner->type == TYPE_NAMED ? ".NAME" : "");
+			inner->type == TYPE_NAMED  ? ".NAME"
+			: inner->type == TYPE_MAPS ? ".NUMBER"
+						   : "");
 		write_keys(out, inner, below);
 	}
 }
 
 void schema_write_manual(FILE *out)
 {
-	static const enum key_type types[] = {TYPE_DURATION, TYPE_SIZE, TYPE_BITS, TYPE_PACKETS};
+	static const enum key_type types[] = {
+		TYPE_DURATION, TYPE_SIZE, TYPE_BITS, TYPE_PACKETS, TYPE_CONNS};
 	write_keys(out, &schema_root, "");
 	fputs(".SS Units\nA number with a unit is written without a space, and may have a decimal "
 	      "fraction as long as nothing is rounded.\n",

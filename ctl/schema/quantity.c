@@ -25,6 +25,7 @@ static const struct unit bits[] = {{"bit", 1}, {"kbit", THOUSAND}, {"Mbit", MILL
 	{"Gbit", BILLION}, {"Tbit", THOUSAND *BILLION}, {0}};
 static const struct unit packets[] = {
 	{"pps", 1}, {"kpps", THOUSAND}, {"Mpps", MILLION}, {"Gpps", BILLION}, {0}};
+static const struct unit conns[] = {{"cps", 1}, {"kcps", THOUSAND}, {"Mcps", MILLION}, {0}};
 
 static const struct quantity {
 	const char *noun;
@@ -35,6 +36,7 @@ static const struct quantity {
 	[TYPE_SIZE] = {"size", "64KiB", sizes},
 	[TYPE_BITS] = {"bit rate", "200Mbit", bits},
 	[TYPE_PACKETS] = {"packet rate", "100kpps", packets},
+	[TYPE_CONNS] = {"connection rate", "5kcps", conns},
 };
 
 // "12.50" is 1250 and 2 digits after the point.

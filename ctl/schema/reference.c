@@ -33,7 +33,7 @@ static const struct key *key_at(const char *path, bool *names)
 			key = key->keys ? key_find(key->keys, part) : NULL;
 			if (!key)
 				return NULL;
-			*names = key->type == TYPE_NAMED;
+			*names = key->type == TYPE_NAMED || key->type == TYPE_MAPS;
 		}
 		path += len + (path[len] == '.');
 	}
@@ -104,14 +104,17 @@ static void write_keys(FILE *out, const struct key *key, const char *path)
 		if (!inner->keys)
 			continue;
 		snprintf(below, sizeof(below), "%s%s%s%s", path, *path ? "." : "", inner->name,
-			inner->type == TYPE_NAMED ? ".NAME" : "");
+			inner->type == TYPE_NAMED  ? ".NAME"
+			: inner->type == TYPE_MAPS ? ".NUMBER"
+						   : "");
 		write_keys(out, inner, below);
 	}
 }
 
 static void write_units(FILE *out)
 {
-	static const enum key_type types[] = {TYPE_DURATION, TYPE_SIZE, TYPE_BITS, TYPE_PACKETS};
+	static const enum key_type types[] = {
+		TYPE_DURATION, TYPE_SIZE, TYPE_BITS, TYPE_PACKETS, TYPE_CONNS};
 	fputs("\n## Units\n\nA number with a unit is written without a space, and may have a "
 	      "decimal "
 	      "fraction\nas long as nothing is rounded: `1.5Gbit`.\n\n"

@@ -1,27 +1,42 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The one table of all keys. A key's type, default, bounds, effect and documentation stand here and
 // nowhere else; docs/weir.yaml.md is made from it.
+#include "conntrack/state.h"
 #include "ctl/schema/key.h"
 
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define ITEMS(type, member, number) \
-	.offset = offsetof(struct config, member), \
-	.count_offset = offsetof(struct config, number), .item_size = sizeof(type)
+#define ITEMS(parent, type, member, number) \
+	.offset = offsetof(parent, member), .count_offset = offsetof(parent, number), \
+	.item_size = sizeof(type)
 
 #define SECOND 1000000000ull
 #define MIB    (1ull << 20)
 #define TIB    (1ull << 40)
 // Of frames per second; more than any port can send, and few enough for exact budgets.
-#define BUDGET_MAX 100000000ull
+#define BUDGET_MAX      100000000ull
+#define CONNECTIONS_MAX (16ull << 20)
 
 // In the order of the enums in base/config.h.
 static const char *const poll_words[] = {"adaptive", "busy", NULL};
 static const char *const hugepages_words[] = {"auto", "off", "required", NULL};
 static const char *const listens_words[] = {"vmm", "switch", NULL};
 static const char *const trunk_words[] = {"all", NULL};
+static const char *const built_in_words[] = {"arp", "nd", "ra", "dhcp", "dhcpv6", NULL};
+static const char *const pickup_words[] = {"no", "yes", NULL};
 
 // One key, one block.
 // clang-format off
+static const struct key timeout_keys[] = {
+#define X(id, state, timeout_s, class) \
+	{state, TYPE_DURATION, .fallback = #timeout_s "s", .min = SECOND, .max = 1000000 * SECOND, \
+		.unit = SECOND, .offset = offsetof(struct config_switch, timeouts_s[CONN_##id]), \
+		.size = sizeof(uint32_t), .effect = EFFECT_LIVE, \
+		.about = "Of connections in the state " state "."},
+	CONN_STATES(X)
+#undef X
+	{0},
+};
+
 static const struct key switch_keys[] = {
 	{"workers", TYPE_INTS, .fallback = "[1]", .max = 1023, .count = WORKERS_MAX,
 		.land = land_workers, .effect = EFFECT_RESTART,
@@ -37,7 +52,22 @@ static const struct key switch_keys[] = {
 		FIELD(struct config_switch, hugepages), .effect = EFFECT_RESTART,
 		.about = "Whether that memory comes from huge pages: where there are some (`auto`), "
 			"never (`off`), or no start without them (`required`)."},
-	{"connections", TYPE_LATER, .about = "How many connections the table holds."},
+	{"connections", TYPE_INT, .fallback = "262144", .min = 1024, .max = CONNECTIONS_MAX,
+		FIELD(struct config_switch, connections), .effect = EFFECT_RESTART,
+		.about = "How many connections the table holds, those of all ports with groups."},
+	{"built-in-rules", TYPE_WORDS, .fallback = "[arp, nd, ra, dhcp, dhcpv6]",
+		.words = built_in_words, FIELD(struct config_switch, built_in),
+		.effect = EFFECT_LIVE,
+		.about = "What every port with groups may send and receive, before its groups are "
+			"asked: ARP; IPv6 neighbour discovery and multicast membership (`nd`); router "
+			"advertisements to it (`ra`); a client's exchanges with DHCP and DHCPv6 "
+			"servers. An empty list: nothing."},
+	{"tcp-pickup", TYPE_ENUM, .fallback = "no", .words = pickup_words,
+		FIELD(struct config_switch, tcp_pickup), .effect = EFFECT_LIVE,
+		.about = "Whether a TCP conversation may be tracked from its middle on (`yes`), as "
+			"after a restart of the switch; else it must begin with a SYN."},
+	{"timeouts", TYPE_MAP, .keys = timeout_keys, .effect = EFFECT_LIVE,
+		.about = "After this time without a packet a connection is forgotten."},
 	{0},
 };
 
@@ -104,7 +134,12 @@ static const struct key limits_keys[] = {
 	{"macs", TYPE_INT, .fallback = "1024", .max = 1048576, FIELD(struct config_limits, macs),
 		.effect = EFFECT_LIVE,
 		.about = "The most MAC addresses learned behind the port; 0: no limit of its own."},
-	{"connections", TYPE_LATER, .about = "The most connections of the port."},
+	{"connections", TYPE_INT, .fallback = "0", .max = CONNECTIONS_MAX,
+		FIELD(struct config_limits, connections), .effect = EFFECT_LIVE,
+		.about = "The most connections of the port at a time; 0: a quarter of the table."},
+	{"new-connections", TYPE_CONNS, .min = 1, .max = BUDGET_MAX,
+		FIELD(struct config_limits, new_connections_cps), .effect = EFFECT_LIVE,
+		.about = "The most connections that the port may begin; left out: no limit."},
 	{"broadcast", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX,
 		FIELD(struct config_limits, broadcast_pps), .effect = EFFECT_LIVE,
 		.about = "The most broadcast frames from the port, those of 100 ms at once; left out: "
@@ -151,10 +186,57 @@ static const struct key port_keys[] = {
 		.effect = EFFECT_LIVE,
 		.about = "The addresses that the VM may use: what is given is enforced, what is left "
 			"out is not."},
-	{"groups", TYPE_LATER, .about = "The security groups of the port."},
+	{"groups", TYPE_NAMES, .count = PORT_GROUPS_MAX, .land = land_port_groups,
+		.effect = EFFECT_LIVE,
+		.about = "The security groups of the port, in the order in which they are asked; "
+			"the first rule that matches decides. Left out: its packets are not tracked, "
+			"and all are allowed."},
 	{"rate", TYPE_LATER, .about = "How fast the VM may send and receive."},
 	{"limits", TYPE_MAP, .keys = limits_keys, FIELD(struct config_port, limits),
 		.effect = EFFECT_LIVE, .about = "What the port may use up."},
+	{0},
+};
+
+// The same but for the other end's name.
+#define RULE_KEYS(peer, about_peer) \
+	{"allow", TYPE_PROTOCOL, FIELD(struct config_rule, protocol), .effect = EFFECT_LIVE, \
+		.about = "Lets packets of this protocol pass."}, \
+	{"deny", TYPE_PROTOCOL, FIELD(struct config_rule, protocol), .effect = EFFECT_LIVE, \
+		.about = "Drops them. A rule has either `allow` or `deny`."}, \
+	{"sport", TYPE_PORTS, .count = RULE_RANGES_MAX, .land = land_sports, \
+		.effect = EFFECT_LIVE, \
+		.about = "TCP, UDP, SCTP: the source's L4 ports; left out: all."}, \
+	{"dport", TYPE_PORTS, .count = RULE_RANGES_MAX, .land = land_dports, \
+		.effect = EFFECT_LIVE, \
+		.about = "TCP, UDP, SCTP: the destination's L4 ports; left out: all."}, \
+	{"type", TYPE_INT, .max = 255, FIELD(struct config_rule, icmp_type), \
+		.effect = EFFECT_LIVE, .about = "ICMP, ICMPv6: the type; left out: all."}, \
+	{"code", TYPE_INT, .max = 255, FIELD(struct config_rule, icmp_code), \
+		.effect = EFFECT_LIVE, \
+		.about = "Beside `type`: the code; left out: all."}, \
+	{peer, TYPE_PEER, .fallback = "any", .land = land_peer, .effect = EFFECT_LIVE, \
+		.about = about_peer}, \
+	{0}
+
+static const struct key to_vm_keys[] = {
+	RULE_KEYS("from", "Who sends; of a group: all that are in it."),
+};
+
+static const struct key from_vm_keys[] = {
+	RULE_KEYS("to", "Who receives; of a group: all that are in it."),
+};
+
+static const struct key group_keys[] = {
+	{"to-vm", TYPE_MAPS, .keys = to_vm_keys, .count = RULES_MAX,
+		ITEMS(struct config_group, struct config_rule, to_vm, nto_vm),
+		.finish = finish_rule, .effect = EFFECT_LIVE,
+		.about = "Rules for connections to the VM: the first that matches decides; where "
+			"none of the port's groups has one, they are denied."},
+	{"from-vm", TYPE_MAPS, .keys = from_vm_keys, .count = RULES_MAX,
+		ITEMS(struct config_group, struct config_rule, from_vm, nfrom_vm),
+		.finish = finish_rule, .effect = EFFECT_LIVE,
+		.about = "The same for connections from the VM; where no rule matches, they are "
+			"allowed."},
 	{0},
 };
 
@@ -162,12 +244,15 @@ static const struct key root_keys[] = {
 	{"switch", TYPE_MAP, .keys = switch_keys, FIELD(struct config, sw),
 		.about = "The switch as a whole."},
 	{"bridges", TYPE_NAMED, .keys = bridge_keys, .count = BRIDGES_MAX, .always = "default",
-		ITEMS(struct config_bridge, bridges, nbridges),
+		ITEMS(struct config, struct config_bridge, bridges, nbridges),
 		.about = "MAC tables by name. The bridge `default` exists even if it is not listed."},
 	{"ports", TYPE_NAMED, .keys = port_keys, .count = PORTS_MAX,
-		.finish = finish_port, ITEMS(struct config_port, ports, nports),
+		.finish = finish_port, ITEMS(struct config, struct config_port, ports, nports),
 		.about = "The attachments of the switch by name."},
-	{"groups", TYPE_LATER, .about = "Security groups by name."},
+	{"groups", TYPE_NAMED, .keys = group_keys, .count = GROUPS_MAX,
+		ITEMS(struct config, struct config_group, groups, ngroups),
+		.about = "Security groups by name: what the ports in them may receive and send. "
+			"Replies, and errors that belong to a connection, need no rule."},
 	{"gateways", TYPE_LATER, .about = "Addresses of the switch in a VLAN, and routes."},
 	{"nat", TYPE_LATER, .about = "Address translation."},
 	{"chains", TYPE_LATER, .about = "Network functions that chosen traffic visits, by name."},

@@ -97,6 +97,11 @@ static bool emit_close(yaml_emitter_t *emitter, enum node_type type)
 	return rc && yaml_emitter_emit(emitter, &event);
 }
 
+static bool is_list_of_maps(const struct node *node)
+{
+	return node->type == NODE_LIST && node->count && node->items[0]->type == NODE_MAP;
+}
+
 static bool emit_node(yaml_emitter_t *emitter, const struct node *node, unsigned depth, bool flow)
 {
 	if (node->type == NODE_SCALAR)
@@ -104,7 +109,7 @@ static bool emit_node(yaml_emitter_t *emitter, const struct node *node, unsigned
 	if (!flow) {
 		unsigned height = node_height(node);
 		flow = (node->type == NODE_LIST && height == 1) ||
-		       (depth >= BLOCK_DEPTH && height <= FLOW_HEIGHT);
+		       (depth >= BLOCK_DEPTH && height <= FLOW_HEIGHT && !is_list_of_maps(node));
 	}
 	if (!emit_open(emitter, node->type, flow))
 		return false;

@@ -159,11 +159,9 @@ def all_or_nothing(one):
 @case("control: keys of later issues are not supported yet", needs=daemon)
 def later(one):
     port = "  vm3: {vhost-user: {socket: vm3.sock}, %s}\n"
-    inside = {"groups": "groups: [web]", "rate": "rate: {from-vm: {bits: 1Gbit}}",
-              "limits.connections": "limits: {connections: 10}"}
+    inside = {"rate": "rate: {from-vm: {bits: 1Gbit}}"}
     documents = {f"ports.vm3.{key}": BASE + port % text for key, text in inside.items()}
-    documents["switch.connections"] = BASE.replace('{hugepages: "off"}', "{connections: 1000}")
-    for key in ("groups", "gateways", "nat", "chains", "rates"):
+    for key in ("gateways", "nat", "chains", "rates"):
         documents[key] = BASE + f"{key}: {{}}\n"
     before = one.base().state()
     for key, text in documents.items():

@@ -32,6 +32,32 @@ static bool has_bridge(const struct config *config, const char *name)
 	return false;
 }
 
+static bool has_group(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->ngroups; i++) {
+		if (!strcmp(config->groups[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void rules_must_be_in_bounds(
+	const struct config *config, const struct config_rule *rules, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct config_rule *rule = &rules[i];
+		must(rule->allow <= 1 && rule->protocol <= RULE_ANY_PROTOCOL);
+		must(rule->icmp_type >= -1 && rule->icmp_type <= 255);
+		must(rule->icmp_code >= -1 && rule->icmp_code <= 255);
+		must(rule->icmp_code < 0 || rule->icmp_type >= 0);
+		must(rule->nsports <= RULE_RANGES_MAX && rule->ndports <= RULE_RANGES_MAX);
+		for (uint16_t k = 0; k < rule->ndports; k++)
+			must(rule->dports[k].first <= rule->dports[k].last);
+		must((rule->peer_kind == PEER_GROUP) == (rule->group[0] != '\0'));
+		must(rule->peer_kind != PEER_GROUP || has_group(config, rule->group));
+	}
+}
+
 static void must_be_in_bounds(const struct config *config)
 {
 	must(config->sw.nworkers >= 1 && config->sw.nworkers <= WORKERS_MAX);
@@ -48,6 +74,15 @@ static void must_be_in_bounds(const struct config *config)
 		bool tagged = port->vlan.kind != VLAN_UNTAGGED;
 		must(tagged != (port->vlan.members[0] & 1));
 		must(!(port->vlan.members[VLAN_COUNT / 64 - 1] >> 63));
+		must(port->ngroups <= PORT_GROUPS_MAX);
+		for (uint16_t k = 0; k < port->ngroups; k++)
+			must(has_group(config, port->groups[k]));
+	}
+	must(config->sw.connections >= 1024 && config->sw.timeouts_s[1] >= 1);
+	for (size_t i = 0; i < config->ngroups; i++) {
+		const struct config_group *group = &config->groups[i];
+		rules_must_be_in_bounds(config, group->to_vm, group->nto_vm);
+		rules_must_be_in_bounds(config, group->from_vm, group->nfrom_vm);
 	}
 }
 

@@ -3,43 +3,13 @@
 // what differs between two.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
 
 #include "ctl/schema/key.h"
-
-static struct doc *parse(const char *text)
-{
-	struct error err = {0};
-	struct doc *doc = doc_parse("weir.yaml", text, strlen(text), &err);
-	cr_assert(doc, "%s: %s", text, err.text);
-	return doc;
-}
-
-static struct config *check(const char *text)
-{
-	struct error err = {0};
-	struct config *config = NULL;
-	struct doc *doc = parse(text);
-	cr_assert(!doc_check(doc, &config, &err), "%s", err.text);
-	doc_free(doc);
-	return config;
-}
-
-static void refuses(const char *text, int code, const char *expected)
-{
-	struct error err = {0};
-	struct config *config = NULL;
-	struct doc *doc = parse(text);
-	cr_expect_eq(doc_check(doc, &config, &err), -code, "%s", text);
-	cr_expect_null(config);
-	cr_expect_eq(err.code, code, "%s", text);
-	cr_expect_str_eq(err.text, expected);
-	doc_free(doc);
-}
+#include "tests/unit/kit_schema.h"
 
 static size_t vlan_count(const struct config_vlan *vlan)
 {
@@ -195,25 +165,6 @@ Test(schema, names_need_not_look_like_texts)
 
 // --- what it must not say ----------------------------------------------------------------------
 
-struct refusal {
-	const char *text;
-	const char *expected;
-};
-
-static void refuses_each(const struct refusal *cases, size_t count, int code)
-{
-	for (size_t i = 0; i < count; i++)
-		refuses(cases[i].text, code, cases[i].expected);
-}
-
-#define REFUSES(code, ...) \
-	do { \
-		static const struct refusal cases[] = {__VA_ARGS__}; \
-		refuses_each(cases, sizeof(cases) / sizeof(*cases), code); \
-	} while (0)
-
-#define PORT "ports:\n  vm1:\n    vhost-user: {socket: vm1.sock}\n"
-
 Test(schema, refuses_unknown_keys)
 {
 	REFUSES(EINVAL,
@@ -237,11 +188,6 @@ Test(schema, refuses_unknown_keys)
 Test(schema, refuses_what_is_not_built_yet)
 {
 	REFUSES(ENOTSUP, {PORT "    rate: {}", "weir.yaml:4: ports.vm1.rate: not supported yet"},
-		{PORT "    groups: [web]", "weir.yaml:4: ports.vm1.groups: not supported yet"},
-		{PORT "    limits: {macs: 1, connections: 5}",
-			"weir.yaml:4: ports.vm1.limits.connections: not supported yet"},
-		{"groups:", "weir.yaml:1: groups: not supported yet"},
-		{"switch: {connections: 1}", "weir.yaml:1: switch.connections: not supported yet"},
 		{"nat: []", "weir.yaml:1: nat: not supported yet"},
 		{"chains: {}", "weir.yaml:1: chains: not supported yet"},
 		{"rates: {}", "weir.yaml:1: rates: not supported yet"},
@@ -551,40 +497,6 @@ Test(schema, errors_of_wild_input_stay_readable)
 
 // --- differences -------------------------------------------------------------------------------
 
-struct lines {
-	char text[2048];
-	size_t len;
-};
-
-static void add_line(struct lines *lines, const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	lines->len += vsnprintf(
-		lines->text + lines->len, sizeof(lines->text) - lines->len, fmt, args);
-	va_end(args);
-	cr_assert_lt(lines->len, sizeof(lines->text));
-}
-
-static void on_difference(void *ctx, const char *path, const char *old_value, const char *new_value,
-	enum schema_effect effect)
-{
-	add_line(ctx, "%s: %s > %s, %s\n", path, old_value ? old_value : "-",
-		new_value ? new_value : "-", schema_effect_name(effect));
-}
-
-static void differ(const char *from, const char *to, ssize_t count, const char *expected)
-{
-	struct lines lines = {0};
-	struct doc *a = parse(from);
-	struct doc *b = parse(to);
-	cr_expect_eq(doc_diff(a, b, on_difference, &lines), count);
-	cr_expect_str_eq(lines.text, expected);
-	cr_expect_eq(doc_diff(b, a, NULL, NULL), count);
-	doc_free(a);
-	doc_free(b);
-}
-
 Test(schema, documents_that_mean_the_same_do_not_differ)
 {
 	differ("", "{switch: , bridges: {default: {}}, ports: {}}", 0, "");
@@ -665,6 +577,27 @@ Test(schema, printing_with_defaults_changes_nothing)
 		"  poll: adaptive\n"
 		"  memory: 256MiB\n"
 		"  hugepages: auto\n"
+		"  connections: 262144\n"
+		"  built-in-rules: [arp, nd, ra, dhcp, dhcpv6]\n"
+		"  tcp-pickup: \"no\"\n"
+		"  timeouts:\n"
+		"    tcp-syn-sent: 120s\n"
+		"    tcp-syn-received: 60s\n"
+		"    tcp-established: 86400s\n"
+		"    tcp-fin-wait: 120s\n"
+		"    tcp-close-wait: 3600s\n"
+		"    tcp-last-ack: 30s\n"
+		"    tcp-time-wait: 120s\n"
+		"    tcp-closed: 10s\n"
+		"    udp-unanswered: 30s\n"
+		"    udp-answered: 120s\n"
+		"    icmp-unanswered: 30s\n"
+		"    icmp-answered: 30s\n"
+		"    sctp-handshake: 10s\n"
+		"    sctp-established: 210s\n"
+		"    sctp-shutdown: 10s\n"
+		"    other-unanswered: 60s\n"
+		"    other-answered: 600s\n"
 		"bridges:\n"
 		"  b:\n"
 		"    ageing: 300s\n"
@@ -676,7 +609,7 @@ Test(schema, printing_with_defaults_changes_nothing)
 		"1}\n"
 		"    bridge: default\n"
 		"    mtu: 1500\n"
-		"    limits: {macs: 1024}\n");
+		"    limits: {macs: 1024, connections: 0}\n");
 	struct doc *again = parse(text);
 	cr_expect_eq(doc_diff(doc, again, NULL, NULL), 0);
 	cr_expect(!doc_check(again, NULL, NULL));
@@ -698,14 +631,16 @@ static void key_is_whole(const struct key *key, const struct key *parent)
 	cr_expect_leq(key->min, key->max, "%s", key->name);
 	if (key->fallback) {
 		struct node *node = key_default(key);
-		cr_expect(key->type == TYPE_INTS ? ints_parse(key, node, &culprit, expected)
-						 : value_parse(key, node, &value, expected),
+		cr_expect(type_is_list(key->type) ? list_parse(key, node, &culprit, expected)
+						  : value_parse(key, node, &value, expected),
 			"%s: expected %s", key->name, expected);
 		cr_expect(!key->required, "%s", key->name);
 		node_free(node);
 	}
-	if (key->type == TYPE_MAP || key->type == TYPE_NAMED)
+	if (key->type >= TYPE_MAP)
 		cr_expect(key->keys, "%s", key->name);
+	if (type_is_list(key->type) && key->type != TYPE_WORDS)
+		cr_expect(key->land, "%s", key->name);
 	if (key->type == TYPE_PREFIXES)
 		cr_expect(key->land && key->count == ADDRESSES_MAX, "%s", key->name);
 	if (key->type == TYPE_INTS)
@@ -741,7 +676,14 @@ Test(schema, keys_are_listed_for_completion)
 			"poll (adaptive | busy) adaptive, live\n"
 			"memory (size from 32MiB to 1TiB) 256MiB, restart\n"
 			"hugepages (auto | off | required) auto, restart\n"
-			"connections (not supported yet) -, live, later\n");
+			"connections (an integer from 1024 to 16777216) 262144, restart\n"
+			"built-in-rules (a list of some of arp, nd, ra, dhcp and dhcpv6) "
+			"[arp, nd, ra, dhcp, dhcpv6], live\n"
+			"tcp-pickup (no | yes) no, live\n"
+			"timeouts (map) -, live\n");
+	lists("groups.web", "to-vm (a list of at most 65536 maps) -, live\n"
+			    "from-vm (a list of at most 65536 maps) -, live\n");
+	lists("groups.*.to-vm", "* (map) -, live\n");
 	lists("ports", "* (map) -, live\n");
 	lists("ports.vm1.vlan",
 		"access (an integer from 1 to 4094) -, live\n"
@@ -789,6 +731,9 @@ Test(schema, quantities)
 		{TYPE_BITS, "1.2.3Gbit", false, 0, NULL},
 		{TYPE_PACKETS, "100kpps", true, 100000, "100kpps"},
 		{TYPE_PACKETS, "14.88Mpps", true, 14880000, "14880kpps"},
+		{TYPE_CONNS, "1.5kcps", true, 1500, "1500cps"},
+		{TYPE_CONNS, "2Mcps", true, 2000000, "2Mcps"},
+		{TYPE_CONNS, "5", false, 0, NULL},
 		{TYPE_PACKETS, "", false, 0, NULL},
 		{TYPE_PACKETS, "+1pps", false, 0, NULL},
 	};
