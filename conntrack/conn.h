@@ -20,8 +20,8 @@
 enum conn_flag {
 	CONN_BEGAN_HIGH = 1 << 0, // the original direction is 1: its first packet came from the
 				  // higher end
-	CONN_ANSWERED = 1 << 1,  // packets were seen in both directions
-	CONN_PICKED_UP = 1 << 2, // seen from its middle on: windows are not known yet
+	CONN_ANSWERED = 1 << 1,   // packets were seen in both directions
+	CONN_PICKED_UP = 1 << 2,  // seen from its middle on: windows are not known yet
 };
 
 // What one end has sent so far. Under `lock`.

@@ -38,8 +38,18 @@ void conn_find_burst(
 // One key, hashed: its entry, or 0. An entry found stays what it is until the worker's next
 // quiescent state, even if it is removed meanwhile.
 uint32_t conn_find(const struct conn_table *table, const struct conn_key *key);
+
+// The start of a table, for what is inline here.
+struct conn_table_head {
+	struct conn *entries; // by number; 0 is none
+	bool alone;           // there is one worker
+};
+
 // The entry with this number, which some function here has given. Any thread.
-struct conn *conn_at(const struct conn_table *table, uint32_t index);
+static inline struct conn *conn_at(const struct conn_table *table, uint32_t index)
+{
+	return ((const struct conn_table_head *)(const void *)table)->entries + index;
+}
 
 // A free entry of the worker's, zeroed but for id, addresses and hash of the key, created_s and
 // owner; nobody finds it yet. *index, and 0; -EDQUOT: the owner has `limit` (0: no limit of its

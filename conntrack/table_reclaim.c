@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The janitor's slices over the table. The rules are in conntrack/table.c.
+//
+// Usually a slice reads due times only, and the entries that are due. When less than an eighth is
+// free it looks at all entries in use and counts them, a pass over the table after the other:
+// closing ones, and unanswered ones by the port that they count for. When less than a sixteenth is
+// free it removes: closing ones where it meets them, and, once a whole pass has left none of those,
+// unanswered ones of the port that had most in that pass. Nothing is counted on a packet's way for
+// this.
+#include <string.h>
+
+#include "conntrack/table_inner.h"
+
+enum {
+	COUNT_BELOW = 8,   // of the table's entries are free: 1 in this
+	REMOVE_BELOW = 16, // likewise
+	BATCH = 64,
+	AHEAD = 8, // entries that are fetched before they are looked at
+};
+
+// One slice.
+struct slice {
+	struct conn_table *table;
+	const struct track_settings *settings;
+	uint32_t now_s;
+	bool look_at_all; // under pressure
+	uint32_t lacking; // entries to be removed before their time
+	uint16_t greediest;
+	uint32_t surplus; // unanswered ones that it has more than the next one
+	uint32_t nbatch, batch[BATCH];
+	uint32_t total;
+};
+
+static void flush_batch(struct slice *s)
+{
+	if (s->nbatch)
+		vacant_wait(s->table, s->batch, s->nbatch);
+	s->total += s->nbatch;
+	s->nbatch = 0;
+}
+
+static bool take_away(struct slice *s, uint32_t index, _Atomic uint64_t *count)
+{
+	struct conn_table *t = s->table;
+	if (!index_remove(t, index))
+		return false;
+	atomic_fetch_sub_explicit(
+		&t->header->of_port[conn_at(t, index)->owner], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+	s->batch[s->nbatch++] = index;
+	if (s->nbatch == BATCH)
+		flush_batch(s);
+	return true;
+}
+
+// --- time
+
+struct moment {
+	enum conn_state state;
+	uint32_t end_s; // when its time-out passes
+};
+
+static struct moment moment_of(const struct slice *s, const struct conn *conn)
+{
+	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
+	uint32_t seen_s = atomic_load_explicit(&conn->seen_s, memory_order_relaxed);
+	return (struct moment){state, seen_s + s->settings->timeouts_s[state]};
+}
+
+// True: its time-out has passed. Else it is due again when it will.
+static bool is_over(struct slice *s, uint32_t index, struct moment *moment)
+{
+	const struct conn *conn = conn_at(s->table, index);
+	_Atomic uint32_t *due = &s->table->due[index];
+	uint32_t before = atomic_load_explicit(due, memory_order_relaxed);
+	for (;;) {
+		*moment = moment_of(s, conn);
+		if ((int32_t)(s->now_s - moment->end_s) >= 0)
+			return true;
+		uint32_t next = moment->end_s ? moment->end_s : 1;
+		// It fails if it was removed or has come to be due earlier; both are right as they
+		// are.
+		if (!before || before == next ||
+			!atomic_compare_exchange_strong_explicit(
+				due, &before, next, memory_order_relaxed, memory_order_relaxed))
+			return false;
+		// As conn_due writes the state before it looks at the time: one of the two sees
+		// what the other has written.
+		atomic_thread_fence(memory_order_seq_cst);
+		struct moment again = moment_of(s, conn);
+		if ((int32_t)(again.end_s - moment->end_s) >= 0)
+			return false;
+		before = next;
+	}
+}
+
+// --- pressure
+
+static void find_greediest(struct slice *s)
+{
+	const struct pressure *p = &s->table->pressure;
+	uint32_t most = 0, second = 0;
+	for (uint32_t port = 0; port < PORT_IDS; port++) {
+		uint32_t n = p->unanswered[port];
+		if (n > most) {
+			second = most;
+			most = n;
+			s->greediest = (uint16_t)port;
+		} else if (n > second) {
+			second = n;
+		}
+	}
+	// And a few more, lest two that have as many be looked for after each entry.
+	s->surplus = most ? most - second + most / 64 + 1 : 0;
+}
+
+static void pass_begins(struct conn_table *t)
+{
+	struct pressure *p = &t->pressure;
+	p->left = t->capacity;
+	p->closing_seen = 0;
+	memset(p->unanswered_seen, 0, sizeof(p->unanswered_seen));
+}
+
+static void pass_ends(struct conn_table *t)
+{
+	struct pressure *p = &t->pressure;
+	p->known = true;
+	p->closing = p->closing_seen;
+	memcpy(p->unanswered, p->unanswered_seen, sizeof(p->unanswered));
+	pass_begins(t);
+}
+
+// How many entries are this part of the table; some, even of a small one.
+static uint32_t part_of(const struct conn_table *t, uint32_t divisor)
+{
+	return t->capacity / divisor + 1;
+}
+
+static void look_for_pressure(struct slice *s)
+{
+	struct conn_table *t = s->table;
+	uint32_t waiting, vacant = vacant_count(t, &waiting);
+	vacant += waiting;
+	if (vacant >= part_of(t, COUNT_BELOW)) {
+		t->pressure.known = false;
+		t->pressure.left = 0;
+		return;
+	}
+	if (!t->pressure.left)
+		pass_begins(t);
+	s->look_at_all = true;
+	if (vacant < part_of(t, REMOVE_BELOW))
+		s->lacking = part_of(t, REMOVE_BELOW) - vacant;
+	find_greediest(s);
+}
+
+static void evict(struct slice *s, uint32_t index, uint32_t *of_kind)
+{
+	if (!take_away(s, index, &s->table->header->evicted))
+		return;
+	s->lacking--;
+	*of_kind -= *of_kind > 0;
+}
+
+static void under_pressure(struct slice *s, uint32_t index, enum conn_class class)
+{
+	struct pressure *p = &s->table->pressure;
+	uint16_t owner = conn_at(s->table, index)->owner;
+	if (class == CONN_CLASS_CLOSING) {
+		if (s->lacking)
+			evict(s, index, &p->closing);
+		else
+			p->closing_seen++;
+	} else if (class == CONN_CLASS_UNANSWERED) {
+		if (s->lacking && p->known && !p->closing && owner == s->greediest && s->surplus) {
+			evict(s, index, &p->unanswered[owner]);
+			if (!--s->surplus)
+				find_greediest(s);
+		} else {
+			p->unanswered_seen[owner]++;
+		}
+	}
+}
+
+// --- the slice
+
+static void look_at(struct slice *s, uint32_t index)
+{
+	struct moment moment;
+	if (is_over(s, index, &moment))
+		take_away(s, index, &s->table->header->expired);
+	else if (s->look_at_all)
+		under_pressure(s, index, conn_state_class(moment.state));
+}
+
+static bool is_due(const struct slice *s, uint32_t due)
+{
+	return due && (s->look_at_all || s->table->look_left || (int32_t)(s->now_s - due) >= 0);
+}
+
+static void fetch_ahead(const struct slice *s, uint32_t index)
+{
+	const struct conn_table *t = s->table;
+	if (index > t->capacity ||
+		!is_due(s, atomic_load_explicit(&t->due[index], memory_order_relaxed)))
+		return;
+	__builtin_prefetch(conn_at(t, index));
+	__builtin_prefetch(&conn_at(t, index)->hash);
+}
+
+static void step(struct slice *s)
+{
+	struct conn_table *t = s->table;
+	uint32_t index = t->scan_at;
+	t->scan_at = index < t->capacity ? index + 1 : 1;
+	fetch_ahead(s, index + AHEAD);
+	if (is_due(s, atomic_load_explicit(&t->due[index], memory_order_acquire)))
+		look_at(s, index);
+	t->look_left -= t->look_left > 0;
+	if (s->look_at_all && !--t->pressure.left) {
+		pass_ends(t);
+		find_greediest(s);
+	}
+}
+
+uint32_t conn_reclaim(struct conn_table *t, const struct track_settings *settings, uint32_t now_s,
+	uint32_t budget)
+{
+	struct slice s = {.table = t, .settings = settings, .now_s = now_s};
+	uint32_t again = atomic_load_explicit(&t->header->look_again, memory_order_acquire);
+	if (again != t->looked_again) {
+		t->looked_again = again;
+		t->look_left = t->capacity;
+	}
+	look_for_pressure(&s);
+	for (; budget; budget--)
+		step(&s);
+	flush_batch(&s);
+	return s.total;
+}
+
+// --- grace periods
+
+uint64_t conn_reclaim_mark(struct conn_table *t)
+{
+	struct vacant *v = &t->header->vacant;
+	spin_lock(&v->lock);
+	uint64_t tail = relaxed(&v->tail);
+	spin_unlock(&v->lock);
+	return tail;
+}
+
+void conn_reclaimed(struct conn_table *t, uint64_t mark)
+{
+	struct vacant *v = &t->header->vacant;
+	pthread_mutex_lock(&t->reading);
+	spin_lock(&v->lock);
+	if (mark > relaxed(&v->ripe))
+		atomic_store_explicit(&v->ripe, mark, memory_order_relaxed);
+	spin_unlock(&v->lock);
+	pthread_mutex_unlock(&t->reading);
+}
+
+bool conn_is_short(const struct conn_table *t)
+{
+	uint32_t waiting;
+	return vacant_count(t, &waiting) < part_of(t, REMOVE_BELOW);
+}
+
+void conn_look_again(struct conn_table *t)
+{
+	atomic_fetch_add_explicit(&t->header->look_again, 1, memory_order_release);
+}
