@@ -49,8 +49,8 @@ enum config_port_kind {
 // Rules that hold for every port with groups, unless they are switched off.
 enum config_built_in {
 	BUILT_IN_ARP,
-	BUILT_IN_ND,     // neighbour solicitations and advertisements, router solicitations
-	BUILT_IN_RA,     // router advertisements
+	BUILT_IN_ND,     // neighbour discovery of hosts, and their multicast membership (MLD)
+	BUILT_IN_RA,     // router advertisements and redirects, to the VM
 	BUILT_IN_DHCP,   // a client's exchanges with servers
 	BUILT_IN_DHCPV6, // likewise
 	BUILT_IN_COUNT

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Security groups, compiled: what decides a first packet. One object has all groups; it is
 // immutable and stays as long as no group and no built-in rule changes, whatever ports come and go,
-// so it is compiled anew for changes of rules only. rte_acl does the matching.
+// so it is compiled anew for changes of rules only. rte_acl does the matching (switch/rules_acl.c).
 #ifndef WEIR_SWITCH_RULES_H
 #define WEIR_SWITCH_RULES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/config.h"
@@ -16,8 +17,8 @@
 struct rules;
 
 // Compiles the groups and built-in rules of a configuration, which has been checked. `before` (or
-// NULL) is what they replace: rules that are the same keep their counts. 0 and *out, or -errno with
-// a sentence that names the group. Main thread; takes about a microsecond for each rule.
+// NULL) is what they replace: rules that are the same keep their ids and counts. 0 and *out, or
+// -errno with a sentence that says what to do. Takes memory of switch.memory. Main thread.
 int rules_compile(struct rules **out, const struct config *config, uint16_t nworkers,
 	const struct rules *before, struct error *err);
 // After the grace period behind the last snapshot with it. NULL is allowed. Main thread.
@@ -38,14 +39,15 @@ void rules_group_list(
 
 enum rule_direction {
 	RULE_TO_VM,
-	RULE_FROM_VM
+	RULE_FROM_VM,
+	RULE_DIRECTIONS
 };
 
 // What is asked: a packet on its way, or the first packet of a connection as its entry tells it.
 struct rule_query {
 	struct conn_tuple tuple;      // of the original direction
 	uint8_t icmp_type, icmp_code; // where the protocol is ICMP or ICMPv6
-	bool fragment;                // one without L4 ports: rules with L4 ports do not match it
+	bool fragment; // one without its L4 header: rules with L4 ports or ICMP types do not match
 };
 
 // Whether the groups in `own` allow it in that direction; `peer` are those of the other end (count
@@ -57,6 +59,13 @@ bool rules_allow(const struct rules *rules, enum rule_direction direction,
 // Counts a decision of the rule with this id. Worker, with its own index.
 void rules_hit(const struct rules *rules, uint16_t worker, uint32_t rule);
 
+// The id of a built-in rule, so that ARP, which is no matter of rules_allow, can be counted too.
+static inline uint32_t rules_built_in_id(
+	enum config_built_in built_in, enum rule_direction direction)
+{
+	return 1 + RULE_DIRECTIONS * built_in + direction;
+}
+
 // For the control plane; main thread.
 struct rule_info {
 	const char *group; // "" for a built-in rule
@@ -66,17 +75,25 @@ struct rule_info {
 	const char *built_in;           // its name, else NULL
 	uint64_t hits;                  // first packets, and packets that belong to no connection
 };
-// By id, from 1; false beyond the last.
+// By id; false: no rule has it (now: a connection may still name one that is gone).
 bool rules_info(const struct rules *rules, uint32_t id, struct rule_info *info);
+// All ids are below this, not in the order of the rules.
+uint32_t rules_id_end(const struct rules *rules);
+// The id of a group's rule, by its position from 1; 0: there is none.
+uint32_t rules_id_of(const struct rules *rules, const char *group, enum rule_direction direction,
+	uint32_t position);
 
 // --- who has an address
 
 // The addresses of all ports that are in groups (`addresses.ip`), to their groups: for packets that
 // come or go through a port that is in none. Made anew with each snapshot.
 struct members;
+// NULL: no memory. Main thread.
 struct members *members_new(const struct rules *rules, struct config_port *const *ports, size_t n);
+// NULL is allowed. Main thread.
 void members_free(struct members *members);
-// The groups of whoever has the address; count 0: nobody. Worker.
+// The groups of whoever has the address: of the port with the longest network that it is in, and of
+// all ports with that one. Count 0: nobody. Worker.
 void members_find(const struct members *members, enum conn_family family, const uint8_t *address,
 	struct group_list *list);
 
