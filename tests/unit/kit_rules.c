@@ -1,10 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/kit_rules.h"
 
+#include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+uint64_t rules_seed(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t seed = (uint64_t)now.tv_nsec << 20 ^ (uint64_t)now.tv_sec;
+	printf("seed %#lx\n", seed);
+	return seed;
+}
 
 uint64_t rules_random(uint64_t *seed)
 {
@@ -201,4 +212,31 @@ struct rules_answer rules_walk(const struct config *config, enum rule_direction 
 					rules[k].allow, own->of[i], (uint32_t)k + 1};
 	}
 	return (struct rules_answer){.allowed = !inward};
+}
+
+struct rules *rules_of(const struct config *config, const struct rules *before)
+{
+	struct error err = {0};
+	struct rules *rules = NULL;
+	cr_assert(!rules_compile(&rules, config, 2, before, &err), "%s", err.text);
+	return rules;
+}
+
+void rules_ask_both(const struct rules *rules, const struct config *config, uint64_t *seed)
+{
+	uint64_t began = *seed;
+	struct rule_query query;
+	struct group_list own, peer;
+	enum rule_direction direction = (enum rule_direction)rules_below(seed, 2);
+	rules_make_query(&query, seed);
+	rules_make_list(&own, seed, config->ngroups, 4);
+	rules_make_list(&peer, seed, config->ngroups, 4);
+	struct rules_answer answer = rules_walk(config, direction, &own, &peer, &query);
+	uint32_t id = UINT32_MAX, expected = 0;
+	bool allowed = rules_allow(rules, direction, &own, &peer, &query, &id);
+	if (answer.position)
+		expected = rules_id_of(
+			rules, config->groups[answer.group].name, direction, answer.position);
+	cr_assert_eq(allowed, answer.allowed, "seed %#lx", began);
+	cr_assert_eq(id, expected, "seed %#lx: rule %u instead of %u", began, id, expected);
 }

@@ -6,6 +6,8 @@
 
 #include "switch/rules.h"
 
+// From the clock, and printed.
+uint64_t rules_seed(void);
 // xorshift; never 0.
 uint64_t rules_random(uint64_t *seed);
 uint32_t rules_below(uint64_t *seed, uint32_t bound);
@@ -27,5 +29,10 @@ struct rules_answer {
 struct rules_answer rules_walk(const struct config *config, enum rule_direction direction,
 	const struct group_list *own, const struct group_list *peer,
 	const struct rule_query *query);
+
+// Compiled for two workers; rules_free.
+struct rules *rules_of(const struct config *config, const struct rules *before);
+// A random question to both, which must agree.
+void rules_ask_both(const struct rules *rules, const struct config *config, uint64_t *seed);
 
 #endif
