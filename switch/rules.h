@@ -18,7 +18,8 @@ struct rules;
 
 // Compiles the groups and built-in rules of a configuration, which has been checked. `before` (or
 // NULL) is what they replace: rules that are the same keep their ids and counts. 0 and *out, or
-// -errno with a sentence that says what to do. Takes memory of switch.memory. Main thread.
+// -errno with a sentence that says what to do. Takes memory of switch.memory, and 10 to 150
+// microseconds for each rule, its L4 ranges counted. Main thread.
 int rules_compile(struct rules **out, const struct config *config, uint16_t nworkers,
 	const struct rules *before, struct error *err);
 // After the grace period behind the last snapshot with it. NULL is allowed. Main thread.

@@ -47,7 +47,7 @@ static const struct key switch_keys[] = {
 			"all the time (`busy`), which wakes no one late and costs its whole CPU."},
 	{"memory", TYPE_SIZE, .fallback = "256MiB", .min = 32 * MIB, .max = TIB,
 		FIELD(struct config_switch, memory_bytes), .effect = EFFECT_RESTART,
-		.about = "Memory for packet buffers; never more is taken."},
+		.about = "Memory for packet buffers and compiled rules; never more is taken."},
 	{"hugepages", TYPE_ENUM, .fallback = "auto", .words = hugepages_words,
 		FIELD(struct config_switch, hugepages), .effect = EFFECT_RESTART,
 		.about = "Whether that memory comes from huge pages: where there are some (`auto`), "
@@ -60,7 +60,7 @@ static const struct key switch_keys[] = {
 		.effect = EFFECT_LIVE,
 		.about = "What every port with groups may send and receive, before its groups are "
 			"asked: ARP; IPv6 neighbour discovery and multicast membership (`nd`); router "
-			"advertisements to it (`ra`); a client's exchanges with DHCP and DHCPv6 "
+			"advertisements and redirects to it (`ra`); a client's exchanges with DHCP and DHCPv6 "
 			"servers. An empty list: nothing."},
 	{"tcp-pickup", TYPE_ENUM, .fallback = "no", .words = pickup_words,
 		FIELD(struct config_switch, tcp_pickup), .effect = EFFECT_LIVE,

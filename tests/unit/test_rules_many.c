@@ -85,6 +85,8 @@ static void time_questions(const struct rules *rules, size_t ngroups, uint64_t s
 		((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
 			(100 * QUESTIONS),
 		sum);
+	free(queries);
+	free(owns);
 }
 
 static void is_compiled(const struct config *config, const char *what, uint64_t seed)
