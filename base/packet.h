@@ -55,8 +55,12 @@ enum packet_flag {
 	PACKET_LATER_FRAGMENT = 1 << 4, // one without the L4 header
 	PACKET_L4 = 1 << 5, // l4_off and l4_proto are set, and the L4 header is in the stash
 	PACKET_ARP = 1 << 6,
-	PACKET_CONNECTION = 1 << 7, // conn and direction are set
-	PACKET_UNDECIDED = 1 << 8,  // policy is to decide it, once its receiver is known
+	PACKET_KEYED = 1 << 7,        // key is set: it can belong to a connection
+	PACKET_ICMP_ERROR = 1 << 8,   // ... namely to the one that it quotes
+	PACKET_CONNECTION = 1 << 9,   // conn is set: it does
+	PACKET_TRACKED = 1 << 10,     // ... and has advanced it
+	PACKET_UNDECIDED = 1 << 11,   // policy is to look at it, once its receiver is known
+	PACKET_TO_RECEIVER = 1 << 12, // its drop is one of out_port
 };
 
 enum verdict {
@@ -102,8 +106,8 @@ struct packet {
 		};
 	};
 
-	uint32_t conn;     // PACKET_CONNECTION: its entry in the connection table
-	uint8_t direction; // of the two of its key
+	uint32_t conn; // PACKET_CONNECTION: its entry in the connection table
+	uint8_t key;   // PACKET_KEYED: which of the pass's keys is its
 };
 
 struct burst {

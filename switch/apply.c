@@ -10,12 +10,30 @@
 #include "base/log.h"
 #include "switch/private.h"
 
-static struct bridge *bridge_new(const struct weir_switch *sw, const struct config_bridge *config)
+// Given out in turn, as the ids of ports are.
+static uint16_t free_bridge_number(struct weir_switch *sw)
+{
+	for (;;) {
+		uint16_t number = sw->next_bridge;
+		sw->next_bridge = (uint16_t)((number + 1) % BRIDGE_NUMBERS);
+		bool used = false;
+		for (size_t i = 0; i < sw->nbridges && !used; i++)
+			used = sw->bridges[i]->number == number;
+		if (used)
+			continue;
+		sw->epoch += sw->bridge_used[number];
+		sw->bridge_used[number] = true;
+		return number;
+	}
+}
+
+static struct bridge *bridge_new(struct weir_switch *sw, const struct config_bridge *config)
 {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
 	if (!bridge)
 		return NULL;
 	bridge->config = *config;
+	bridge->number = free_bridge_number(sw);
 	atomic_store(&bridge->ageing_s, config->ageing_s);
 	bridge->macs = mac_table_new(sw->mac_secret);
 	if (!bridge->macs) {
@@ -63,6 +81,7 @@ struct change {
 	bool port_is_new[PORTS_MAX];
 	bool forget[PORTS_MAX]; // its addresses change
 	bool bridge_is_new[BRIDGES_MAX];
+	struct policy_change policy;
 };
 
 static void abandon(struct change *c)
@@ -172,6 +191,7 @@ static int retire(struct change *c, struct port **gone, size_t *ngone)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < *ngone; i++) {
+		policy_port_moves(sw, &gone[i]->config);
 		port_close(gone[i]);
 		mac_flush(gone[i]->bridge->macs, gone[i]->id, -1, NULL);
 	}
@@ -183,11 +203,11 @@ static int retire(struct change *c, struct port **gone, size_t *ngone)
 static void commit(struct change *c)
 {
 	struct weir_switch *sw = c->sw;
+	policy_commit(&c->policy);
 	struct bridge *old_bridges[BRIDGES_MAX];
 	size_t nold = sw->nbridges;
 	memcpy(old_bridges, sw->bridges, nold * sizeof(old_bridges[0]));
 
-	sw->poll = c->config->sw.poll;
 	sw->nbridges = c->nbridges;
 	memcpy(sw->bridges, c->bridges, c->nbridges * sizeof(c->bridges[0]));
 	for (size_t i = 0; i < c->nbridges; i++) {
@@ -201,6 +221,9 @@ static void commit(struct change *c)
 		const struct config_port *wanted = wanted_port(c->config, port->config.name);
 		c->forget[i] = memcmp(
 			&port->config.addresses, &wanted->addresses, sizeof(wanted->addresses));
+		if (c->port_is_new[i])
+			policy_port_moves(sw, wanted);
+		policy_port_changes(sw, &port->config, wanted);
 		port->config = *wanted;
 		port->bridge = switch_bridge_find(sw, port->config.bridge);
 		if (c->reopen[i])
@@ -236,8 +259,12 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	}
 	c->sw = sw;
 	c->config = config;
+	rc = policy_prepare(&c->policy, sw, config, err);
+	if (rc)
+		goto out;
 	if (prepare_bridges(c) || prepare_ports(c) || retire(c, gone, &ngone)) {
 		abandon(c);
+		policy_abandon(&c->policy);
 		rc = error_set(err, ENOMEM, "no memory for the new configuration");
 		goto out;
 	}

@@ -198,6 +198,8 @@ bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_inf
 		.polls = load(&w->polls),
 		.sleeps = load(&w->sleeps),
 		.tsc_hz = worker_tsc_hz(),
+		.lookups = load(&w->lookups),
+		.tracked = load(&w->tracked),
 		.queues = sw->published->queues[position].count,
 	};
 	return true;

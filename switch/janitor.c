@@ -13,7 +13,14 @@
 
 #include "base/rcu.h"
 
-#define TICK_NS 250000000
+enum {
+	TICKS_PER_S = 4,
+	TICK_NS = 1000000000 / TICKS_PER_S,
+	SLICE = 4096, // connections looked at in one go
+	// Where free connections are few it looks again and again, for half a tick.
+	SHORT_PAUSE_US = 2000,
+	SHORT_ROUNDS = 64,
+};
 
 static uint32_t seconds(void)
 {
@@ -35,6 +42,43 @@ static void age_bridges(const struct snapshot *s, uint32_t now_s)
 	}
 }
 
+// Looks at a part of the connections, slice by slice, with a grace period behind each that removed
+// some: offline meanwhile, for it would wait for itself.
+static void reclaim(struct janitor *j, uint32_t now_s)
+{
+	struct conn_stats stats = {.capacity = 1};
+	for (uint32_t done = 0; done < stats.capacity / TICKS_PER_S + 1; done += SLICE) {
+		rcu_thread_online();
+		const struct snapshot *s = rcu_dereference(*j->snapshot);
+		struct conn_table *table = s->conns;
+		uint32_t removed = table ? conn_reclaim(table, &s->track, now_s, SLICE) : 0;
+		rcu_thread_offline();
+		if (!table)
+			return;
+		conn_table_stats(table, &stats);
+		if (!removed)
+			continue;
+		uint64_t mark = conn_reclaim_mark(table);
+		synchronize_rcu();
+		conn_reclaimed(table, mark);
+	}
+}
+
+// Who makes connections faster than they end must not find the table full for want of a tick.
+static void reclaim_while_short(struct janitor *j, uint32_t now_s)
+{
+	for (unsigned i = 0; i < SHORT_ROUNDS && !atomic_load(&j->stop); i++) {
+		rcu_thread_online();
+		const struct conn_table *table = rcu_dereference(*j->snapshot)->conns;
+		bool is_short = table && conn_is_short(table);
+		rcu_thread_offline();
+		if (!is_short)
+			return;
+		usleep(SHORT_PAUSE_US);
+		reclaim(j, now_s);
+	}
+}
+
 static void *janitor_main(void *arg)
 {
 	struct janitor *j = arg;
@@ -48,6 +92,8 @@ static void *janitor_main(void *arg)
 		uint32_t now = seconds();
 		atomic_store_explicit(&j->now_s, now, memory_order_relaxed);
 		j->on_tick(j->ctx);
+		reclaim(j, now);
+		reclaim_while_short(j, now);
 		if (now == aged_at)
 			continue;
 		aged_at = now;

@@ -149,6 +149,25 @@ static inline struct mac_found mac_find(const struct mac_table *table, uint64_t 
 	return mac_find_farther(table, key, hash);
 }
 
+// The number of an entry's place, which a connection keeps as where to look first.
+static inline uint16_t mac_place(const struct mac_table *table, const struct mac_entry *e)
+{
+	return (uint16_t)(e - table->buckets->entries);
+}
+
+// The same as mac_find for a key whose place is known, or was: without hash and search, and found
+// there or not at all. Any number is a place. Workers.
+static inline struct mac_found mac_find_at(
+	const struct mac_table *table, uint16_t place, uint64_t key)
+{
+	struct mac_entry *e = table->buckets->entries + place;
+	uint32_t target = atomic_load_explicit(&e->target, memory_order_acquire);
+	if (likely(atomic_load_explicit(&e->key, memory_order_acquire) == key) &&
+		likely(atomic_load_explicit(&e->target, memory_order_relaxed) == target))
+		return (struct mac_found){e, target};
+	return (struct mac_found){NULL, MAC_NO_PORT};
+}
+
 // The port behind a key, or MAC_NO_PORT. Workers.
 static inline uint16_t mac_lookup(const struct mac_table *table, uint64_t key, uint32_t hash)
 {

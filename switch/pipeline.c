@@ -25,8 +25,16 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// it.
 	stage_guard(pass);
 
+	// connect: the connections that packets belong to, by one lookup each. A known one goes
+	// where its entry says; what policy has to decide goes on.
+	stage_connect(pass);
+
 	// forward: learn the source, look up the destination; one port, a flood, or a drop.
 	stage_forward(pass);
+
+	// policy: what connect could not decide alone. Rules of sender and receiver; connections
+	// begin here.
+	stage_policy(pass);
 
 	// storm: what goes to all is held to the port's budgets.
 	stage_storm(pass);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/packet.h"
+#include "conntrack/track.h"
 #include "switch/segment.h"
 #include "switch/snapshot.h"
 
@@ -26,9 +27,12 @@ struct pass {
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
 	struct ring_layout layout; // of the frame that is put
+	struct tracker tracker;
+	uint64_t lookups, tracked; // running totals: of connections and addresses, of packets
 	// Without a ring: the buffer of each packet; NULL where it has none, or where that has gone
 	// on with the packet.
 	struct rte_mbuf *mbufs[BURST_MAX];
+	struct conn_key keys[BURST_MAX]; // of the burst's packets that have one
 	struct burst burst;
 };
 
@@ -52,7 +56,9 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue);
 void stage_parse(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_guard(struct pass *pass);
+void stage_connect(struct pass *pass);
 void stage_forward(struct pass *pass);
+void stage_policy(struct pass *pass);
 void stage_storm(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);

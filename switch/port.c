@@ -30,8 +30,12 @@ static uint16_t free_id(struct weir_switch *sw)
 		bool used = false;
 		for (size_t i = 0; i < sw->nports && !used; i++)
 			used = sw->ports[i]->id == id;
-		if (!used)
-			return id;
+		if (used)
+			continue;
+		// A connection may still name it, resolved for another port's groups.
+		sw->epoch += sw->id_used[id];
+		sw->id_used[id] = true;
+		return id;
 	}
 	return 0;
 }

@@ -14,10 +14,17 @@ struct weir_switch {
 	struct snapshot *nothing; // without ports; the first one and the last
 	uint64_t generation;
 	bool publish_due; // a port has opened and is not in the published snapshot yet
-	enum config_poll poll;
 	char vm_dir[SOCKET_PATH_SIZE];
 	uint64_t mac_secret[2];
 	uint16_t next_id;
+	bool id_used[PORT_IDS]; // at any time
+	uint16_t next_bridge;
+	bool bridge_used[BRIDGE_NUMBERS]; // likewise
+	struct config_switch config;
+	struct conn_table *conns; // NULL: no port has had groups yet
+	struct rules *rules;      // of the present configuration; NULL: likewise
+	struct rules *old_rules;  // of published snapshots, until another is published
+	uint32_t epoch;
 	size_t nports;
 	struct port *ports[PORTS_MAX]; // sorted by name
 	size_t nbridges;
@@ -38,6 +45,29 @@ int switch_publish(struct weir_switch *sw);
 void bridge_free(struct bridge *bridge);
 struct bridge *switch_bridge_find(const struct weir_switch *sw, const char *name);
 struct port *switch_port_by_name(const struct weir_switch *sw, const char *name);
+
+// policy_apply.c: what a configuration changes of rules and connections.
+struct policy_change {
+	struct weir_switch *sw;
+	const struct config *config;
+	struct conn_table *conns; // a new one; NULL: there is one, or none is needed
+	struct rules *rules;      // new ones; NULL: they stay
+};
+// Compiles rules if they differ; the first port with groups brings the table. 0, or -errno with a
+// sentence and nothing changed.
+int policy_prepare(struct policy_change *change, struct weir_switch *sw,
+	const struct config *config, struct error *err);
+void policy_abandon(struct policy_change *change);
+// Takes them over; to be published.
+void policy_commit(struct policy_change *change);
+// A port's entry changes: connections are to be resolved anew if that concerns them.
+void policy_port_changes(
+	struct weir_switch *sw, const struct config_port *before, const struct config_port *after);
+// A port comes or goes, and with it whoever its addresses stand for.
+void policy_port_moves(struct weir_switch *sw, const struct config_port *config);
+// After a grace period behind a publication.
+void policy_published(struct weir_switch *sw);
+void policy_destroy(struct weir_switch *sw);
 
 // port.c: a port's lasting half.
 // A port with a free id, not open. NULL: no memory or no id.

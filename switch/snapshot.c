@@ -33,6 +33,9 @@ static void compile_view(struct port_view *v, struct port *port)
 		.mac_limit = port->config.limits.macs,
 		.is_nic = port->config.kind == PORT_KIND_DPDK,
 		.trunk = vlan->kind == VLAN_TRUNK,
+		.zone = zone_of(port->bridge->number, 0),
+		.new_connections = budget_rate(
+			port->config.limits.new_connections_cps, worker_tsc_hz()),
 	};
 	compile_budgets(v, &port->config.limits);
 	switch (vlan->kind) {
@@ -87,6 +90,39 @@ static void compile_peers(struct snapshot *s, struct port *const *ports, size_t 
 	}
 }
 
+static uint32_t connection_limit(const struct config_limits *limits, const struct conn_table *conns)
+{
+	struct conn_stats stats;
+	if (limits->connections || !conns)
+		return limits->connections;
+	conn_table_stats(conns, &stats);
+	return stats.capacity / 4;
+}
+
+// Which ports have groups, and whose packets are tracked therefore: all of a bridge that has such a
+// port, for whom a packet is for is known only behind connect.
+static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t nports)
+{
+	struct config_port **configs = calloc(nports + 1, sizeof(configs[0]));
+	s->groups = calloc(nports + 1, sizeof(*s->groups));
+	for (size_t i = 0; i < nports && configs && s->groups && s->conns; i++) {
+		struct port_view *v = &s->all[i];
+		configs[i] = &ports[i]->config;
+		v->conn_limit = connection_limit(&ports[i]->config.limits, s->conns);
+		if (!ports[i]->config.ngroups)
+			continue;
+		rules_group_list(s->rules, &ports[i]->config, &s->groups[i]);
+		v->groups = &s->groups[i];
+		for (size_t k = 0; k < nports && !v->connects; k++)
+			s->all[k].connects |= ports[k]->bridge == ports[i]->bridge;
+	}
+	if (configs && s->groups && s->conns)
+		s->members = members_new(s->rules, configs, nports);
+	bool done = configs && s->groups && (s->members || !s->conns);
+	free(configs);
+	return done;
+}
+
 static uint16_t port_queues(const struct port *port)
 {
 	if (port->nic)
@@ -107,15 +143,20 @@ static void compile_queues(struct snapshot *s, struct port *const *ports, size_t
 	}
 }
 
-struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint16_t nworkers,
-	enum config_poll poll, uint64_t generation)
+struct snapshot *snapshot_compile(
+	struct port *const *ports, size_t nports, const struct snapshot_options *options)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
-	s->generation = generation;
-	s->poll = poll;
-	s->nworkers = nworkers;
+	s->generation = options->generation;
+	s->poll = options->poll;
+	s->nworkers = options->nworkers;
+	s->conns = options->conns;
+	s->rules = options->rules;
+	s->epoch = options->epoch;
+	s->built_in = options->built_in;
+	s->track = options->track;
 	s->all = calloc(nports + 1, sizeof(*s->all));
 	s->peers = calloc(nports + 1, sizeof(*s->peers));
 	s->refs = calloc(nports * QUEUE_PAIRS_MAX + 1, sizeof(*s->refs));
@@ -132,6 +173,10 @@ struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint
 		return NULL;
 	}
 	compile_peers(s, ports, nports);
+	if (!compile_policy(s, ports, nports)) {
+		snapshot_free(s);
+		return NULL;
+	}
 	compile_queues(s, ports, nports);
 	return s;
 }
@@ -143,6 +188,8 @@ void snapshot_free(struct snapshot *s)
 	free(s->refs);
 	free(s->peers);
 	free(s->guards);
+	free(s->groups);
+	members_free(s->members);
 	free(s->all);
 	free(s);
 }

@@ -13,10 +13,12 @@
 
 #include "base/config.h"
 #include "base/drop.h"
+#include "conntrack/table.h"
 #include "switch/drop_sample.h"
 #include "switch/budget.h"
 #include "switch/guard_check.h"
 #include "switch/mac_table.h"
+#include "switch/rules.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
 
@@ -26,7 +28,12 @@ enum {
 
 struct nic; // switch/nic.h
 
+enum {
+	BRIDGE_NUMBERS = 2 * BRIDGES_MAX, // a change can replace all bridges
+};
+
 struct bridge {
+	uint16_t number;             // below BRIDGE_NUMBERS; what a connection's zone names
 	struct config_bridge config; // main thread
 	_Atomic uint32_t ageing_s;   // changed live
 	struct mac_table *macs;
@@ -91,6 +98,7 @@ struct port {
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	// Shared by the workers of its queues; only what has a limit touches them.
 	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
+	struct budget new_connections;
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
@@ -109,6 +117,11 @@ struct port_view {
 	bool is_nic;
 	bool trunk; // tags are understood and, but for untagged_vlan, kept
 	bool has_budgets;
+	bool connects; // its packets are tracked, for it or another port of its bridge has groups
+	uint32_t zone; // of its bridge and VLAN 0
+	uint32_t conn_limit;
+	struct budget_rate new_connections;
+	const struct group_list *groups; // NULL: none
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
 	const uint16_t *peers;     // all ports of its bridge, itself too
@@ -144,15 +157,34 @@ struct snapshot {
 	const struct port_view *views[PORT_IDS]; // by port id; NULL: no such port
 	struct port_view *all;
 	struct guard *guards;
+	struct group_list *groups;
+	struct conn_table *conns; // NULL: no port has groups
+	const struct rules *rules;
+	struct members *members;
+	uint32_t epoch; // of the policy; never 0
+	uint32_t built_in;
+	struct track_settings track;
 	uint16_t *peers;
 	struct queue_ref *refs;
 	uint16_t nworkers;
 	struct worker_queues queues[WORKERS_MAX];
 };
 
+// What a snapshot has beside ports.
+struct snapshot_options {
+	uint64_t generation;
+	uint16_t nworkers;
+	enum config_poll poll;
+	struct conn_table *conns;
+	const struct rules *rules;
+	uint32_t epoch;
+	uint32_t built_in;
+	struct track_settings track;
+};
+
 // Compiles the switch's present ports and bridges. NULL: no memory. Main thread.
-struct snapshot *snapshot_compile(struct port *const *ports, size_t nports, uint16_t nworkers,
-	enum config_poll poll, uint64_t generation);
+struct snapshot *snapshot_compile(
+	struct port *const *ports, size_t nports, const struct snapshot_options *options);
 // After the grace period. Main thread.
 void snapshot_free(struct snapshot *snapshot);
 

@@ -15,10 +15,26 @@
 #include "base/rcu.h"
 #include "switch/private.h"
 
+static struct snapshot *compile(
+	const struct weir_switch *sw, struct port *const *ports, size_t nports)
+{
+	struct snapshot_options options = {
+		.generation = sw->generation + 1,
+		.nworkers = sw->config.nworkers,
+		.poll = sw->config.poll,
+		.conns = sw->conns,
+		.rules = sw->rules,
+		.epoch = sw->epoch,
+		.built_in = sw->config.built_in,
+		.track.pickup = sw->config.tcp_pickup,
+	};
+	memcpy(options.track.timeouts_s, sw->config.timeouts_s, sizeof(options.track.timeouts_s));
+	return snapshot_compile(ports, nports, &options);
+}
+
 int switch_publish(struct weir_switch *sw)
 {
-	struct snapshot *s = snapshot_compile(
-		sw->ports, sw->nports, sw->nworkers, sw->poll, sw->generation + 1);
+	struct snapshot *s = compile(sw, sw->ports, sw->nports);
 	if (!s)
 		return -ENOMEM;
 	struct snapshot *old = sw->published;
@@ -30,6 +46,7 @@ int switch_publish(struct weir_switch *sw)
 	synchronize_rcu();
 	if (old != sw->nothing)
 		snapshot_free(old);
+	policy_published(sw);
 	return 0;
 }
 
@@ -99,7 +116,8 @@ int switch_create(struct weir_switch **out, const struct config *config,
 	if (!sw)
 		return error_set(err, ENOMEM, "no memory for the switch");
 	sw->next_id = 1;
-	sw->poll = config->sw.poll;
+	sw->epoch = 1;
+	sw->config = config->sw;
 	if ((size_t)snprintf(sw->vm_dir, sizeof(sw->vm_dir), "%s/vm", options->run_dir) >=
 		sizeof(sw->vm_dir)) {
 		rc = error_set(err, ENAMETOOLONG, "run directory %s: longer than a socket's path",
@@ -112,7 +130,7 @@ int switch_create(struct weir_switch **out, const struct config *config,
 	}
 	// Workers need a snapshot to look at from their first round on; its shape is for all of
 	// them.
-	sw->nothing = snapshot_compile(NULL, 0, config->sw.nworkers, sw->poll, 0);
+	sw->nothing = compile(sw, NULL, 0);
 	sw->published = sw->nothing;
 	if (!sw->nothing) {
 		rc = error_set(err, ENOMEM, "no memory for the first snapshot");
@@ -156,5 +174,6 @@ void switch_destroy(struct weir_switch *sw)
 		port_free(sw->ports[i]);
 	for (size_t i = 0; i < sw->nbridges; i++)
 		bridge_free(sw->bridges[i]);
+	policy_destroy(sw);
 	free(sw);
 }

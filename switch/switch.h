@@ -129,7 +129,9 @@ struct worker_info {
 	uint64_t polls;
 	uint64_t sleeps;
 	uint64_t tsc_hz;
-	uint32_t queues; // from-vm queues it owns
+	uint32_t queues;  // from-vm queues it owns
+	uint64_t lookups; // of connections and of tracked packets' addresses
+	uint64_t tracked; // packets that can belong to a connection
 };
 size_t switch_worker_count(const struct weir_switch *sw);
 bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_info *info);

@@ -7,6 +7,7 @@
 
 #include "base/likely.h"
 #include "switch/parse.h"
+#include "switch/policy.h"
 #include "switch/nic.h"
 
 // Packets of the burst, in their order.
@@ -203,10 +204,14 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 			continue;
 		struct bunch members = {.count = 0};
 		for (unsigned i = 0; i < flood->count; i++) {
-			if (!view_is_member(out, flood->packets[i]->vlan))
+			struct packet *p = flood->packets[i];
+			if (!view_is_member(out, p->vlan))
 				continue;
-			bunch_add(&members, flood->packets[i]);
 			reached[i] = true;
+			if (unlikely(out->groups) && !policy_admits_flooded(pass, out, p))
+				count_drops(pass, out->port, DROP_GROUP_DENY, 1, p);
+			else
+				bunch_add(&members, p);
 		}
 		if (members.count)
 			deliver(pass, out, &members);
@@ -214,6 +219,13 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 	for (unsigned i = 0; i < flood->count; i++)
 		if (!reached[i])
 			count_drops(pass, pass->in->port, DROP_NO_RECEIVER, 1, flood->packets[i]);
+}
+
+static struct port *port_of_drop(const struct pass *pass, const struct packet *p)
+{
+	if (unlikely(p->flags & PACKET_TO_RECEIVER))
+		return pass->snapshot->views[p->out_port]->port;
+	return pass->in->port;
 }
 
 void stage_tx(struct pass *pass)
@@ -232,7 +244,7 @@ void stage_tx(struct pass *pass)
 		} else if (p->verdict == VERDICT_FLOOD) {
 			bunch_add(&flood, p);
 		} else {
-			count_drops(pass, pass->in->port, p->drop, 1, p);
+			count_drops(pass, port_of_drop(pass, p), p->drop, 1, p);
 		}
 	}
 	if (others)

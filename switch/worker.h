@@ -29,6 +29,7 @@ struct worker {
 	_Atomic bool stop;
 	// Running totals; the worker writes, anyone reads.
 	_Atomic uint64_t packets, bursts, busy_cycles, idle_cycles, polls, sleeps;
+	_Atomic uint64_t lookups, tracked;
 	_Atomic bool asleep;
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
 	uint64_t polls_seen;       // the janitor's, for worker_unstick

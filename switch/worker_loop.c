@@ -189,6 +189,8 @@ void *worker_loop(void *arg)
 		if (round.packets) {
 			add(&w->packets, round.packets);
 			add(&w->bursts, round.bursts);
+			atomic_store_explicit(&w->lookups, w->pass.lookups, memory_order_relaxed);
+			atomic_store_explicit(&w->tracked, w->pass.tracked, memory_order_relaxed);
 			idle_since = now;
 			gather_note(&w->gather, now, &round);
 			if (round.packets < BURST_MAX)

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Decides what connect could not: first packets, connections resolved under another policy or
+// between other ports, and packets that belong to no connection.
+//
+// A connection is resolved for its original direction, whoever sent the packet that asks: from-vm
+// rules of the port where it began, to-vm rules of the port it goes to. A reply is never asked
+// about by itself. What is denied leaves the entry as it is, so that each further packet is decided
+// anew.
+//
+// Where the receiver is not known, and the packet flooded, each receiver's rules are asked in tx,
+// and the connection is resolved when its other end shows itself.
+#include "switch/policy_private.h"
+
+#include <errno.h>
+
+#include "base/likely.h"
+
+// What is asked about a connection: its first packet, by what its key tells.
+static void query_of(const struct conn_key *key, unsigned original, struct rule_query *query)
+{
+	*query = (struct rule_query){0};
+	conn_key_tuple(key, original, &query->tuple);
+}
+
+// Where the MAC table has both addresses now, so that the next packet finds its way by the entry.
+static void note_places(
+	struct pass *pass, const struct packet *p, struct conn *conn, unsigned direction)
+{
+	const struct mac_table *macs = pass->in->bridge->macs;
+	uint64_t tag = mac_key_tag(p->vlan);
+	uint64_t keys[2] = {mac_key_source(p->data, tag), mac_key_destination(p->data, tag)};
+	for (unsigned i = 0; i < 2; i++) {
+		struct mac_found found = mac_find(macs, keys[i], mac_hash(macs, keys[i]));
+		if (found.entry)
+			atomic_store_explicit(&conn->macs[direction][i],
+				mac_place(macs, found.entry), memory_order_relaxed);
+	}
+	pass->lookups += 2;
+}
+
+static void note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
+	const struct ends *ends, const uint32_t rules[2])
+{
+	for (unsigned i = 0; i < 2; i++)
+		atomic_store_explicit(&conn->rules[i], rules[i], memory_order_relaxed);
+	atomic_store_explicit(&conn->ports[original], ends->from->id, memory_order_relaxed);
+	atomic_store_explicit(
+		&conn->ports[!original], ends->to ? ends->to->id : 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->epoch, pass->snapshot->epoch, memory_order_relaxed);
+}
+
+// Who pays for a connection: the port it begins at, if that has groups, else the one it goes to.
+static const struct port_view *owner_of(const struct ends *ends)
+{
+	return ends->from->groups || !ends->to || !ends->to->groups ? ends->from : ends->to;
+}
+
+// --- connections that are there
+
+// Whether it is resolved for today's policy and these ends, as far as they are known.
+static bool is_resolved(const struct pass *pass, const struct conn *conn, unsigned original,
+	const struct ends *ends)
+{
+	const struct port_view *of[2] = {[original] = ends->from, [!original] = ends->to};
+	for (unsigned i = 0; i < 2; i++)
+		if (of[i] &&
+			atomic_load_explicit(&conn->ports[i], memory_order_relaxed) != of[i]->id)
+			return false;
+	return atomic_load_explicit(&conn->epoch, memory_order_relaxed) == pass->snapshot->epoch;
+}
+
+// An end that this packet does not show is where it was.
+static void complete_ends(
+	const struct pass *pass, const struct conn *conn, unsigned original, struct ends *ends)
+{
+	const struct port_view *const *views = pass->snapshot->views;
+	if (!ends->from)
+		ends->from =
+			views[atomic_load_explicit(&conn->ports[original], memory_order_relaxed)];
+	if (!ends->to)
+		ends->to =
+			views[atomic_load_explicit(&conn->ports[!original], memory_order_relaxed)];
+}
+
+static bool resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, struct ends *ends)
+{
+	unsigned original = conn_original_direction(conn);
+	struct rule_query query;
+	uint32_t rules[2];
+	if (is_resolved(pass, conn, original, ends))
+		return true;
+	complete_ends(pass, conn, original, ends);
+	// Where it began there is no port any more.
+	if (!ends->from) {
+		packet_drop(p, DROP_GROUP_DENY);
+		return false;
+	}
+	query_of(key, original, &query);
+	if (!policy_allows(pass, ends, &query, p, rules))
+		return false;
+	note_resolved(pass, conn, original, ends, rules);
+	return true;
+}
+
+static void go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out)
+{
+	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	bool reply = key->direction != conn_original_direction(conn);
+	struct ends ends = {reply ? out : pass->in, reply ? pass->in : out};
+	if (!resolve(pass, p, key, conn, &ends))
+		return;
+	if (!(p->flags & PACKET_TRACKED)) {
+		enum drop_reason reason = track_next(&pass->tracker, p->conn, conn, key, p);
+		if (reason != DROP_NONE) {
+			packet_drop(p, reason);
+			return;
+		}
+		p->flags |= PACKET_TRACKED;
+		// Begun anew by this packet it is this packet's direction that counts.
+		ends = (struct ends){pass->in, out};
+		if (!atomic_load_explicit(&conn->epoch, memory_order_relaxed) &&
+			!resolve(pass, p, key, conn, &ends))
+			return;
+	}
+	if (p->verdict == VERDICT_FORWARD)
+		note_places(pass, p, conn, key->direction);
+}
+
+// --- connections that begin
+
+// Lets it be found. Another worker may have made it in this moment, out of another packet: then
+// that one is it.
+static void publish(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out, uint32_t index)
+{
+	struct conn_table *table = pass->tracker.table;
+	struct conn *conn = conn_at(table, index);
+	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
+	if (p->verdict == VERDICT_FORWARD)
+		note_places(pass, p, conn, key->direction);
+	p->conn = conn_publish(table, pass->worker, index,
+		pass->now_s + pass->tracker.settings->timeouts_s[state]);
+	if (!p->conn) {
+		packet_drop(p, DROP_CONNECTION_TABLE_FULL);
+		return;
+	}
+	p->flags |= PACKET_CONNECTION;
+	if (p->conn == index)
+		p->flags |= PACKET_TRACKED;
+	else
+		go_on(pass, p, key, out);
+}
+
+static void begin(
+	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
+{
+	struct conn_table *table = pass->tracker.table;
+	const struct port_view *owner = owner_of(ends);
+	struct rule_query query;
+	uint32_t rules[2], index;
+	query_of(key, key->direction, &query);
+	if (!policy_allows(pass, ends, &query, p, rules))
+		return;
+	if (owner->new_connections.cost &&
+		!budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc)) {
+		policy_drop(pass, p, DROP_CONNECTION_RATE, owner->id);
+		return;
+	}
+	int rc = conn_reserve(
+		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
+	if (rc) {
+		policy_drop(pass, p,
+			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
+			owner->id);
+		return;
+	}
+	struct conn *conn = conn_at(table, index);
+	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
+	if (reason != DROP_NONE) {
+		conn_cancel(table, pass->worker, index);
+		packet_drop(p, reason);
+		return;
+	}
+	note_resolved(pass, conn, key->direction, ends, rules);
+	publish(pass, p, key, ends->to, index);
+}
+
+// A packet before it in the burst may have begun it.
+static void find_or_begin(
+	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
+{
+	p->conn = conn_find(pass->tracker.table, key);
+	pass->lookups++;
+	if (p->conn) {
+		p->flags |= PACKET_CONNECTION;
+		go_on(pass, p, key, ends->to);
+	} else {
+		begin(pass, p, key, ends);
+	}
+}
+
+// --- the stage
+
+// An error comes from anywhere on the way, and goes to that end of the connection which sent what
+// it quotes, and nowhere else.
+static void decide_error(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out)
+{
+	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	struct ends ends = {NULL, NULL};
+	if (!resolve(pass, p, key, conn, &ends))
+		return;
+	if (out && atomic_load_explicit(&conn->ports[!key->direction], memory_order_relaxed) !=
+			   out->id)
+		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
+}
+
+static void decide(struct pass *pass, struct packet *p)
+{
+	const struct port_view *in = pass->in;
+	bool known = p->verdict == VERDICT_FORWARD;
+	const struct port_view *out = known ? pass->snapshot->views[p->out_port] : NULL;
+	const struct ends ends = {in, out};
+	const struct conn_key *key = &pass->keys[p->key];
+	// Nobody's rules.
+	if (known && !in->groups && !out->groups)
+		return;
+	if (!(p->flags & PACKET_KEYED))
+		policy_decide_alone(pass, p, &ends);
+	else if (p->flags & PACKET_ICMP_ERROR)
+		decide_error(pass, p, key, out);
+	else if (p->flags & PACKET_CONNECTION)
+		go_on(pass, p, key, out);
+	else
+		find_or_begin(pass, p, key, &ends);
+}
+
+void stage_policy(struct pass *pass)
+{
+	if (likely(!pass->in->connects))
+		return;
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (unlikely(p->flags & PACKET_UNDECIDED) &&
+			(p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD))
+			decide(pass, p);
+}

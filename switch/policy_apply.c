@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a configuration changes of rules and connections. Main thread.
+//
+// Life cycle: rules are compiled aside and published with a snapshot; those that they replace are
+// freed behind its grace period. The connection table comes with the first port that has groups and
+// stays: connections outlive every change of configuration. The policy epoch grows when an answer
+// that a connection remembers may have become another one.
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "switch/private.h"
+
+static bool needs_table(const struct config *config)
+{
+	for (size_t i = 0; i < config->nports; i++)
+		if (config->ports[i].ngroups)
+			return true;
+	return false;
+}
+
+static int new_table(struct policy_change *c, struct error *err)
+{
+	struct conn_table_options options = {
+		.connections = c->sw->config.connections,
+		.nworkers = c->sw->nworkers,
+		.hugepages = c->sw->config.hugepages != HUGEPAGES_OFF,
+	};
+	if (getrandom(options.secret, sizeof(options.secret), 0) != sizeof(options.secret))
+		return error_set(err, errno, "no random numbers: %s", strerror(errno));
+	return conn_table_new(&c->conns, &options, err);
+}
+
+int policy_prepare(struct policy_change *c, struct weir_switch *sw, const struct config *config,
+	struct error *err)
+{
+	*c = (struct policy_change){.sw = sw, .config = config};
+	if (!sw->conns && !needs_table(config))
+		return 0;
+	int rc = sw->conns ? 0 : new_table(c, err);
+	if (!rc && (!sw->rules || rules_differ(sw->rules, config)))
+		rc = rules_compile(&c->rules, config, sw->nworkers, sw->rules, err);
+	if (rc)
+		policy_abandon(c);
+	return rc;
+}
+
+void policy_abandon(struct policy_change *c)
+{
+	conn_table_free(c->conns);
+	rules_free(c->rules);
+	c->conns = NULL;
+	c->rules = NULL;
+}
+
+void policy_commit(struct policy_change *c)
+{
+	struct weir_switch *sw = c->sw;
+	const struct config_switch *before = &sw->config, *after = &c->config->sw;
+	if (c->conns)
+		sw->conns = c->conns;
+	if (c->rules) {
+		// Rules that no snapshot has seen, because the last one could not be published.
+		if (sw->old_rules)
+			rules_free(sw->rules);
+		else
+			sw->old_rules = sw->rules;
+		sw->rules = c->rules;
+		sw->epoch++;
+	}
+	if (sw->conns && memcmp(before->timeouts_s, after->timeouts_s, sizeof(after->timeouts_s)))
+		conn_look_again(sw->conns);
+	sw->epoch += before->built_in != after->built_in;
+	// What takes a restart keeps its old effect.
+	sw->config.poll = after->poll;
+	sw->config.built_in = after->built_in;
+	sw->config.tcp_pickup = after->tcp_pickup;
+	memcpy(sw->config.timeouts_s, after->timeouts_s, sizeof(after->timeouts_s));
+}
+
+void policy_port_changes(
+	struct weir_switch *sw, const struct config_port *before, const struct config_port *after)
+{
+	bool groups = before->ngroups != after->ngroups ||
+		      memcmp(before->groups, after->groups, sizeof(after->groups));
+	bool addresses = memcmp(&before->addresses, &after->addresses, sizeof(after->addresses));
+	sw->epoch += groups || (addresses && after->ngroups);
+}
+
+void policy_port_moves(struct weir_switch *sw, const struct config_port *config)
+{
+	sw->epoch += config->ngroups && config->addresses.nips;
+}
+
+void policy_published(struct weir_switch *sw)
+{
+	rules_free(sw->old_rules);
+	sw->old_rules = NULL;
+}
+
+void policy_destroy(struct weir_switch *sw)
+{
+	rules_free(sw->old_rules);
+	rules_free(sw->rules);
+	conn_table_free(sw->conns);
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Asks the rules of a packet's or a connection's ends, and decides what has no connection (ARP,
+// neighbour discovery, groups' traffic) packet by packet.
+#include "switch/policy_private.h"
+
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <string.h>
+
+void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port)
+{
+	packet_drop(p, reason);
+	if (port == pass->in->id)
+		return;
+	p->out_port = port;
+	p->flags |= PACKET_TO_RECEIVER;
+}
+
+// The groups of who is behind a port, or, behind one without groups, of who has the address.
+static const struct group_list *groups_of(const struct pass *pass, const struct port_view *view,
+	enum conn_family family, const uint8_t *address, struct group_list *found)
+{
+	if (view && view->groups)
+		return view->groups;
+	members_find(pass->snapshot->members, family, address, found);
+	return found;
+}
+
+// Whether one end's rules allow it.
+static bool end_allows(const struct pass *pass, enum rule_direction direction,
+	const struct ends *ends, const struct rule_query *query, uint32_t *rule)
+{
+	const struct conn_tuple *t = &query->tuple;
+	bool inward = direction == RULE_TO_VM;
+	const struct port_view *own = inward ? ends->to : ends->from;
+	*rule = 0;
+	if (!own || !own->groups)
+		return true;
+	struct group_list found;
+	const struct group_list *peer = groups_of(pass, inward ? ends->from : ends->to, t->family,
+		inward ? t->source : t->destination, &found);
+	bool allowed = rules_allow(
+		pass->snapshot->rules, direction, own->groups, peer, query, rule);
+	if (*rule)
+		rules_hit(pass->snapshot->rules, pass->worker, *rule);
+	return allowed;
+}
+
+bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
+	struct packet *p, uint32_t rules[2])
+{
+	if (!end_allows(pass, RULE_FROM_VM, ends, query, &rules[0])) {
+		policy_drop(pass, p, DROP_GROUP_DENY, ends->from->id);
+		return false;
+	}
+	if (!end_allows(pass, RULE_TO_VM, ends, query, &rules[1])) {
+		policy_drop(pass, p, DROP_GROUP_DENY, ends->to->id);
+		return false;
+	}
+	return true;
+}
+
+// --- packets without a connection
+
+static void query_of_packet(
+	const struct pass *pass, const struct packet *p, struct rule_query *query)
+{
+	const uint8_t *l3 = p->data + p->l3_off;
+	bool v4 = p->flags & PACKET_IPV4;
+	bool ports = p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
+		     p->l4_proto == IPPROTO_SCTP;
+	*query = (struct rule_query){
+		.tuple = {.zone = pass->in->zone | p->vlan,
+			.protocol = p->l4_proto,
+			.family = v4 ? CONN_IPV4 : CONN_IPV6},
+		.fragment = ports && !(p->flags & PACKET_L4),
+	};
+	memcpy(query->tuple.source, l3 + (v4 ? 12 : 8), v4 ? 4 : 16);
+	memcpy(query->tuple.destination, l3 + (v4 ? 16 : 24), v4 ? 4 : 16);
+	if (ports && p->flags & PACKET_L4) {
+		memcpy(&query->tuple.sport, p->data + p->l4_off, 2);
+		memcpy(&query->tuple.dport, p->data + p->l4_off + 2, 2);
+	}
+	if (!ports && p->flags & PACKET_L4) {
+		query->icmp_type = p->data[p->l4_off];
+		query->icmp_code = p->data[p->l4_off + 1];
+	}
+}
+
+static bool is_ip(const struct packet *p)
+{
+	return p->flags & (PACKET_IPV4 | PACKET_IPV6);
+}
+
+// Of other protocols than IP a rule can allow ARP only.
+static bool allows_other(const struct pass *pass, const struct packet *p)
+{
+	return p->ether_type == ETH_P_ARP && pass->snapshot->built_in >> BUILT_IN_ARP & 1;
+}
+
+// A port whose own L4 header cannot be told has no place in any connection.
+static bool is_broken(const struct packet *p)
+{
+	return (p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
+		       p->l4_proto == IPPROTO_SCTP || p->l4_proto == IPPROTO_ICMP) &&
+	       !(p->flags & (PACKET_L4 | PACKET_FRAGMENT));
+}
+
+void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)
+{
+	struct rule_query query;
+	uint32_t rules[2];
+	if (!is_ip(p)) {
+		if (ends->to && ends->to->groups && !allows_other(pass, p))
+			policy_drop(pass, p, DROP_GROUP_DENY, ends->to->id);
+		return;
+	}
+	if (is_broken(p)) {
+		packet_drop(p, DROP_CONNECTION_INVALID);
+		return;
+	}
+	query_of_packet(pass, p, &query);
+	policy_allows(pass, ends, &query, p, rules);
+}
+
+bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const struct packet *p)
+{
+	struct rule_query query;
+	uint32_t rule;
+	if (!is_ip(p))
+		return allows_other(pass, p);
+	if (p->flags & PACKET_CONNECTION) {
+		const struct conn *conn = conn_at(pass->tracker.table, p->conn);
+		const struct conn_key *key = &pass->keys[p->key];
+		if (atomic_load_explicit(&conn->ports[!key->direction], memory_order_relaxed) ==
+			out->id)
+			return true;
+	}
+	query_of_packet(pass, p, &query);
+	const struct ends ends = {pass->in, out};
+	return end_allows(pass, RULE_TO_VM, &ends, &query, &rule);
+}
