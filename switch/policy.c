@@ -61,7 +61,8 @@ static const struct port_view *owner_of(const struct ends *ends)
 static bool is_resolved(const struct pass *pass, const struct conn *conn, unsigned original,
 	const struct ends *ends)
 {
-	const struct port_view *of[2] = {[original] = ends->from, [!original] = ends->to};
+	const struct port_view *of[2] = {original ? ends->to : ends->from,
+		original ? ends->from : ends->to};
 	for (unsigned i = 0; i < 2; i++)
 		if (of[i] &&
 			atomic_load_explicit(&conn->ports[i], memory_order_relaxed) != of[i]->id)
