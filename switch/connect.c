@@ -56,8 +56,8 @@ static void make_keys(struct pass *pass, struct keyed *keyed)
 	}
 }
 
-// Whether both addresses are where the entry says, behind the ports that it was resolved for. Then
-// the source's age is refreshed as forward would, and the packet has its output.
+// Whether both addresses are where the entry says, the receiver's behind the port that it was
+// resolved for. Then the source's age is refreshed as forward would, and the packet has its output.
 static inline bool forward_known(
 	struct pass *pass, struct packet *p, struct conn *conn, unsigned direction)
 {
@@ -70,8 +70,6 @@ static inline bool forward_known(
 	struct mac_found receiver = mac_find_at(macs, to, mac_key_destination(p->data, tag));
 	uint16_t port = (uint16_t)(receiver.target >> 16);
 	if (unlikely(source.target >> 16 != in->id) || unlikely(!port) ||
-		unlikely(atomic_load_explicit(&conn->ports[direction], memory_order_relaxed) !=
-			 in->id) ||
 		unlikely(atomic_load_explicit(&conn->ports[!direction], memory_order_relaxed) !=
 			 port))
 		return false;
@@ -111,7 +109,9 @@ static inline void connect_packet(struct pass *pass, struct packet *p, uint32_t 
 	p->flags |= PACKET_CONNECTION;
 	// What policy may deny must not advance it.
 	uint32_t epoch = pass->snapshot->epoch;
-	if (unlikely(atomic_load_explicit(&conn->epoch, memory_order_relaxed) != epoch)) {
+	if (unlikely(atomic_load_explicit(&conn->epoch, memory_order_relaxed) != epoch) ||
+		unlikely(atomic_load_explicit(&conn->ports[key->direction], memory_order_relaxed) !=
+			 pass->in->id)) {
 		p->flags |= PACKET_UNDECIDED;
 		return;
 	}
