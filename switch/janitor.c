@@ -51,16 +51,19 @@ static void reclaim(struct janitor *j, uint32_t now_s)
 		rcu_thread_online();
 		const struct snapshot *s = rcu_dereference(*j->snapshot);
 		struct conn_table *table = s->conns;
-		uint32_t removed = table ? conn_reclaim(table, &s->track, now_s, SLICE) : 0;
+		if (table)
+			conn_reclaim(table, &s->track, now_s, SLICE);
 		rcu_thread_offline();
 		if (!table)
 			return;
 		conn_table_stats(table, &stats);
-		if (!removed)
-			continue;
+		// What the control plane has removed waits for it, too.
 		uint64_t mark = conn_reclaim_mark(table);
+		if (mark == j->reclaimed)
+			continue;
 		synchronize_rcu();
 		conn_reclaimed(table, mark);
+		j->reclaimed = mark;
 	}
 }
 

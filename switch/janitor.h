@@ -18,6 +18,7 @@ struct janitor {
 	void (*on_tick)(void *ctx);       // each quarter of a second, on the janitor's thread
 	void *ctx;
 	_Atomic uint32_t now_s; // seconds since some start; grows
+	uint64_t reclaimed;     // connections that were removed and are free again
 	int timer_fd;
 	pthread_t thread;
 	_Atomic bool stop;

@@ -12,14 +12,21 @@
 #include "switch/policy_private.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "base/likely.h"
 
 // What is asked about a connection: its first packet, by what its key tells.
 static void query_of(const struct conn_key *key, unsigned original, struct rule_query *query)
 {
+	struct conn_tuple *tuple = &query->tuple;
 	*query = (struct rule_query){0};
-	conn_key_tuple(key, original, &query->tuple);
+	conn_key_tuple(key, original, tuple);
+	// Of ICMP queries the key has the request's type where others have the L4 port asked for.
+	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) {
+		query->icmp_type = (uint8_t)ntohs(tuple->dport);
+		tuple->sport = tuple->dport = 0;
+	}
 }
 
 // Where the MAC table has both addresses now, so that the next packet finds its way by the entry.
@@ -61,8 +68,8 @@ static const struct port_view *owner_of(const struct ends *ends)
 static bool is_resolved(const struct pass *pass, const struct conn *conn, unsigned original,
 	const struct ends *ends)
 {
-	const struct port_view *of[2] = {original ? ends->to : ends->from,
-		original ? ends->from : ends->to};
+	const struct port_view *of[2] = {
+		original ? ends->to : ends->from, original ? ends->from : ends->to};
 	for (unsigned i = 0; i < 2; i++)
 		if (of[i] &&
 			atomic_load_explicit(&conn->ports[i], memory_order_relaxed) != of[i]->id)

@@ -95,7 +95,11 @@ static bool is_ip(const struct packet *p)
 // Of other protocols than IP a rule can allow ARP only.
 static bool allows_other(const struct pass *pass, const struct packet *p)
 {
-	return p->ether_type == ETH_P_ARP && pass->snapshot->built_in >> BUILT_IN_ARP & 1;
+	bool allowed = p->ether_type == ETH_P_ARP && pass->snapshot->built_in >> BUILT_IN_ARP & 1;
+	if (allowed)
+		rules_hit(pass->snapshot->rules, pass->worker,
+			rules_built_in_id(BUILT_IN_ARP, RULE_TO_VM));
+	return allowed;
 }
 
 // A port whose own L4 header cannot be told has no place in any connection.
