@@ -66,19 +66,19 @@ enum schema_effect {
 const char *schema_effect_name(enum schema_effect effect); // "live", "reopens the port", "restart"
 
 // Calls back for each difference, in the schema's order: path, old and new value in flow style
-// (NULL: absent). A port or bridge that comes or goes is one difference. Values are compared as
-// what they mean, and defaults count as absent on both sides, so that a document and its
-// doc_print(…, true) do not differ. Returns the number of differences or -ENOMEM. Both documents
-// should have passed doc_check, else it may take long.
+// (NULL: absent). A port, bridge or group that comes or goes is one difference. So is a rule, by
+// its number (`groups.web.to-vm.2`), of those that stand between the equal first and last ones of
+// two lists. Values are compared as what they mean, and defaults count as absent on both sides, so
+// that a document and its doc_print(…, true) do not differ. Returns the number of differences or
+// -ENOMEM. Both documents should have passed doc_check, else it may take long.
 typedef void doc_diff_fn(void *ctx, const char *path, const char *old_value, const char *new_value,
 	enum schema_effect effect);
 ssize_t doc_diff(const struct doc *from, const struct doc *to, doc_diff_fn *fn, void *ctx);
 
 // Completion and help: the keys that may stand below a dotted path (empty: at the top), in the
-// table's order. Where any name may stand (`ports`), the one key is `*`, and a path may have a name
-// or
-// `*` there. type is for people (`duration`, `vmm | switch`); default_value NULL: none. -ENOENT: no
-// such path.
+// table's order. Where any name or number may stand (`ports`, `groups.web.to-vm`), the one key is
+// `*`, and a path may have a name, a number or `*` there. type is for people (`duration`, `vmm |
+// switch`); default_value NULL: none. -ENOENT: no such path.
 typedef void schema_key_fn(void *ctx, const char *key, const char *type, const char *default_value,
 	const char *about, enum schema_effect effect, bool supported);
 int schema_keys(const char *path, schema_key_fn *fn, void *ctx);
