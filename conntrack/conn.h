@@ -26,13 +26,25 @@ enum conn_flag {
 
 // What one end has sent so far. Under `lock`.
 struct conn_side {
-	uint32_t end; // TCP: the highest sequence number sent, and the segment's length; SCTP: its
-		      // verification tag
-	uint32_t limit;  // TCP: the highest sequence number that it lets the other side send
-	uint32_t window; // TCP: the largest window it has offered, scaled
+	uint32_t end;    // TCP: behind the last octet it has sent; SCTP: its verification tag
+	uint32_t limit;  // TCP: behind the last octet it lets the other end send; SCTP: the tag it
+			 // has offered for a new association
+	uint32_t acked;  // TCP: its highest acknowledgement; SCTP: the tag it had offered before
+	uint16_t window; // TCP: the largest it has offered, as in the header, to be shifted
 	uint8_t scale;   // TCP: shift of its windows (RFC 7323)
 	uint8_t flags;   // the state machine's
-	uint16_t spare;
+};
+
+// TCP: the last SYN that was passed although it did not fit: until it is answered nobody knows
+// whether it begins the connection anew. Under `lock`.
+struct conn_syn {
+	uint32_t isn;
+	uint16_t window;
+	uint16_t data; // bytes that came with it
+	uint8_t scale;
+	uint8_t flags; // its side's, as if it had fitted; 0: there is none
+	uint8_t direction;
+	uint8_t spare;
 };
 
 struct conn {
@@ -60,7 +72,9 @@ struct conn {
 	_Atomic uint32_t rules[2]; // ids of the rules that allowed it: from-vm, to-vm; 0: none did
 	uint16_t owner;            // the port that it counts for; 0: none
 	uint16_t nat;              // reserved for address translation
-	uint32_t reserved[8];
+	uint32_t isns[2];          // TCP: sequence numbers of both SYNs, under `lock`
+	struct conn_syn syn;
+	uint32_t reserved[3];
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct conn) == 192, "three lines");

@@ -31,9 +31,9 @@ enum conn_family {
 // The 16 bytes that tell connections apart, as they stand in an entry's first line. Of IPv6 they
 // are a digest only, and the addresses decide.
 struct conn_id {
-	uint32_t meta; // zone << 11 | protocol << 3 | family << 1 | 1: never 0
-	uint16_t
-		ports[2]; // of the lower end and of the higher, network order; ICMP: the identifier
+	uint32_t meta;     // zone << 11 | protocol << 3 | family << 1 | 1: never 0
+	uint16_t ports[2]; // of the lower end and of the higher, network order; of ICMP queries the
+			   // identifier at who asks, and the request's type at who is asked
 	union {
 		uint32_t v4[2];  // network order
 		uint64_t digest; // of both IPv6 addresses, keyed
@@ -68,7 +68,9 @@ static inline enum conn_family conn_id_family(const struct conn_id *id)
 }
 
 // One way through a connection, not yet in canonical form. Network order; ports 0 where the
-// protocol has none; of ICMP queries both are the identifier.
+// protocol has none. Of ICMP queries who asks has the identifier for its port, and who is asked the
+// type of the request (for a reply too), so that an echo and a timestamp with one identifier
+// differ.
 struct conn_tuple {
 	uint32_t zone;
 	uint8_t protocol;
@@ -83,9 +85,9 @@ void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple);
 void conn_key_tuple(const struct conn_key *key, unsigned direction, struct conn_tuple *tuple);
 
 // The key of a parsed packet in a zone: what its connection is called. False: it has none, for it
-// is not IP, its L4 header is not sound or not in the stash, or it is a later fragment. An ICMP
-// message that is no query has the key of its type's pair with identifier 0; an ICMP error's key is
-// made by track_error_key. Worker.
+// is not IP, its L4 header is not sound or not in the stash, it is a later fragment, or an ICMP
+// message that is neither request nor reply: the policy decides each of those by itself (neighbour
+// discovery, router advertisements, MLD, …), and an error's key is made by track_error_key. Worker.
 bool conn_key_of(struct conn_key *key, const struct packet *packet, uint32_t zone);
 
 #endif

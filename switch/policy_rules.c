@@ -62,18 +62,23 @@ bool policy_allows(const struct pass *pass, const struct ends *ends, const struc
 
 // --- packets without a connection
 
+static bool has_ports(const struct packet *p)
+{
+	return p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
+	       p->l4_proto == IPPROTO_SCTP;
+}
+
 static void query_of_packet(
 	const struct pass *pass, const struct packet *p, struct rule_query *query)
 {
 	const uint8_t *l3 = p->data + p->l3_off;
 	bool v4 = p->flags & PACKET_IPV4;
-	bool ports = p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
-		     p->l4_proto == IPPROTO_SCTP;
+	bool ports = has_ports(p);
 	*query = (struct rule_query){
 		.tuple = {.zone = pass->in->zone | p->vlan,
 			.protocol = p->l4_proto,
 			.family = v4 ? CONN_IPV4 : CONN_IPV6},
-		.fragment = ports && !(p->flags & PACKET_L4),
+		.fragment = (p->flags & (PACKET_FRAGMENT | PACKET_L4)) == PACKET_FRAGMENT,
 	};
 	memcpy(query->tuple.source, l3 + (v4 ? 12 : 8), v4 ? 4 : 16);
 	memcpy(query->tuple.destination, l3 + (v4 ? 16 : 24), v4 ? 4 : 16);
@@ -105,8 +110,7 @@ static bool allows_other(const struct pass *pass, const struct packet *p)
 // A port whose own L4 header cannot be told has no place in any connection.
 static bool is_broken(const struct packet *p)
 {
-	return (p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
-		       p->l4_proto == IPPROTO_SCTP || p->l4_proto == IPPROTO_ICMP) &&
+	return (has_ports(p) || p->l4_proto == IPPROTO_ICMP) &&
 	       !(p->flags & (PACKET_L4 | PACKET_FRAGMENT));
 }
 

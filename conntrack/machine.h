@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the state machines have in common: an entry's steps, and the machines by protocol. Inside
+// conntrack/ only. Worker.
+#ifndef WEIR_CONNTRACK_MACHINE_H
+#define WEIR_CONNTRACK_MACHINE_H
+
+#include <string.h>
+
+#include "conntrack/track.h"
+
+// One packet on its way through a state machine.
+struct step {
+	const struct tracker *tracker;
+	uint32_t index; // of the entry; not published: 0
+	struct conn *conn;
+	const struct packet *packet;
+	unsigned direction;
+};
+
+static inline enum conn_state step_state(const struct step *s)
+{
+	return (enum conn_state)atomic_load_explicit(&s->conn->state, memory_order_relaxed);
+}
+
+static inline bool step_is_reply(const struct step *s)
+{
+	return s->direction != conn_original_direction(s->conn);
+}
+
+static inline uint8_t step_flags(const struct step *s)
+{
+	return atomic_load_explicit(&s->conn->flags, memory_order_relaxed);
+}
+
+// Moves the entry to a state; the janitor is told where that ends sooner than the old one.
+static inline void step_to(const struct step *s, enum conn_state state)
+{
+	enum conn_state before = step_state(s);
+	if (before == state)
+		return;
+	const uint32_t *timeouts_s = s->tracker->settings->timeouts_s;
+	atomic_store_explicit(&s->conn->state, (uint8_t)state, memory_order_relaxed);
+	if (s->index && timeouts_s[state] < timeouts_s[before])
+		conn_due(s->tracker->table, s->index, s->tracker->now_s + timeouts_s[state]);
+}
+
+// The packet belongs to the connection and is part of it: notes the time, and an answer.
+static inline void step_done(const struct step *s)
+{
+	if (__builtin_expect(step_is_reply(s) && !(step_flags(s) & CONN_ANSWERED), 0))
+		atomic_fetch_or_explicit(&s->conn->flags, CONN_ANSWERED, memory_order_relaxed);
+	conn_seen(s->conn, s->tracker->now_s);
+}
+
+// A fresh connection in place of the old; its first packet went that direction.
+static inline void step_anew(const struct step *s, unsigned direction)
+{
+	atomic_store_explicit(&s->conn->epoch, 0, memory_order_relaxed);
+	atomic_store_explicit(
+		&s->conn->flags, direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
+	memset(s->conn->sides, 0, sizeof(s->conn->sides));
+	memset(&s->conn->syn, 0, sizeof(s->conn->syn));
+}
+
+// Each: the first packet of an entry that nobody sees yet, and any later one. tcp and sctp are
+// called with the entry's lock held.
+enum drop_reason tcp_first(const struct step *s);
+enum drop_reason tcp_next(const struct step *s);
+enum drop_reason sctp_first(const struct step *s);
+enum drop_reason sctp_next(const struct step *s);
+enum drop_reason udp_first(const struct step *s);
+enum drop_reason udp_next(const struct step *s);
+enum drop_reason icmp_first(const struct step *s);
+enum drop_reason icmp_next(const struct step *s);
+enum drop_reason other_first(const struct step *s);
+enum drop_reason other_next(const struct step *s);
+
+#endif

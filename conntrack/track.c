@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "conntrack/track.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/likely.h"
+#include "conntrack/machine.h"
+
+static inline bool is_icmp(const struct packet *p)
+{
+	return p->l4_proto == (p->flags & PACKET_IPV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet)
+{
+	const struct step step = {tracker, 0, conn, packet, key->direction};
+	enum drop_reason reason;
+	atomic_store_explicit(
+		&conn->flags, key->direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
+	switch (packet->l4_proto) {
+	case IPPROTO_TCP:
+		reason = tcp_first(&step);
+		break;
+	case IPPROTO_UDP:
+		reason = udp_first(&step);
+		break;
+	case IPPROTO_SCTP:
+		reason = sctp_first(&step);
+		break;
+	default:
+		reason = is_icmp(packet) ? icmp_first(&step) : other_first(&step);
+		break;
+	}
+	if (reason == DROP_NONE)
+		conn_count(conn, key->direction, packet->len);
+	return reason;
+}
+
+enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet)
+{
+	const struct step step = {tracker, index, conn, packet, key->direction};
+	enum drop_reason reason;
+	switch (packet->l4_proto) {
+	case IPPROTO_TCP:
+		conn_lock(tracker->table, conn);
+		reason = tcp_next(&step);
+		conn_unlock(tracker->table, conn);
+		break;
+	case IPPROTO_UDP:
+		reason = udp_next(&step);
+		break;
+	case IPPROTO_SCTP:
+		conn_lock(tracker->table, conn);
+		reason = sctp_next(&step);
+		conn_unlock(tracker->table, conn);
+		break;
+	default:
+		reason = is_icmp(packet) ? icmp_next(&step) : other_next(&step);
+		break;
+	}
+	if (likely(reason == DROP_NONE))
+		conn_count(conn, key->direction, packet->len);
+	return reason;
+}
