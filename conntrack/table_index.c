@@ -191,25 +191,57 @@ static struct bucket *roomier(struct conn_table *t, struct pair pair)
 	return make_room(t, pair.second, pair) ? pair.second : NULL;
 }
 
-static uint32_t known_as(const struct conn_table *t, struct pair pair, const struct conn *conn)
+static uint32_t known_in(
+	const struct conn_table *t, const struct bucket *b, const struct conn *conn)
 {
 	struct conn_key key = {.id = conn->id, .hash = conn->hash};
 	__builtin_memcpy(key.v6, conn->addresses, sizeof(key.v6));
-	uint32_t index = find_in(t, pair.first, &key);
-	return index ? index : find_in(t, pair.second, &key);
+	return find_in(t, b, &key);
+}
+
+static void enter(struct conn_table *t, struct bucket *b, uint32_t index, uint32_t due_s)
+{
+	atomic_store_explicit(&t->due[index], due_s, memory_order_release);
+	put_in(b, index, conn_at(t, index)->hash);
+}
+
+// Almost always the first bucket is all that is needed, and the second one lies in a cold line.
+// Under the first one's lock, no overflow means that none of its keys is elsewhere. False: both are
+// needed.
+static bool add_to_first(struct conn_table *t, uint32_t index, uint32_t due_s, uint32_t *result)
+{
+	const struct conn *conn = conn_at(t, index);
+	struct bucket *first = t->buckets + bucket_first(t, conn->hash);
+	bucket_lock(first);
+	bool enough = false;
+	if (likely(!atomic_load_explicit(&first->overflow, memory_order_relaxed))) {
+		*result = known_in(t, first, conn);
+		enough = *result || bucket_used(first) < BUCKET_ROOMY;
+		if (!*result && enough) {
+			*result = index;
+			enter(t, first, index, due_s);
+		}
+	}
+	bucket_unlock(first);
+	return enough;
 }
 
 uint32_t index_add(struct conn_table *t, uint32_t index, uint32_t due_s)
 {
+	uint32_t result;
+	due_s = due_s ? due_s : 1;
+	if (likely(add_to_first(t, index, due_s, &result)))
+		return result;
 	const struct conn *conn = conn_at(t, index);
 	struct pair pair = pair_of(t, conn->hash);
 	pair_lock(pair);
-	uint32_t result = known_as(t, pair, conn);
+	result = known_in(t, pair.first, conn);
+	if (!result)
+		result = known_in(t, pair.second, conn);
 	struct bucket *to = result ? NULL : roomier(t, pair);
 	if (to) {
 		result = index;
-		atomic_store_explicit(&t->due[index], due_s ? due_s : 1, memory_order_release);
-		put_in(to, index, conn->hash);
+		enter(t, to, index, due_s);
 		if (to == pair.second)
 			overflow_add(pair.first, 1);
 	}
@@ -217,18 +249,30 @@ uint32_t index_add(struct conn_table *t, uint32_t index, uint32_t due_s)
 	return result;
 }
 
+static void forget(struct conn_table *t, uint32_t index)
+{
+	atomic_store_explicit(&t->due[index], 0, memory_order_release);
+}
+
 bool index_remove(struct conn_table *t, uint32_t index)
 {
 	uint32_t hash = conn_at(t, index)->hash;
 	struct pair pair = pair_of(t, hash);
-	pair_lock(pair);
+	bucket_lock(pair.first);
 	bool was = take_out(pair.first, index, hash);
-	if (!was && take_out(pair.second, index, hash)) {
-		overflow_add(pair.first, -1);
-		was = true;
-	}
+	bool elsewhere = atomic_load_explicit(&pair.first->overflow, memory_order_relaxed);
 	if (was)
-		atomic_store_explicit(&t->due[index], 0, memory_order_release);
+		forget(t, index);
+	bucket_unlock(pair.first);
+	if (was || !elsewhere)
+		return was;
+	// Nothing comes back to the first: it is in the second, or another thread takes it out.
+	pair_lock(pair);
+	was = take_out(pair.second, index, hash);
+	if (was) {
+		overflow_add(pair.first, -1);
+		forget(t, index);
+	}
 	pair_unlock(pair);
 	return was;
 }

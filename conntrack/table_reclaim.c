@@ -15,7 +15,7 @@ enum {
 	COUNT_BELOW = 8,   // of the table's entries are free: 1 in this
 	REMOVE_BELOW = 16, // likewise
 	BATCH = 64,
-	AHEAD = 8, // entries that are fetched before they are looked at
+	AHEAD = 8, // entries from one step of fetching to the next
 };
 
 // One slice.
@@ -199,14 +199,24 @@ static bool is_due(const struct slice *s, uint32_t due)
 	return due && (s->look_at_all || s->table->look_left || (int32_t)(s->now_s - due) >= 0);
 }
 
+static bool will_look_at(const struct slice *s, uint32_t index)
+{
+	const struct conn_table *t = s->table;
+	return index <= t->capacity &&
+	       is_due(s, atomic_load_explicit(&t->due[index], memory_order_acquire));
+}
+
+// The entry's lines first, and its bucket when they are there.
 static void fetch_ahead(const struct slice *s, uint32_t index)
 {
 	const struct conn_table *t = s->table;
-	if (index > t->capacity ||
-		!is_due(s, atomic_load_explicit(&t->due[index], memory_order_relaxed)))
-		return;
-	__builtin_prefetch(conn_at(t, index));
-	__builtin_prefetch(&conn_at(t, index)->hash);
+	if (will_look_at(s, index + 2 * AHEAD)) {
+		__builtin_prefetch(conn_at(t, index + 2 * AHEAD));
+		__builtin_prefetch(&conn_at(t, index + 2 * AHEAD)->hash);
+	}
+	if (will_look_at(s, index + AHEAD))
+		__builtin_prefetch(
+			t->buckets + bucket_first(t, conn_at(t, index + AHEAD)->hash), 1);
 }
 
 static void step(struct slice *s)
@@ -214,8 +224,8 @@ static void step(struct slice *s)
 	struct conn_table *t = s->table;
 	uint32_t index = t->scan_at;
 	t->scan_at = index < t->capacity ? index + 1 : 1;
-	fetch_ahead(s, index + AHEAD);
-	if (is_due(s, atomic_load_explicit(&t->due[index], memory_order_acquire)))
+	fetch_ahead(s, index);
+	if (will_look_at(s, index))
 		look_at(s, index);
 	t->look_left -= t->look_left > 0;
 	if (s->look_at_all && !--t->pressure.left) {

@@ -44,6 +44,7 @@ static void prefetch_entry(const struct conn_table *t, uint32_t index)
 	const char *conn = (const char *)conn_at(t, index);
 	for (unsigned line = 0; line < sizeof(struct conn); line += 64)
 		__builtin_prefetch(conn + line, 1);
+	__builtin_prefetch(&t->due[index], 1);
 }
 
 static uint32_t take_from(struct conn_table *t, struct cache *cache, bool own)
