@@ -352,6 +352,23 @@ Test(conn_table, under_pressure_closing_ones_go_first)
 	cr_assert_eq(stats_now().evicted, 101);
 }
 
+Test(conn_table, unanswered_ones_stay_while_closing_ones_are_known)
+{
+	make(1600, 1);
+	uint32_t n = 0;
+	for (; n < 900; n++)
+		added(n, 2, CONN_UDP_UNANSWERED, 0);
+	for (; n < 1450; n++)
+		added(n, 3, CONN_TCP_TIME_WAIT, 0);
+	reclaim_rounds(1, 20);
+	cr_assert_eq(stats_now().evicted, 0, "it only counts yet");
+	for (; n < 1550; n++)
+		added(n, 1, CONN_TCP_ESTABLISHED, 0);
+	reclaim_rounds(1, 20);
+	cr_assert_eq(count_state(CONN_TCP_TIME_WAIT, 3), 550 - 51);
+	cr_assert_eq(count_state(CONN_UDP_UNANSWERED, 2), 900);
+}
+
 Test(conn_table, then_unanswered_ones_of_the_port_that_has_most)
 {
 	make(1600, 1);
