@@ -11,8 +11,9 @@
 #include "tests/unit/kit_conn.h"
 
 enum {
-	LOOKUPS = 1 << 22,
-	REPEATS = 5,
+	LOOKUPS = 1 << 14, // in one measurement: shorter than a time slice of the scheduler's
+	REPEATS = 300,     // of which the middle one counts
+	PIECE = 100,       // connections made or taken away in one measurement
 	BURST_MASK = BURST_MAX - 1,
 };
 
@@ -33,7 +34,20 @@ static uint32_t scattered(uint32_t i, uint32_t n)
 	return (uint32_t)((uint64_t)(x * 0x85ebca6bu) * n >> 32);
 }
 
-static uint64_t run(enum work work, uint32_t n, bool v6)
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static double middle(uint64_t *cycles, uint32_t n, uint32_t of)
+{
+	qsort(cycles, n, sizeof(cycles[0]), by_size);
+	return (double)cycles[n / 2] / of;
+}
+
+// The repeat-th part of the sequence of all lookups.
+static uint64_t run(enum work work, uint32_t n, bool v6, uint32_t repeat)
 {
 	uint32_t sink = 0;
 	uint64_t start = __rdtsc();
@@ -41,7 +55,7 @@ static uint64_t run(enum work work, uint32_t n, bool v6)
 		struct conn_key keys[BURST_MAX];
 		uint32_t found[BURST_MAX];
 		for (uint32_t k = 0; k < BURST_MAX; k++) {
-			uint32_t which = scattered(i + k, n);
+			uint32_t which = scattered(repeat * LOOKUPS + i + k, n);
 			keys[k] = v6 ? kit_key6(which) : kit_key4(which);
 		}
 		if (work >= HASH)
@@ -50,7 +64,7 @@ static uint64_t run(enum work work, uint32_t n, bool v6)
 			conn_find_burst(table, keys, BURST_MAX, found);
 		for (uint32_t k = 0; k < BURST_MAX && work == TOUCH; k++) {
 			conn_count(conn_at(table, found[k]), 0, 64);
-			conn_seen(conn_at(table, found[k]), i >> 20);
+			conn_seen(conn_at(table, found[k]), repeat);
 		}
 		__asm__ volatile("" : : "r"(keys), "r"(found) : "memory");
 		sink += keys[i & BURST_MASK].hash;
@@ -60,40 +74,49 @@ static uint64_t run(enum work work, uint32_t n, bool v6)
 	return cycles;
 }
 
-static double best(enum work work, uint32_t n, bool v6)
+static double usual(enum work work, uint32_t n, bool v6)
 {
-	uint64_t least = UINT64_MAX;
-	for (int i = 0; i < REPEATS; i++) {
-		uint64_t cycles = run(work, n, v6);
-		least = cycles < least ? cycles : least;
+	static uint64_t cycles[REPEATS];
+	for (uint32_t i = 0; i < REPEATS; i++)
+		cycles[i] = run(work, n, v6, i);
+	return middle(cycles, REPEATS, LOOKUPS);
+}
+
+static uint64_t pieces[1000000 / PIECE];
+
+static void make_one(uint32_t which, bool v6)
+{
+	struct conn_key key = v6 ? kit_key6(which) : kit_key4(which);
+	uint32_t index;
+	conn_keys_hash(table, &key, 1);
+	if (conn_reserve(table, 0, &key, 1, 0, 0, &index) || !conn_publish(table, 0, index, 1)) {
+		fprintf(stderr, "connection %u found no place\n", which);
+		exit(EXIT_FAILURE);
 	}
-	return (double)least / LOOKUPS;
 }
 
 static double fill(uint32_t n, bool v6)
 {
-	uint64_t start = __rdtsc();
-	for (uint32_t i = 0; i < n; i++) {
-		struct conn_key key = v6 ? kit_key6(i) : kit_key4(i);
-		uint32_t index;
-		conn_keys_hash(table, &key, 1);
-		if (conn_reserve(table, 0, &key, 1, 0, 0, &index) ||
-			!conn_publish(table, 0, index, 1)) {
-			fprintf(stderr, "connection %u of %u found no place\n", i, n);
-			exit(EXIT_FAILURE);
-		}
+	for (uint32_t piece = 0; piece < n / PIECE; piece++) {
+		uint64_t start = __rdtsc();
+		for (uint32_t i = 0; i < PIECE; i++)
+			make_one(piece * PIECE + i, v6);
+		pieces[piece] = __rdtsc() - start;
 	}
-	return (double)(__rdtsc() - start) / n;
+	return middle(pieces, n / PIECE, PIECE);
 }
 
 // So that what is measured next does not meet its entries for the first time.
 static double empty(uint32_t n)
 {
 	const struct track_settings settings = {0};
-	uint64_t start = __rdtsc();
-	conn_reclaim(table, &settings, 1, n);
+	for (uint32_t piece = 0; piece < n / PIECE; piece++) {
+		uint64_t start = __rdtsc();
+		conn_reclaim(table, &settings, 1, PIECE);
+		pieces[piece] = __rdtsc() - start;
+	}
 	conn_reclaimed(table, conn_reclaim_mark(table));
-	return (double)(__rdtsc() - start) / n;
+	return middle(pieces, n / PIECE, PIECE);
 }
 
 static void measure(uint32_t n, bool v6, enum conn_hash_kind kind, bool hugepages)
@@ -106,9 +129,9 @@ static void measure(uint32_t n, bool v6, enum conn_hash_kind kind, bool hugepage
 		exit(EXIT_FAILURE);
 	}
 	fill(n, v6);
-	double reclaim = empty(n), make = fill(n, v6), base = best(MAKE_KEYS, n, v6);
-	double hash = best(HASH, n, v6) - base, find = best(FIND, n, v6) - base;
-	double touch = best(TOUCH, n, v6) - base;
+	double reclaim = empty(n), make = fill(n, v6), base = usual(MAKE_KEYS, n, v6);
+	double hash = usual(HASH, n, v6) - base, find = usual(FIND, n, v6) - base;
+	double touch = usual(TOUCH, n, v6) - base;
 	struct conn_stats stats;
 	conn_table_stats(table, &stats);
 	printf("%-7s %s %8u %8.1f %8.1f %8.1f %8.1f %8.1f   %.1f B%s\n",
