@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Time, grace periods and pressure.
+#include <errno.h>
+
+#include "tests/unit/kit_conn_table.h"
+
+TestSuite(conn_reclaim, .fini = unmake);
+
+Test(conn_reclaim, expires_by_state_and_time)
+{
+	make(1000, 1);
+	uint32_t unanswered = added(1, 1, CONN_UDP_UNANSWERED, 1000);
+	uint32_t answered = added(2, 1, CONN_UDP_ANSWERED, 1000);
+	cr_assert_eq(conn_reclaim(table, &settings, 1029, 1000), 0);
+	conn_seen(conn_at(table, unanswered), 1020);
+	cr_assert_eq(conn_reclaim(table, &settings, 1049, 1000), 0, "it was seen again");
+	cr_assert_eq(find(kit_key4(1)), unanswered);
+	cr_assert_eq(conn_reclaim(table, &settings, 1050, 1000), 1);
+	cr_assert_eq(find(kit_key4(1)), 0);
+	cr_assert_eq(find(kit_key4(2)), answered);
+	cr_assert_eq(conn_count_of(table, 1), 1);
+	cr_assert_eq(stats_now().expired, 1);
+}
+
+Test(conn_reclaim, a_shorter_time_out_counts_at_once)
+{
+	make(1000, 1);
+	uint32_t index = added(1, 1, CONN_TCP_ESTABLISHED, 1000);
+	conn_at(table, index)->state = CONN_TCP_CLOSED;
+	conn_due(table, index, 1010);
+	cr_assert_eq(conn_reclaim(table, &settings, 1009, 1000), 0);
+	cr_assert_eq(conn_reclaim(table, &settings, 1010, 1000), 1);
+	cr_assert_eq(find(kit_key4(1)), 0);
+}
+
+Test(conn_reclaim, changed_time_outs_count_after_another_look)
+{
+	make(1000, 1);
+	added(1, 1, CONN_TCP_ESTABLISHED, 1000);
+	settings.timeouts_s[CONN_TCP_ESTABLISHED] = 5;
+	cr_assert_eq(conn_reclaim(table, &settings, 1010, 1000), 0);
+	conn_look_again(table);
+	cr_assert_eq(conn_reclaim(table, &settings, 1010, 1000), 1);
+}
+
+Test(conn_reclaim, slices_go_round_the_table)
+{
+	make(1000, 1);
+	for (uint32_t n = 0; n < 500; n++)
+		added(n, 1, CONN_UDP_UNANSWERED, 0);
+	uint32_t gone = 0;
+	for (int slice = 0; slice < 10; slice++) {
+		uint32_t removed = conn_reclaim(table, &settings, 100, 100);
+		cr_assert_leq(removed, 100);
+		gone += removed;
+	}
+	cr_assert_eq(gone, 500);
+}
+
+Test(conn_reclaim, removed_entries_are_free_behind_the_grace_period_of_their_mark)
+{
+	make(100, 1);
+	for (uint32_t n = 0; n < 100; n++)
+		added(n, 1, CONN_UDP_ANSWERED, 0);
+	uint32_t index, first = find(kit_key4(0)), second = find(kit_key4(1));
+	cr_assert(conn_remove(table, first, &conn_at(table, first)->id));
+	uint64_t mark = conn_reclaim_mark(table);
+	cr_assert(conn_remove(table, second, &conn_at(table, second)->id));
+	cr_assert_eq(add(kit_key4(200), 1, CONN_UDP_ANSWERED, 0, &index), -ENOSPC);
+	conn_reclaimed(table, mark);
+	cr_assert_eq(add(kit_key4(200), 1, CONN_UDP_ANSWERED, 0, &index), 0);
+	cr_assert_eq(index, first);
+	cr_assert_eq(add(kit_key4(201), 1, CONN_UDP_ANSWERED, 0, &index), -ENOSPC);
+	grace();
+	cr_assert_eq(add(kit_key4(201), 1, CONN_UDP_ANSWERED, 0, &index), 0);
+}
+
+static void reclaim_rounds(uint32_t now_s, int rounds)
+{
+	for (int i = 0; i < rounds; i++) {
+		conn_reclaim(table, &settings, now_s, 160);
+		grace();
+	}
+}
+
+Test(conn_reclaim, under_pressure_closing_ones_go_first)
+{
+	make(1600, 1);
+	uint32_t n = 0;
+	for (; n < 500; n++)
+		added(n, 1, CONN_TCP_ESTABLISHED, 0);
+	for (; n < 1400; n++)
+		added(n, 2, CONN_UDP_UNANSWERED, 0);
+	for (; n < 1600; n++)
+		added(n, 3, CONN_TCP_TIME_WAIT, 0);
+	cr_assert(conn_is_short(table));
+	reclaim_rounds(1, 60);
+	cr_assert_not(conn_is_short(table));
+	cr_assert_eq(count_state(CONN_TCP_TIME_WAIT, 3), 200 - 101);
+	cr_assert_eq(count_state(CONN_UDP_UNANSWERED, 2), 900);
+	cr_assert_eq(count_state(CONN_TCP_ESTABLISHED, 1), 500);
+	cr_assert_eq(stats_now().evicted, 101);
+}
+
+Test(conn_reclaim, unanswered_ones_stay_while_closing_ones_are_known)
+{
+	make(1600, 1);
+	uint32_t n = 0;
+	for (; n < 900; n++)
+		added(n, 2, CONN_UDP_UNANSWERED, 0);
+	for (; n < 1450; n++)
+		added(n, 3, CONN_TCP_TIME_WAIT, 0);
+	reclaim_rounds(1, 20);
+	cr_assert_eq(stats_now().evicted, 0, "it only counts yet");
+	for (; n < 1550; n++)
+		added(n, 1, CONN_TCP_ESTABLISHED, 0);
+	reclaim_rounds(1, 20);
+	cr_assert_eq(count_state(CONN_TCP_TIME_WAIT, 3), 550 - 51);
+	cr_assert_eq(count_state(CONN_UDP_UNANSWERED, 2), 900);
+}
+
+Test(conn_reclaim, then_unanswered_ones_of_the_port_that_has_most)
+{
+	make(1600, 1);
+	uint32_t n = 0;
+	for (; n < 1000; n++)
+		added(n, 1, CONN_TCP_ESTABLISHED, 0);
+	for (; n < 1200; n++)
+		added(n, 2, CONN_UDP_UNANSWERED, 0);
+	for (; n < 1550; n++)
+		added(n, 3, CONN_TCP_SYN_SENT, 0);
+	for (; n < 1600; n++)
+		added(n, 3, CONN_TCP_TIME_WAIT, 0);
+	reclaim_rounds(1, 60);
+	cr_assert_eq(count_state(CONN_TCP_TIME_WAIT, 3), 0);
+	cr_assert_eq(count_state(CONN_TCP_SYN_SENT, 3), 350 - 51);
+	cr_assert_eq(count_state(CONN_UDP_UNANSWERED, 2), 200);
+	cr_assert_eq(count_state(CONN_TCP_ESTABLISHED, 1), 1000);
+}
+
+Test(conn_reclaim, never_established_ones)
+{
+	make(1600, 1);
+	uint32_t index;
+	for (uint32_t n = 0; n < 1600; n++)
+		added(n, 1, n % 2 ? CONN_TCP_ESTABLISHED : CONN_TCP_FIN_WAIT, 0);
+	reclaim_rounds(1, 60);
+	cr_assert_eq(stats_now().used, 1600);
+	cr_assert_eq(add(kit_key4(1600), 2, CONN_UDP_UNANSWERED, 0, &index), -ENOSPC);
+	cr_assert(conn_is_short(table));
+}
+
+Test(conn_reclaim, nothing_is_counted_out_while_there_is_room)
+{
+	make(1600, 1);
+	for (uint32_t n = 0; n < 1490; n++)
+		added(n, 1, CONN_TCP_TIME_WAIT, 0);
+	cr_assert_not(conn_is_short(table));
+	reclaim_rounds(1, 60);
+	cr_assert_eq(stats_now().used, 1490);
+}
