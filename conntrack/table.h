@@ -83,7 +83,8 @@ uint64_t conn_reclaim_mark(struct conn_table *table);
 void conn_reclaimed(struct conn_table *table, uint64_t mark);
 // Whether free entries are few, so that the janitor should not wait. Any thread.
 bool conn_is_short(const struct conn_table *table);
-// Has each entry looked at again, since time-outs have changed. Any thread.
+// Has the next pass look at each entry, since time-outs have changed; behind the grace period of
+// the settings that were replaced, lest a worker use them still. Any thread.
 void conn_look_again(struct conn_table *table);
 
 // --- any thread that is no worker; main, for the control plane
