@@ -25,7 +25,6 @@
 //    one). Linux adds them.
 #include "conntrack/tcp.h"
 
-#include "base/likely.h"
 #include "conntrack/wire.h"
 
 enum event {
@@ -256,7 +255,7 @@ static enum drop_reason data(const struct step *s, const struct tcp_segment *seg
 {
 	bool counts = false;
 	enum drop_reason reason = tcp_judge(s, segment, &counts);
-	if (likely(counts)) {
+	if (counts) {
 		tcp_learn(s, segment);
 		step_to(s, tcp_state_of(s->conn->sides));
 		step_done(s);
@@ -373,16 +372,5 @@ enum drop_reason tcp_first(const struct step *s)
 enum drop_reason tcp_next(const struct step *s)
 {
 	struct tcp_segment segment = read_segment(s->packet);
-	// Nothing in such a segment leads out of this state.
-	if (likely((segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
-		    step_state(s) == CONN_TCP_ESTABLISHED)) {
-		bool counts = false;
-		enum drop_reason reason = tcp_judge(s, &segment, &counts);
-		if (likely(counts)) {
-			tcp_learn(s, &segment);
-			step_done(s);
-		}
-		return reason;
-	}
 	return act(s, &segment);
 }

@@ -6,6 +6,7 @@
 
 #include "base/likely.h"
 #include "conntrack/machine.h"
+#include "conntrack/tcp_plain.h"
 
 static inline bool is_icmp(const struct packet *p)
 {
@@ -46,7 +47,9 @@ enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struc
 	switch (packet->l4_proto) {
 	case IPPROTO_TCP:
 		conn_lock(tracker->table, conn);
-		reason = tcp_next(&step);
+		reason = likely(tcp_plain(conn, key->direction, packet, tracker->now_s))
+				 ? DROP_NONE
+				 : tcp_next(&step);
 		conn_unlock(tracker->table, conn);
 		break;
 	case IPPROTO_UDP:
