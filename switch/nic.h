@@ -56,6 +56,7 @@ struct nic {
 	uint64_t features;
 	bool multi_segs;  // it sends frames that lie in several buffers
 	bool ip_checksum; // beside TSO it wants to be asked for the IPv4 header's checksum
+	bool insert_tags; // it puts VLAN tags in that are given beside the frame
 	uint32_t room;    // bytes of one packet buffer
 	struct rte_mempool *pool;
 	_Atomic bool running; // its link is up

@@ -19,7 +19,11 @@ struct driver {
 	bool equal_queues;
 	bool bond;
 	// A guest's side of a virtio card: a checksum that it calls checked may not be there yet.
+	// Tags it moves in by itself.
 	bool unfinished;
+	// Its cards insert tags only while they also strip them (CTRL.VME), and else drop those
+	// that they are given.
+	bool insert_with_strip;
 };
 
 static const struct driver drivers[] = {
@@ -28,6 +32,9 @@ static const struct driver drivers[] = {
 	{.name = "net_virtio", .unfinished = true},
 	{.name = "net_virtio_user", .unfinished = true},
 	{.name = "net_vhost", .unfinished = true},
+	{.name = "net_e1000_em", .insert_with_strip = true},
+	{.name = "net_e1000_igb", .insert_with_strip = true},
+	{.name = "net_igc", .insert_with_strip = true},
 };
 
 static const struct driver *driver_of(const struct rte_eth_dev_info *info)
@@ -51,6 +58,14 @@ static uint64_t features_of(uint64_t tx_offloads)
 	return features;
 }
 
+// The driver of a virtual device would move the frame's start as we do.
+static bool can_insert_tags(const struct rte_eth_dev_info *info, const struct driver *driver)
+{
+	return info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_VLAN_INSERT && info->device &&
+	       pci_is(rte_dev_name(info->device)) && !driver->unfinished &&
+	       !driver->insert_with_strip;
+}
+
 static struct rte_eth_conf wanted(const struct nic *nic, const struct rte_eth_dev_info *info,
 	const struct driver *driver, uint16_t mtu)
 {
@@ -67,6 +82,8 @@ static struct rte_eth_conf wanted(const struct nic *nic, const struct rte_eth_de
 		conf.rxmode.offloads = 0;
 	if (driver->in_software)
 		conf.txmode.offloads &= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	if (can_insert_tags(info, driver))
+		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	if (mtu + OVERHEAD > NIC_ROOM)
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_SCATTER & info->rx_offload_capa;
 	if (nic->nrx > 1 && info->flow_type_rss_offloads) {
@@ -154,6 +171,7 @@ int device_configure(struct nic *nic, uint16_t mtu, uint16_t nworkers, struct er
 		nic->nudge_each = rte_get_tsc_hz() / 50;
 	nic->features = features_of(conf.txmode.offloads);
 	nic->ip_checksum = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	nic->insert_tags = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	nic->multi_segs = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	if (mtu + OVERHEAD > NIC_ROOM && !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER))
 		nic->room = RTE_MAX(nic->room, RTE_ALIGN_CEIL(mtu + (uint32_t)OVERHEAD, 64u));

@@ -17,7 +17,9 @@ struct batch {
 	const struct port_view *out;
 	uint16_t queue;
 	uint16_t count;
-	bool full; // at the last flush
+	bool full;         // at the last flush
+	bool tagged;       // the device inserts the tag of the packet at hand:
+	uint16_t vlan_tci; // this one
 	struct rte_mbuf *mbufs[BURST_MAX];
 	struct traffic sent;
 };
@@ -40,6 +42,11 @@ static unsigned prepare(struct batch *b, unsigned first)
 	return nic->features ? rte_eth_tx_prepare(nic->ethdev, b->queue, b->mbufs + first, n) : n;
 }
 
+static uint32_t wire_len(const struct rte_mbuf *m)
+{
+	return m->pkt_len + (m->ol_flags & RTE_MBUF_F_TX_VLAN ? RTE_VLAN_HLEN : 0);
+}
+
 // The frames to the device; b->full tells whether it has taken all that it would.
 static void flush(struct batch *b)
 {
@@ -49,7 +56,7 @@ static void flush(struct batch *b)
 		unsigned ready = prepare(b, first);
 		uint32_t lens[BURST_MAX];
 		for (unsigned i = 0; i < ready; i++)
-			lens[i] = b->mbufs[first + i]->pkt_len;
+			lens[i] = wire_len(b->mbufs[first + i]);
 		unsigned taken = rte_eth_tx_burst(
 			nic->ethdev, b->queue, b->mbufs + first, (uint16_t)ready);
 		b->sent.packets += taken;
@@ -68,6 +75,10 @@ static void flush(struct batch *b)
 
 static inline void add(struct batch *b, struct rte_mbuf *m)
 {
+	if (b->tagged) {
+		m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+		m->vlan_tci = b->vlan_tci;
+	}
 	b->mbufs[b->count++] = m;
 	if (b->count == BURST_MAX)
 		flush(b);
@@ -203,10 +214,14 @@ static enum drop_reason copy_packet(struct batch *b, struct packet *p)
 
 static enum drop_reason send_one(struct batch *b, struct packet *p)
 {
-	packet_tag_vlan(p, view_tags(b->out, p->vlan));
+	const struct nic *nic = b->out->nic;
+	bool tagged = view_tags(b->out, p->vlan);
+	b->tagged = tagged && nic->insert_tags && packet_leave_tag(p, &b->vlan_tci);
+	if (!b->tagged)
+		packet_tag_vlan(p, tagged);
 	// It is looked at before its buffer is taken, since it is freed with the burst if it stays.
 	bool fits = p->len - p->l3_off <= b->out->mtu;
-	struct rte_mbuf *m = fits ? take_mbuf(b->pass, b->out->nic, p) : NULL;
+	struct rte_mbuf *m = fits ? take_mbuf(b->pass, nic, p) : NULL;
 	if (!m)
 		return copy_packet(b, p);
 	fit_mbuf(m, p);

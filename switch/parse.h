@@ -61,5 +61,10 @@ void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci);
 // The same for a port that gets the packet's VLAN tagged or not: priority and TPID stay as they
 // came.
 void packet_tag_vlan(struct packet *p, bool tagged);
+// For a receiver that gets it tagged and can insert a tag of TPID 0x8100 by itself: true, and the
+// tag in *tci (host byte order), if the frame is right for that as it stands. False: use
+// packet_tag_vlan. A tag that stands in the frame already is not taken out for it, and no second
+// one is left to the receiver. Worker.
+bool packet_leave_tag(const struct packet *p, uint16_t *tci);
 
 #endif

@@ -6,7 +6,9 @@
 
 enum {
 	MACS_LEN = 12,
-	TAG_LEN = 4
+	ETHER_LEN = 14,
+	TAG_LEN = 4,
+	TPID = 0x8100 // of a frame that came without
 };
 
 // Moves the Ethernet addresses, and everything counted from data, by this many bytes.
@@ -43,8 +45,26 @@ void packet_set_tag(struct packet *p, uint16_t tpid, uint16_t tci)
 	memcpy(p->data + MACS_LEN, &tag, sizeof(tag));
 }
 
+static uint16_t own_tpid(const struct packet *p)
+{
+	return p->vlan_tpid ? p->vlan_tpid : TPID;
+}
+
+static uint16_t own_tci(const struct packet *p)
+{
+	return (uint16_t)((p->vlan_tci & 0xf000) | p->vlan);
+}
+
 void packet_tag_vlan(struct packet *p, bool tagged)
 {
-	uint16_t tpid = p->vlan_tpid ? p->vlan_tpid : 0x8100;
-	packet_set_tag(p, tagged ? tpid : 0, (uint16_t)((p->vlan_tci & 0xf000) | p->vlan));
+	packet_set_tag(p, tagged ? own_tpid(p) : 0, own_tci(p));
+}
+
+bool packet_leave_tag(const struct packet *p, uint16_t *tci)
+{
+	// Behind all tags: with one in the frame, the device's would be the second.
+	if (p->l3_off != ETHER_LEN || own_tpid(p) != TPID)
+		return false;
+	*tci = own_tci(p);
+	return true;
 }

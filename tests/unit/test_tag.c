@@ -179,3 +179,50 @@ Test(tag, shortest_frames)
 	cr_expect_arr_eq(p->data, wire.bytes, 14);
 	parcel_free(&parcel);
 }
+
+// What a device that inserts tags is given beside the frame is what would stand in it.
+Test(tag, left_to_the_device)
+{
+	uint16_t tci = 0;
+	for (int tags = 0; tags <= 2; tags++) {
+		build((unsigned)tags, 4);
+		struct packet *p = load();
+		p->vlan = 9;
+		cr_expect_eq(packet_leave_tag(p, &tci), tags == 0, "%d tags", tags);
+		parcel_free(&parcel);
+	}
+	cr_expect_eq(tci, 9);
+}
+
+Test(tag, left_to_the_device_after_a_pop)
+{
+	uint16_t tci = 0;
+	build(1, 6);
+	struct packet *p = load();
+	p->vlan = 9;
+	packet_tag_vlan(p, false);
+	cr_expect(packet_leave_tag(p, &tci));
+	cr_expect_eq(tci, 0x6009, "the priority survives");
+	packet_tag_vlan(p, true);
+	cr_expect_arr_eq(p->data + 12, "\x81\x00\x60\x09", 4, "the same, in the frame");
+	cr_expect_not(packet_leave_tag(p, &tci), "it has one");
+	parcel_free(&parcel);
+}
+
+// The device knows one kind of tag, and an inner one would come to stand behind it unparsed.
+Test(tag, not_left_to_the_device)
+{
+	uint16_t tci = 7;
+	build(0, 4);
+	struct packet *p = load();
+	p->vlan_tpid = 0x88a8;
+	cr_expect_not(packet_leave_tag(p, &tci));
+	parcel_free(&parcel);
+	build(2, 4);
+	p = load();
+	packet_tag_vlan(p, false);
+	p->vlan_tpid = 0x8100;
+	cr_expect_not(packet_leave_tag(p, &tci));
+	cr_expect_eq(tci, 7);
+	parcel_free(&parcel);
+}
