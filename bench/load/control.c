@@ -167,6 +167,7 @@ static json_t *figures(const struct command *command)
 	json_object_set_new(json, "conversations", json_integer((json_int_t)t->conversations));
 	json_object_set_new(json, "abandoned", json_integer((json_int_t)t->abandoned));
 	json_object_set_new(json, "latency_us", latency(&t->latency));
+	json_object_set_new(json, "checked", json_integer((json_int_t)t->checked));
 	if (command->kind == COMMAND_STOP)
 		json_object_set_new(
 			json, "lost", json_integer((json_int_t)(t->sent - t->received)));

@@ -95,6 +95,7 @@ static void end_interval(void)
 	total.sent += load_tally.sent;
 	total.received += load_tally.received;
 	total.bytes += load_tally.bytes;
+	total.checked += load_tally.checked;
 	total.refused += load_tally.refused;
 	total.misordered += load_tally.misordered;
 	total.corrupt += load_tally.corrupt;

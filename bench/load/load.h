@@ -29,6 +29,7 @@ struct tally {
 	uint64_t sent;
 	uint64_t received;
 	uint64_t bytes;   // received
+	uint64_t checked; // frames, also of others, whose L4 checksum the card calls right
 	uint64_t refused; // due, but the ring was full
 	uint64_t misordered;
 	uint64_t corrupt;

@@ -236,6 +236,8 @@ static inline void check(const struct rte_mbuf *m, unsigned port, uint32_t now)
 	struct receiver *r = &stream.receivers[port];
 	const uint8_t *head = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint16_t tag_at = frame_tag_at(head);
+	load_tally.checked += (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) ==
+			      RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	if (!tag_at)
 		return;
 	struct frame_tag tag;

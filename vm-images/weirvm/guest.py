@@ -14,12 +14,14 @@ class Guest(Shell):
     The words are those of qemu.command: memory ("shared", "private", "ram"), megabytes, cpus, ip, mtu,
     words (for the kernel), extra (for QEMU). user: run QEMU as that user, e.g. "libvirt-qemu".
     incoming: QEMU waits for a guest of the same kind to migrate to file("incoming").
+    fds: descriptors that QEMU is to find open under their numbers.
     """
 
-    def __init__(self, name, nics=(), user=None, start=True, incoming=False, **how):
+    def __init__(self, name, nics=(), user=None, start=True, incoming=False, fds=(), **how):
         self.name = name
         self.nics = list(nics)
         self.user = user
+        self.fds = tuple(fds)
         self.how = how
         self.work = Workdir(f"weir-{name}-")
         self.folder = self.work.sub("qemu", user)
@@ -43,7 +45,8 @@ class Guest(Shell):
         with open(self.file("stderr"), "w") as log:
             # As libvirt does it: a socket that QEMU creates takes its group's rights from the umask, and
             # with an ACL on the folder those bound what the ACL grants to the switch's user.
-            self.child = spawn(argv, user=self.user, umask=0o002, stdout=log, stderr=log)
+            self.child = spawn(argv, user=self.user, umask=0o002, stdout=log, stderr=log,
+                               pass_fds=self.fds)
         return self
 
     def wait_ready(self, timeout=60):

@@ -1,5 +1,6 @@
 """Network namespaces and the veths between them: what stands at the other end of a NIC port."""
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -13,6 +14,8 @@ from weirvm.procs import Failure, end, run, spawn, wait_until
 
 SOL_PACKET, PACKET_AUXDATA = 263, 8
 VLAN_VALID = 1 << 4
+TUNSETIFF = 0x400454ca
+IFF_TAP, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x100, 0x1000, 0x4000
 ETH_P_ALL = 3
 
 
@@ -66,6 +69,20 @@ class Namespaces:
         self.run(other, "ethtool", "-K", far, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
         for name, interface in ((one, near), (other, far)):
             self.ip(name, "link", "set", interface, "up")
+
+    def tap(self, name, interface, queues=1):
+        """An interface whose other end is a card of QEMU's; returns a descriptor for each queue, which are
+        the caller's. It goes with the last of them."""
+        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (IFF_MULTI_QUEUE if queues > 1 else 0)
+        fds = []
+        with self.inside(name):
+            for _ in range(queues):
+                fds.append(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
+                fcntl.ioctl(fds[-1], TUNSETIFF, struct.pack("16sH22x", interface.encode(), flags))
+        # Its own neighbour discovery would mix with what is counted.
+        self.run(name, "sysctl", "-qw", f"net.ipv6.conf.{interface}.disable_ipv6=1")
+        self.ip(name, "link", "set", interface, "up")
+        return fds
 
     def address(self, name, interface, *addresses):
         for address in addresses:
