@@ -15,6 +15,11 @@ def items(answer):
     return answer["items"] if isinstance(answer, dict) else answer
 
 
+def new_port():
+    """An L4 port of a guest's that no test has used."""
+    return next(_ports)
+
+
 def plain(address):
     return address.split("/")[0]
 
@@ -75,7 +80,7 @@ class Transfer:
     def __init__(self, sender, receiver, address, megabytes=8, times=1):
         self.sender, self.receiver = sender, receiver
         self.size = megabytes * times
-        port = next(_ports)
+        port = new_port()
         self.noise, self.sum = f"/tmp/out.{port}", f"/tmp/sum.{port}"
         # nc hands its connection over, as its own loop copies 1 KiB at a time. The noise is repeated
         # where a guest's memory would not hold all of it.
