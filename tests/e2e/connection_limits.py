@@ -179,7 +179,8 @@ def timeouts():
         lan.document["switch"]["timeouts"] = {"udp-answered": "1s", "tcp-established": "1s"}
         lan.apply()
         wait_until(lambda: lan.connections() == 0, slow(10), lambda: f"no connection: {lan.connections()}")
-        lan.denied("b", live.data(1), reason="connection-invalid")
+        # Now it would be one that begins at the other end, which no rule allows.
+        lan.denied("b", live.data(1), at="a")
         return f"gone after {short:.1f} s of 1 s"
 
 

@@ -59,6 +59,12 @@ class Ground(Lan):
         self.document["groups"][name] = {key.replace("_", "-"): rules for key, rules in lists.items()}
         self.apply()
 
+    def drain(self):
+        """Of all queues."""
+        for end in self.ends.values():
+            for ring in end.vrings[0::2]:
+                end.got(ring)
+
     def name(self, end):
         return next(name for name, one in self.ends.items() if one is end)
 
@@ -278,7 +284,7 @@ def port_removed():
         one, beside = talk(Tcp, lan.a, lan.b), talk(Tcp, lan.a, lan.d)
         for conversation in (one, beside):
             lan.all_pass(conversation, conversation.handshake())
-        lan.ends.pop("b").close()
+        lan.ends.pop("b")
         entry = lan.document["ports"].pop("b")
         lan.apply()
         # Nobody is behind that address any more; to those who are left it is a new conversation, or none.
@@ -351,8 +357,11 @@ def floods():
                            packets.V6), {"some", "shut", "plain"}),
             "RA": (a.frame(nodes, packets.icmp(link, "ff02::1", 134, 0, bytes(12)), packets.V6),
                    {"some", "shut", "plain"}),
-            "DHCP": (a.frame(everyone, packets.udp("0.0.0.0", "255.255.255.255", 68, 67, bytes(240)), packets.V4),
-                     {"some", "shut", "plain"}),
+            # A VM takes a server's answers unasked; to be a server it needs a rule.
+            "DHCP answer": (a.frame(everyone, packets.udp(host(a), "255.255.255.255", 67, 68, bytes(240)), packets.V4),
+                            {"some", "shut", "plain"}),
+            "DHCP request": (a.frame(everyone, packets.udp("0.0.0.0", "255.255.255.255", 68, 67, bytes(240)),
+                                     packets.V4), {"plain"}),
             "UDP 5000": (a.frame(everyone, packets.udp(host(a), "10.8.0.255", 5000, 5000), packets.V4),
                          {"some", "plain"}),
             "UDP 5001": (a.frame(everyone, packets.udp(host(a), "10.8.0.255", 5000, 5001), packets.V4), {"plain"}),
@@ -464,7 +473,10 @@ def tcp(lan):
         lan.passes(one, 0, one.data())
         lan.passes(one, 1, one.data(1))
         lan.denied("a", one.segment(0, packets.ACK, b"far", one.seq[0] + 10_000_000), reason="tcp-out-of-window")
-        lan.denied("a", one.segment(0, packets.RST, seq=one.seq[0] + 5000), reason="tcp-out-of-window")
+        lan.denied("a", one.segment(0, packets.RST, seq=one.seq[0] + 10_000_000), reason="tcp-out-of-window")
+        # One that merely lies inside of the window ends nothing: its receiver asks back (RFC 5961).
+        lan.passes(one, 0, one.segment(0, packets.RST, seq=one.seq[0] + 5000))
+        lan.passes(one, 1, one.data(1))
         # Half closed: what comes back goes on as long as it likes.
         lan.passes(one, 0, one.fin())
         for _ in range(3):

@@ -13,7 +13,7 @@ DENIED = 9000       # an L4 port that no rule allows
 FORBIDDEN = 7925    # one that the client's from-vm list denies
 
 # Transfers listen on L4 ports from 7001 on.
-SERVER = {"to-vm": [{"allow": "tcp", "dport": "7000-7999"}, {"allow": "udp", "dport": 53},
+SERVER = {"to-vm": [{"allow": "tcp", "dport": "7000-7999"}, {"allow": "udp", "dport": [53, 67]},
                     {"allow": "icmp"}, {"allow": "icmpv6"}]}
 CLIENT = {"to-vm": [], "from-vm": [{"deny": "tcp", "dport": FORBIDDEN, "to": "any"}]}
 
@@ -135,7 +135,7 @@ def rule_removed(lab):
         before = Drops(lab.switch)
         lab.configure(server=without)
         at_once = received()
-        wait_until(lambda: before.new().get(("server", "group-deny")), slow(10),
+        wait_until(lambda: before.new().get(("client", "group-deny")), slow(10),
                    lambda: f"group-deny at the server: {before.new()}")
         later = settled(received, slow(10))
         # ARP may pass, TCP's next segment would be larger.
@@ -229,7 +229,8 @@ def lease(lab, address):
 
 @case("groups: a client VM gets its address of a server VM", needs=three)
 def dhcp(lab):
-    """Neither has a rule for it: the built-in one does it, and it can be switched off."""
+    """The server's port has a rule for it. The client's has none: the built-in one does it, and it can be
+    switched off."""
     lab.configure()
     before = Drops(lab.switch)
     said = lease(lab, "10.7.0.77")
@@ -240,7 +241,7 @@ def dhcp(lab):
     before = Drops(lab.switch)
     said = lease(lab, "10.7.0.78")
     check("obtained" not in said, f"without the built-in rule: {said}")
-    check(before.new().get(("server", "group-deny")), f"dropped: {before.new()}")
+    check(before.new().get(("client", "group-deny")), f"dropped: {before.new()}")
     lab.configure()
     return obtained[0]
 
