@@ -113,14 +113,16 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 			continue;
 		rules_group_list(s->rules, &ports[i]->config, &s->groups[i]);
 		v->groups = &s->groups[i];
-		for (size_t k = 0; k < nports && !v->connects; k++)
+		// Unless another one of the bridge has done it.
+		bool done = v->connects;
+		for (size_t k = 0; k < nports && !done; k++)
 			s->all[k].connects |= ports[k]->bridge == ports[i]->bridge;
 	}
 	if (configs && s->groups && s->conns)
 		s->members = members_new(s->rules, configs, nports);
-	bool done = configs && s->groups && (s->members || !s->conns);
+	bool complete = configs && s->groups && (s->members || !s->conns);
 	free(configs);
-	return done;
+	return complete;
 }
 
 static uint16_t port_queues(const struct port *port)
