@@ -68,6 +68,7 @@ enum verdict {
 	VERDICT_FORWARD, // to out_port
 	VERDICT_FLOOD,   // to each port of its VLAN but the one it came from
 	VERDICT_DROP,    // for the reason in drop
+	VERDICT_HELD,    // copied, to go on later
 };
 
 struct packet {

@@ -3,6 +3,7 @@
 
 #include "base/likely.h"
 #include "switch/announce.h"
+#include "switch/fragments.h"
 #include "switch/nic.h"
 
 static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
@@ -29,6 +30,9 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
 	unsigned n;
+	// Before anything else: they follow their first, which has just gone on.
+	if (unlikely(pass->fragments_ready) && (n = fragments_follow(pass)))
+		return n;
 	if (view->nic) {
 		n = nic_take(view->nic, queue->pair, &pass->burst, pass->mbufs);
 		pass->source = NULL;
@@ -51,8 +55,10 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 
 void stage_release(struct pass *pass)
 {
-	if (pass->source)
+	if (pass->source) {
 		ring_complete(pass->source, &pass->signals);
-	else
-		rte_pktmbuf_free_bulk(pass->mbufs, pass->burst.count);
+		return;
+	}
+	rte_pktmbuf_free_bulk(pass->mbufs, pass->burst.count);
+	fragments_give_back(pass->fragments);
 }

@@ -16,6 +16,7 @@
 #include <x86intrin.h>
 
 #include "base/log.h"
+#include "switch/fragments.h"
 
 static uint64_t clock_ns(void)
 {
@@ -68,11 +69,15 @@ int worker_start(struct worker *w, uint16_t index, uint16_t cpu, struct snapshot
 	w->snapshot = snapshot;
 	w->now_s = now_s;
 	w->pass.worker = index;
-	worker_tsc_hz();
 	allow_unstick();
+	rc = fragments_start(&w->pass);
+	if (rc)
+		return error_set(err, -rc, "worker on CPU %u: %s", cpu, strerror(-rc));
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (w->epoll_fd < 0)
-		return error_set(err, errno, "worker on CPU %u: epoll: %s", cpu, strerror(errno));
+	if (w->epoll_fd < 0) {
+		rc = error_set(err, errno, "worker on CPU %u: epoll: %s", cpu, strerror(errno));
+		goto stop_fragments;
+	}
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake_fd < 0) {
 		rc = error_set(err, errno, "worker on CPU %u: eventfd: %s", cpu, strerror(errno));
@@ -107,6 +112,8 @@ close_wake:
 	close(w->wake_fd);
 close_epoll:
 	close(w->epoll_fd);
+stop_fragments:
+	fragments_stop(&w->pass);
 	return rc;
 }
 
@@ -117,6 +124,7 @@ void worker_stop(struct worker *w)
 	pthread_join(w->thread, NULL);
 	close(w->wake_fd);
 	close(w->epoll_fd);
+	fragments_stop(&w->pass);
 }
 
 void worker_wake(struct worker *w)

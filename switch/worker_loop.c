@@ -23,7 +23,9 @@
 
 #include <rte_lcore.h>
 
+#include "base/likely.h"
 #include "base/rcu.h"
+#include "switch/fragments.h"
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
 #define IDLE_US 50
@@ -36,6 +38,8 @@
 #define QUIET_ROUNDS 4
 // Sleeps no longer than this while a guest of its rings does not kick.
 #define KICKLESS_MS 1
+// And no longer than this while it holds fragments, since time is over for them, too.
+#define HOLDING_MS 200
 
 static void add(_Atomic uint64_t *total, uint64_t n)
 {
@@ -77,6 +81,8 @@ static struct round poll_round(struct worker *w, const struct snapshot *snapshot
 	w->pass.tsc = now;
 	w->pass.now_s = atomic_load_explicit(w->now_s, memory_order_relaxed);
 	w->round++;
+	if (unlikely(now >= w->pass.fragments_due))
+		fragments_give_up(&w->pass);
 	struct round round = {0};
 	for (uint32_t i = 0; i < queues->count; i++) {
 		uint8_t *quiet = &w->quiet[i % QUIET_QUEUES];
@@ -138,7 +144,15 @@ static void drain_wakes(struct worker *w)
 	(void)rc;
 }
 
-// False: nobody woke it, it only looks at rings whose guest does not kick.
+// -1: until somebody wakes it.
+static int longest_sleep_ms(const struct worker *w)
+{
+	if (atomic_load_explicit(&w->kickless, memory_order_relaxed))
+		return KICKLESS_MS;
+	return fragments_held(w->pass.fragments) ? HOLDING_MS : -1;
+}
+
+// False: nobody woke it, it only looks at rings whose guest does not kick, and at the clock.
 static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 {
 	bool woken = true;
@@ -151,8 +165,7 @@ static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
 		add(&w->sleeps, 1);
 		atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 		rcu_thread_offline();
-		bool kickless = atomic_load_explicit(&w->kickless, memory_order_relaxed) > 0;
-		woken = epoll_wait(w->epoll_fd, events, 16, kickless ? KICKLESS_MS : -1) != 0;
+		woken = epoll_wait(w->epoll_fd, events, 16, longest_sleep_ms(w)) != 0;
 		rcu_thread_online();
 		atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 		drain_wakes(w);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/fragments.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "switch/worker.h"
+
+// A port that is gone has taken its counters with it.
+static void count_lost(
+	void *ctx, uint16_t port, enum drop_reason reason, const uint8_t *head, uint32_t len)
+{
+	struct pass *pass = ctx;
+	const struct port_view *view = pass->snapshot->views[port];
+	if (view)
+		pass_drop(pass, view->port, reason, 1, head, len);
+}
+
+int fragments_start(struct pass *pass)
+{
+	struct fragment_options options = {
+		.hold = worker_tsc_hz() / 1000 * FRAGMENT_HOLD_MS,
+		.lost = count_lost,
+		.ctx = pass,
+	};
+	if (getrandom(options.secret, sizeof(options.secret), 0) != sizeof(options.secret))
+		return -errno;
+	pass->fragments = fragments_new(&options);
+	pass->fragments_due = UINT64_MAX;
+	pass->fragments_ready = false;
+	return pass->fragments ? 0 : -ENOMEM;
+}
+
+void fragments_stop(struct pass *pass)
+{
+	fragments_free(pass->fragments);
+	pass->fragments = NULL;
+}
+
+// What the stages and the loop look at in each round, without a call.
+static void note(struct pass *pass)
+{
+	pass->fragments_due = fragments_due(pass->fragments);
+	pass->fragments_ready = fragments_ready(pass->fragments);
+}
+
+bool fragment_key(struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
+{
+	enum drop_reason reason;
+	enum fragment_verdict verdict = fragments_see(
+		pass->fragments, p, zone, pass->in->id, pass->tsc, key, &reason);
+	if (verdict == FRAGMENT_DROP)
+		packet_drop(p, reason);
+	else if (verdict == FRAGMENT_HELD)
+		p->verdict = VERDICT_HELD;
+	note(pass);
+	return verdict == FRAGMENT_PASS;
+}
+
+void fragment_refuse(struct pass *pass, const struct packet *p, uint32_t zone)
+{
+	fragments_refuse(pass->fragments, p, zone, pass->in->id, (enum drop_reason)p->drop);
+	note(pass);
+}
+
+bool fragment_stays(struct pass *pass, struct packet *p, uint32_t zone)
+{
+	enum drop_reason reason = fragments_fate(pass->fragments, p, zone, pass->in->id);
+	if (reason != DROP_NONE)
+		packet_drop(p, reason);
+	return reason == DROP_NONE;
+}
+
+unsigned fragments_follow(struct pass *pass)
+{
+	uint16_t port;
+	unsigned n;
+	while ((n = fragments_take(pass->fragments, &pass->burst, &port))) {
+		pass->in = pass->snapshot->views[port];
+		if (pass->in)
+			break;
+		fragments_give_back(pass->fragments);
+	}
+	// What is on its way is not ready any more, but for what does not fit the burst.
+	note(pass);
+	if (!n)
+		return 0;
+	pass->source = NULL;
+	pass->pair = 0;
+	pass->bytes = 0;
+	memset(pass->mbufs, 0, n * sizeof(pass->mbufs[0]));
+	return n;
+}
+
+void fragments_give_up(struct pass *pass)
+{
+	fragments_expire(pass->fragments, pass->tsc);
+	note(pass);
+}
