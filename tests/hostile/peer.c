@@ -30,7 +30,8 @@ void doing(const char *name, uint64_t number)
 void fail(const char *format, ...)
 {
 	va_list args;
-	fprintf(stderr, "weir-hostile: %s, number %llu: ", what, (unsigned long long)which);
+	fprintf(stderr, "%s: %s, number %llu: ", program_invocation_short_name, what,
+		(unsigned long long)which);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
