@@ -3,6 +3,7 @@ design set itself; a case says who is compared, the marks what of the comparison
 import dataclasses
 from typing import NamedTuple
 
+from .tracking import TABLE, Tracking
 
 # What is offered to both, as a share of the saturated rate of the slower of the two.
 LOAD = 0.9
@@ -38,6 +39,15 @@ class Traffic(NamedTuple):
     macs: int = 1
     proto: str = "udp"
     order: str = "round-robin"
+    conversations: int = 0          # open at once: complete TCP conversations instead of a stream
+
+    def words(self):
+        """What the generator is told."""
+        words = self._asdict()
+        if self.conversations:
+            return {name: words[name] for name in ("conversations", "directions")}
+        del words["conversations"]
+        return words
 
 
 class Shape(NamedTuple):
@@ -47,12 +57,14 @@ class Shape(NamedTuple):
     macs: int = 1                   # the most addresses behind one port
     idle: int = 0                   # connected ports beside the two that are busy
     nic: bool = False               # the second port is net_af_packet on a veth
+    tracking: Tracking = None       # connections
 
     def text(self):
         words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo),
                                           ("a port and net_af_packet", self.nic)) if there]
         words += [f"{self.macs} addresses behind each port"] if self.macs > 1 else []
         words += [f"{self.idle + 2} ports"] if self.idle else []
+        words += [self.tracking.text()] if self.tracking else []
         return ", ".join(words) or "two ports"
 
 
@@ -92,11 +104,14 @@ class Pair(NamedTuple):
 FLOOR = "testpmd"
 NORMAL = "ovs-normal"
 PORT = "ovs-port"
-PEERS = (FLOOR, PORT, NORMAL)
+CT = "ovs-ct"
+PEERS = (FLOOR, PORT, NORMAL, CT)
 
 # All CPU time of the switch over its busy cycles, while it is saturated: nothing is hidden in other
 # threads, nor in rounds that count as idle.
 CPU_RATIO = 1.15
+# Of what does not change: the noise of a repetition.
+UNCHANGED = 1.03
 # A switch is saturated when this share of its time is busy; so is the generator.
 SATURATED = 0.97
 
@@ -112,8 +127,28 @@ def latency(percent):
         Traffic(), peers={FLOOR: (Mark("p50", 1.0),)}, main="p50", load=percent / 100)
 
 
+def tracked(name, flows, floor, ct, table=TABLE, frame=64, about=""):
+    """Connections that are all established, allowed by a group; the two directions of one are far apart
+    in time where there are many."""
+    return Case(name, about or f"{flows:,} UDP connections, both ways, scattered", Traffic(frame, flows=flows),
+                Shape(tracking=Tracking(table)), peers={FLOOR: cycles(floor), CT: cycles(ct) if ct else ()})
+
+
+def beside_few_rules(name, about, traffic, tracking, *marks):
+    """Weir with many rules beside itself with two."""
+    few = Shape(tracking=Tracking(tracking.connections))
+    return Case(name, about, traffic, Shape(tracking=tracking), rival=Rival("weir, 2 rules", traffic, few),
+                rival_marks=marks)
+
+
 MANY = Traffic(flows=10000, macs=5000)
 KNOWN = Shape(macs=5000)
+MILLION = 1 << 20       # connections in the table
+TRACKED = Shape(tracking=Tracking())
+THOUSAND = Traffic(flows=1000)
+# Each conversation leaves an entry behind for the second of its TIME_WAIT.
+TALK = Traffic(conversations=1000, directions=1)
+TALKING = Shape(tracking=Tracking(MILLION))
 
 CASES = (
     Case("64 B, one way", "from one VM to another", Traffic(directions=1),
@@ -145,6 +180,21 @@ CASES = (
          Shape(nic=True), peers={FLOOR: (Mark("mpps", 0.95, least=True),)}),
     latency(10),
     latency(50),
+    tracked("64 B, 1,000 connections", 1000, 0.7, 0.15),
+    tracked("64 B, 10,000 connections", 10000, 0.8, 0.15),
+    tracked("64 B, 100,000 connections", 100000, 1.0, 0.16),
+    tracked("64 B, 1,000,000 connections", 1000000, 1.25, 0.16, MILLION),
+    tracked("1500 B, 1,000 connections", 1000, 0.6, None, frame=1500),
+    Case("TCP conversations", "SYN to the last ACK, 8 segments, 1,000 at once", TALK, TALKING,
+         peers={CT: (*cycles(0.2), Mark("mpps", 4.0, least=True))}),
+    beside_few_rules("1,000 connections, 10,000 rules", "one group; the last of its rules allows them",
+                     THOUSAND, Tracking(rules=10000), *cycles(UNCHANGED)),
+    beside_few_rules("1,000 connections, 1,000 groups", "of 10 rules; the port is in 16 of them",
+                     THOUSAND, Tracking(groups=1000, rules=10), *cycles(UNCHANGED)),
+    beside_few_rules("TCP conversations, 10,000 rules", "one group; the last of its rules allows them",
+                     TALK, Tracking(MILLION, rules=10000), Mark("mpps", 0.7, least=True)),
+    beside_few_rules("TCP conversations, 1,000 groups", "of 10 rules; the port is in 16 of them",
+                     TALK, Tracking(MILLION, groups=1000, rules=10), Mark("mpps", 0.7, least=True)),
 )
 
 

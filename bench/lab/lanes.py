@@ -105,7 +105,7 @@ class Lane:
             sockets[1], ends[1] = "iface=near", "iface=far"
         idle = [self.work.file(f"idle{number}.sock") for number in range(self.shape.idle)]
         setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
-                      macs=self.shape.macs, cpu=switch, idle=idle,
+                      macs=self.shape.macs, cpu=switch, idle=idle, tracking=self.shape.tracking,
                       prefix=self.veth.prefix("near") if self.veth else [])
         self.load = Load(ends, self.work.file("load.log"), cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,

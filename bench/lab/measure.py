@@ -33,6 +33,8 @@ NOT_CARRIED = "offered load not carried"
 WARM_UP = 0.1           # seconds before each interval
 WARM_MAX = 5            # ... and this many while a slow path still decides
 WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
+SEGMENTS = 8            # of a conversation
+SEEN_TWICE, SEE_ALL_MAX = 2, 20     # rounds over all connections before an interval; seconds for them
 PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
 SATURATION = 0          # the generator's word for "as fast as it goes"
 
@@ -152,9 +154,28 @@ def warm_up(side):
         before = after
 
 
+def begin(lane, traffic, rate):
+    """Lets the generator send; rate: frames/s."""
+    if traffic.conversations:
+        lane.load.talk(**traffic.words(), rate=round(rate / SEGMENTS))
+    else:
+        lane.load.start(**traffic.words(), rate=round(rate))
+    # The first packet of a connection is another case.
+    if lane.shape.tracking and not traffic.conversations and rate == SATURATION:
+        see_all(lane, traffic)
+
+
+def see_all(lane, traffic):
+    """Waits until each connection's packets have passed, both ways."""
+    left, end = SEEN_TWICE * traffic.directions * traffic.flows, time.monotonic() + SEE_ALL_MAX
+    while left > 0 and time.monotonic() < end:
+        time.sleep(WARM_UP)
+        left -= lane.load.mark()["received"]
+
+
 def measure(lane, traffic, rate, seconds):
     """The running lane at one rate (frames/s; SATURATION) for `seconds`. All control work is at the edges."""
-    lane.load.start(**traffic._asdict(), rate=round(rate))
+    begin(lane, traffic, rate)
     before = warm_up(lane.side)
     lane.load.mark()
     threads = thread_times(lane.load.pids())

@@ -6,7 +6,7 @@ import time
 import traceback
 import unittest
 
-from .cases import Shape, Traffic
+from .cases import TRACKED, Shape, Traffic
 from .lanes import Bench, Lane
 from weirvm.procs import Failure
 
@@ -37,6 +37,8 @@ GROUPS = (
                                   ("64 B at an MTU of 9000", Traffic(), RATE))),
     ("a NIC", Shape(nic=True), (("64 B, a VM and net_af_packet", Traffic(), 5000),
                                 ("1500 B, a VM and net_af_packet", Traffic(1500), 5000))),
+    ("tracked", TRACKED, (("10,000 connections", Traffic(flows=10000), 4 * RATE),
+                          ("1500 B, 100 connections", Traffic(1500, flows=100), RATE))),
     ("idle peers", Shape(idle=6), (("64 B beside six idle ports", Traffic(), RATE),)),
 )
 
@@ -102,7 +104,7 @@ def settled(lane, work, rate):
 
 def traffic(lane, what, rate):
     def work(at):
-        lane.load.start(**what._asdict(), rate=round(at))
+        lane.load.start(**what.words(), rate=round(at))
         time.sleep(SECONDS)
         return lane.load.stop()
     said = settled(lane, work, rate)
@@ -130,7 +132,7 @@ def pause(lane):
 
 def latency(lane):
     def work(at):
-        lane.load.start(**Traffic()._asdict(), rate=round(at))
+        lane.load.start(**Traffic().words(), rate=round(at))
         lane.load.mark()
         time.sleep(SECONDS)
         lane.load.mark()
@@ -157,6 +159,8 @@ def group(report, bench, name, shape, steps, only):
     extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
              ("conversations from both ends", lambda lane: talk(lane, 2)),
              ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
+    if shape.tracking:
+        extra = [("complete TCP conversations", lambda lane: talk(lane, 1))]
     todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
             for label, what, rate in steps]
     todo += [(f"{name}: {label}", work) for label, work in extra]

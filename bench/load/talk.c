@@ -70,6 +70,7 @@ static struct {
 	struct client clients[PORTS_MAX];
 	struct outbox boxes[PORTS_MAX];
 	unsigned flying[PORTS_MAX]; // sent from there and not received
+	uint32_t begun;             // the highest number so far, of all runs
 	uint32_t swept;
 } talk;
 
@@ -96,6 +97,8 @@ static void begin_anew(struct client *c, uint32_t n)
 	struct slot *slot = &c->slots[n];
 	uint64_t next = (uint64_t)slot->number + talk.nslots;
 	slot->number = next < NUMBERS ? (uint32_t)next : n;
+	if (slot->number > talk.begun)
+		talk.begun = slot->number;
 	slot->step = 0;
 	slot->flying = false;
 	turns_push(&c->resting, n);
@@ -277,8 +280,14 @@ static int client_init(struct client *c, unsigned port, const struct load_plan *
 			(uint8_t)from, (uint8_t)partner(from), !steps[i].by_client};
 		frame_segment_init(&c->templates[i], ends, &steps[i].segment);
 	}
+	// Behind those of the last run: a switch may still know them, and a SYN with an old
+	// sequence number is no new conversation.
+	uint64_t first = talk.begun ? (uint64_t)talk.begun / talk.nslots * talk.nslots + talk.nslots
+				    : 0;
+	if (first + talk.nslots > NUMBERS)
+		first = 0;
 	for (uint32_t n = 0; n < talk.nslots; n++) {
-		c->slots[n].number = n;
+		c->slots[n].number = (uint32_t)first + n;
 		turns_push(&c->resting, n);
 	}
 	unsigned nclients = load_ports.count / 2 * plan->directions;

@@ -29,6 +29,7 @@ class Setup:
     cpu: int = 1                # the switching thread's
     prefix: list = field(default_factory=list)  # words before its command: where its interfaces are
     idle: list = field(default_factory=list)    # sockets of peers that are connected and send nothing
+    tracking: object = None     # a Tracking: connections are tracked
 
     @property
     def ports(self):
@@ -211,10 +212,10 @@ def stopped(pid):
     return False        # a thread has ended meanwhile
 
 
-from .ovs import OvsNormal, OvsPort     # noqa: E402 -- they derive from Side
+from .ovs import OvsCt, OvsNormal, OvsPort     # noqa: E402 -- they derive from Side
 from .testpmd import Testpmd            # noqa: E402
 from .weir import Weir                  # noqa: E402
 
-SIDES = {side.name: side for side in (Weir, Testpmd, OvsNormal, OvsPort)}
+SIDES = {side.name: side for side in (Weir, Testpmd, OvsNormal, OvsPort, OvsCt)}
 
 __all__ = ["ROOT", "SIDES", "Counters", "Failure", "Setup", "Side"]

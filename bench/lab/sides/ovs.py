@@ -1,4 +1,5 @@
-"""Open vSwitch with DPDK, as Debian packages it: a learning switch (NORMAL), and port to port.
+"""Open vSwitch with DPDK, as Debian packages it: a learning switch (NORMAL), port to port, and that with
+connection tracking.
 
 Everything it has lies in a folder of its own, and it runs in a network namespace of its own: its bridge
 makes a network interface of the bridge's name, and another Open vSwitch may run on the machine.
@@ -13,6 +14,7 @@ import socket
 from weirvm.procs import Deadline, Failure, Workdir, end, run, spawn, tail, wait_until
 
 from . import ROOT, Side
+from ..tracking import ovs_timeouts
 
 DAEMONS = ("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk", "ovs-vswitchd")
 TOOLS = ("ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl")
@@ -169,8 +171,8 @@ class Ovs(Side):
         path = self.work.file("flows")
         with open(path, "w") as file:
             file.write("\n".join(self.rules) + "\n")
-        run(["ovs-ofctl", "replace-flows", f"unix:{self.work.file(BRIDGE + '.mgmt')}", path], env=self.env,
-            timeout=deadline.left())
+        run(["ovs-ofctl", "-O", "OpenFlow13", "replace-flows", f"unix:{self.work.file(BRIDGE + '.mgmt')}", path],
+            env=self.env, timeout=deadline.left())
 
     def rule_lines(self):
         with open(os.path.join(ROOT, "bench", "ovs", self.flows)) as file:
@@ -264,3 +266,26 @@ class OvsPort(Ovs):
     name = "ovs-port"
     flows = "port.flows"
     fail_mode = "secure"
+
+
+class OvsCt(Ovs):
+    """Its connection tracking, with Weir's room and time-outs."""
+    name = "ovs-ct"
+    flows = "ct.flows"
+    fail_mode = "secure"
+
+    def refuses(self, setup):
+        return None if setup.tracking else "it is to track connections"
+
+    def settings(self, paths):
+        return [*super().settings(paths),
+                ["--id=@datapath", "create", "Datapath", "datapath_version=0"],
+                ["set", "Open_vSwitch", ".", "datapaths:netdev=@datapath"],
+                ["add-zone-tp", "netdev", "zone=0", *ovs_timeouts()]]
+
+    def load_flows(self, deadline):
+        super().load_flows(deadline)
+        self.control.call("dpctl/ct-set-maxconns", str(self.setup.tracking.connections))
+
+    def describe(self):
+        return [*super().describe(), f"dpctl/ct-set-maxconns {self.setup.tracking.connections}"]

@@ -9,9 +9,11 @@ from switch import Switch
 from weirvm.procs import Deadline, Failure, run, tail, wait_until
 
 from . import ROOT, Side
+from ..tracking import weir_groups, weir_timeouts
 
 PROTOCOL = 1
 PORT_MACS = 1024        # the default of limits.macs
+RULES_SHOWN = 20
 
 
 class Control:
@@ -99,8 +101,23 @@ class Weir(Side):
         self.control = Control(self.switch.control)
 
     def document(self, setup, paths):
-        return {"switch": {"workers": [setup.cpu]},
-                "ports": {f"vm{number}": self.port(setup, path) for number, path in enumerate(paths)}}
+        document = {"switch": {"workers": [setup.cpu]},
+                    "ports": {f"vm{number}": self.port(setup, path) for number, path in enumerate(paths)}}
+        if setup.tracking:
+            room = setup.tracking.connections
+            document["groups"], own = weir_groups(setup.tracking)
+            document["switch"].update(connections=room, timeouts=weir_timeouts())
+            document["ports"]["vm1"].update(groups=own, limits={"connections": room})
+        return document
+
+    def shown(self):
+        """The document, without thousands of rules."""
+        document = self.document(self.setup, self.setup.sockets)
+        groups = document.get("groups", {})
+        rules = sum(len(group["to-vm"]) for group in groups.values())
+        if rules > RULES_SHOWN:
+            document["groups"] = f"{len(groups)} with {rules} rules"
+        return document
 
     @staticmethod
     def port(setup, path):
@@ -147,7 +164,7 @@ class Weir(Side):
 
     def describe(self):
         lines = [self.plain(shlex.join(self.switch.command())),
-                 f"configuration: {self.plain(json.dumps(self.document(self.setup, self.setup.sockets)))}",
+                 f"configuration: {self.plain(json.dumps(self.shown()))}",
                  *self.setup.others]
         if self.setup.jumbo:
             lines.append("mtu: raised for frames of 9000 bytes")
