@@ -9,7 +9,7 @@
 
 enum {
 	CLASSES_MAX = 1024,
-	EXAMPLES_MAX = 24 // of differences without justification
+	EXAMPLES_MAX = 60 // of differences without justification
 };
 
 // Differences of one kind.
@@ -50,26 +50,26 @@ static void count_label(const struct unit *u)
 	labels[i].passed += u->passed[BY_LINUX];
 }
 
-static struct class *class_of(const struct unit *u)
+static struct class *class_of(const struct unit *u, const struct justified *justified)
 {
 	for (unsigned i = 0; i < nclasses; i++)
-		if (classes[i].weir_passes == u->passed[BY_WEIR] &&
+		if (classes[i].justified == justified &&
+			classes[i].weir_passes == u->passed[BY_WEIR] &&
 			!strcmp(classes[i].label, u->label) && !strcmp(classes[i].phase, u->phase))
 			return &classes[i];
 	if (nclasses == CLASSES_MAX)
 		fail("there are too many classes of differences");
-	classes[nclasses] = (struct class){
-		.label = u->label, .phase = u->phase, .weir_passes = u->passed[BY_WEIR]};
+	classes[nclasses] = (struct class){.label = u->label,
+		.phase = u->phase,
+		.weir_passes = u->passed[BY_WEIR],
+		.justified = justified};
 	return &classes[nclasses++];
 }
 
 static void differs(const struct talk *t, const struct unit *u)
 {
-	struct class *c = class_of(u);
 	const struct justified *j = justification(t, u);
-	// One that is not justified must not hide behind others of its class.
-	if (!c->count || (c->justified && !j))
-		c->justified = j;
+	struct class *c = class_of(u, j);
 	if (!j && !c->example && sums.examples < EXAMPLES_MAX) {
 		c->example = &examples[sums.examples++];
 		memcpy(c->example, t, sizeof(*t));

@@ -5,12 +5,9 @@
 
 #include "tests/oracle/talk.h"
 
-// A difference that is meant, and why.
+// Why a difference is meant: a standard's words, or what makes it none.
 struct justified {
-	const char *label; // of the unit's packet; NULL: any
-	const char *phase; // NULL: any
-	bool weir_passes;  // what Linux does not
-	const char *why;   // a standard's words, or what makes the difference none
+	const char *why;
 };
 
 // The justification of a difference, or NULL.

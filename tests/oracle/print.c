@@ -38,6 +38,8 @@ static void print_quote(const struct talk *t, const uint8_t *l4, size_t len)
 	if (len < 8 + header + 8)
 		return;
 	const uint8_t *ip = l4 + 8;
+	for (size_t i = 0; i < len && i < 80; i++)
+		fprintf(stderr, "%02x%s", l4[i], i % 4 == 3 ? " " : "");
 	fprintf(stderr, " about protocol %u, L4 %u to %u", ip[t->ipv6 ? 6 : 9], get16(ip + header),
 		get16(ip + header + 2));
 }
