@@ -56,9 +56,9 @@ struct conn {
 	_Atomic uint8_t flags;   // enum conn_flag
 	_Atomic uint8_t lock;    // 1: held
 	uint8_t spare;
-	// Where the MAC table has the source's and the destination's address, by direction: where
-	// to look first, no more. Of no meaning to this layer.
-	_Atomic uint16_t macs[2][2];
+	// By direction, where the MAC table has the source's address and, in the upper half, the
+	// destination's: where to look first, no more. Of no meaning to this layer.
+	_Atomic uint32_t places[2];
 	_Atomic uint16_t ports[2];   // behind the lower and the higher end, as resolved; 0: none
 	_Atomic uint32_t packets[2]; // by direction; the low words, the high ones are cold
 	_Atomic uint64_t bytes[2];
@@ -84,6 +84,17 @@ _Static_assert(offsetof(struct conn, hash) == 128, "the second line");
 static inline unsigned conn_original_direction(const struct conn *conn)
 {
 	return atomic_load_explicit(&conn->flags, memory_order_relaxed) & CONN_BEGAN_HIGH;
+}
+
+static inline uint32_t conn_epoch(const struct conn *conn)
+{
+	return atomic_load_explicit(&conn->epoch, memory_order_relaxed);
+}
+
+// The port behind the end that a direction comes from.
+static inline uint16_t conn_port(const struct conn *conn, unsigned direction)
+{
+	return atomic_load_explicit(&conn->ports[direction], memory_order_relaxed);
 }
 
 // Counts a packet of `bytes` bytes on the wire. Workers; counts of one direction that come by two

@@ -92,31 +92,12 @@ static bool tuple_of_l4(struct conn_tuple *tuple, const struct packet *p)
 	}
 }
 
-// The common case: IPv4, TCP or UDP. Nothing is copied twice.
-static inline void key_of_plain(struct conn_key *key, const struct packet *p, uint32_t zone)
-{
-	const uint8_t *l3 = p->data + p->l3_off, *l4 = p->data + p->l4_off;
-	uint64_t source = (uint64_t)wire32(l3 + 12) << 16 | wire16(l4);
-	uint64_t destination = (uint64_t)wire32(l3 + 16) << 16 | wire16(l4 + 2);
-	unsigned from = source > destination;
-	memset(key, 0, sizeof(*key));
-	key->id.meta = conn_meta(zone, p->l4_proto, CONN_IPV4);
-	key->direction = (uint8_t)from;
-	memcpy(&key->id.ports[from], l4, 2);
-	memcpy(&key->id.ports[!from], l4 + 2, 2);
-	memcpy(&key->id.v4[from], l3 + 12, 4);
-	memcpy(&key->id.v4[!from], l3 + 16, 4);
-}
-
 bool conn_key_of(struct conn_key *key, const struct packet *p, uint32_t zone)
 {
 	if (p->flags & PACKET_LATER_FRAGMENT)
 		return false;
-	if (likely((p->flags & (PACKET_IPV4 | PACKET_L4)) == (PACKET_IPV4 | PACKET_L4) &&
-		    (p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP))) {
-		key_of_plain(key, p, zone);
+	if (conn_key_of_plain(key, p, zone))
 		return true;
-	}
 	if (!(p->flags & (PACKET_IPV4 | PACKET_IPV6)))
 		return false;
 	const uint8_t *l3 = p->data + p->l3_off;

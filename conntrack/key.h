@@ -7,8 +7,10 @@
 #ifndef WEIR_CONNTRACK_KEY_H
 #define WEIR_CONNTRACK_KEY_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/packet.h"
 
@@ -83,6 +85,36 @@ struct conn_tuple {
 void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple);
 // The tuple of one direction. Any thread.
 void conn_key_tuple(const struct conn_key *key, unsigned direction, struct conn_tuple *tuple);
+
+// The key of what most packets are: whole IPv4 packets of TCP and UDP. False: it is none of these,
+// and nothing is written. Worker.
+static inline bool conn_key_of_plain(
+	struct conn_key *key, const struct packet *packet, uint32_t zone)
+{
+	enum {
+		PLAIN = PACKET_IPV4 | PACKET_L4
+	};
+	if ((packet->flags & (PLAIN | PACKET_FRAGMENT)) != PLAIN ||
+		(packet->l4_proto != IPPROTO_TCP && packet->l4_proto != IPPROTO_UDP))
+		return false;
+	uint64_t addresses; // the source in the lower half, as they lie in memory
+	uint32_t ports;
+	memcpy(&addresses, packet->data + packet->l3_off + 12, sizeof(addresses));
+	memcpy(&ports, packet->data + packet->l4_off, sizeof(ports));
+	uint64_t source = (uint64_t)ntohl((uint32_t)addresses) << 16 | ntohs((uint16_t)ports);
+	uint64_t destination = (uint64_t)ntohl((uint32_t)(addresses >> 32)) << 16 |
+			       ntohs((uint16_t)(ports >> 16));
+	// Which of the two is the higher end no CPU can predict, so it is no branch.
+	unsigned turned = source > destination, half = turned * 32, quarter = turned * 16;
+	addresses = addresses >> half | addresses << (-half & 63);
+	ports = ports >> quarter | ports << (-quarter & 31);
+	key->id.meta = conn_meta(zone, packet->l4_proto, CONN_IPV4);
+	memcpy(key->id.ports, &ports, sizeof(ports));
+	memcpy(key->id.v4, &addresses, sizeof(addresses));
+	memset(key->v6, 0, sizeof(key->v6));
+	key->direction = (uint8_t)turned;
+	return true;
+}
 
 // The key of a parsed packet in a zone: what its connection is called. False: it has none, for it
 // is not IP, its L4 header is not sound or not in the stash, it is a later fragment, or an ICMP

@@ -30,6 +30,20 @@ enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
 enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet);
 
+// The same, and in line what most packets are: of a UDP conversation in both directions. Fragments
+// that are not the first belong to the connection and say nothing; they are counted.
+static inline enum drop_reason track_packet(const struct tracker *tracker, uint32_t index,
+	struct conn *conn, const struct conn_key *key, const struct packet *packet)
+{
+	enum conn_state state = (enum conn_state)atomic_load_explicit(
+		&conn->state, memory_order_relaxed);
+	if (state != CONN_UDP_ANSWERED && !(packet->flags & PACKET_LATER_FRAGMENT))
+		return track_next(tracker, index, conn, key, packet);
+	conn_seen(conn, tracker->now_s);
+	conn_count(conn, key->direction, packet->len);
+	return DROP_NONE;
+}
+
 // Whether the packet is an ICMP or ICMPv6 error; then *key is that of the connection it speaks of
 // (not hashed), with the direction that the error itself goes, and *sound whether it can be
 // believed at all: the quoted packet is whole enough to tell its L4 ports, and comes from whom the

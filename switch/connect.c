@@ -9,12 +9,23 @@
 // for others advances nobody's connection.
 #include "switch/pipeline.h"
 
+#include <string.h>
+
 #include "base/likely.h"
+#include "switch/fragments.h"
 
 // The packets that have a key, beside pass->keys.
 struct keyed {
 	unsigned count;
 	struct packet *packets[BURST_MAX];
+};
+
+// Packets in a row mostly go one way: the last one's addresses, the places where the MAC table had
+// them, and the port that they led to.
+struct way {
+	uint64_t source, destination; // keys; 0: there is none yet
+	uint32_t places;
+	uint16_t port;
 };
 
 // Groups' traffic begins no connection: policy decides each packet of it.
@@ -23,20 +34,35 @@ static bool is_to_group(const struct packet *p)
 	return p->data[0] & 1;
 }
 
-static bool make_key(struct pass *pass, struct packet *p, struct conn_key *key)
+// Later fragments have the key of their first. False: it has none, or its verdict.
+static bool make_fragments_key(
+	struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
 {
-	uint32_t zone = pass->in->zone | p->vlan;
+	if (p->flags & PACKET_LATER_FRAGMENT || !conn_key_of(key, p, zone))
+		*key = (struct conn_key){0};
+	return fragment_key(pass, p, zone, key) && key->id.meta;
+}
+
+// An error's key is that of what it quotes; one that quotes nothing that can be believed has none.
+static bool make_errors_key(struct packet *p, uint32_t zone, struct conn_key *key)
+{
 	bool sound;
-	if (is_to_group(p))
-		return false;
-	if (likely(conn_key_of(key, p, zone)))
-		return true;
 	if (!track_error_key(p, zone, key, &sound))
 		return false;
 	p->flags |= PACKET_ICMP_ERROR;
-	if (!sound)
-		packet_drop(p, DROP_CONNECTION_INVALID);
 	return sound;
+}
+
+static bool make_key(struct pass *pass, struct packet *p, struct conn_key *key)
+{
+	uint32_t zone = pass->in->zone | p->vlan;
+	if (unlikely(is_to_group(p)))
+		return false;
+	if (likely(conn_key_of_plain(key, p, zone)))
+		return true;
+	if (p->flags & PACKET_FRAGMENT)
+		return make_fragments_key(pass, p, zone, key);
+	return conn_key_of(key, p, zone) || make_errors_key(p, zone, key);
 }
 
 static void make_keys(struct pass *pass, struct keyed *keyed)
@@ -56,74 +82,79 @@ static void make_keys(struct pass *pass, struct keyed *keyed)
 	}
 }
 
-// Whether both addresses are where the entry says, the receiver's behind the port that it was
-// resolved for. Then the source's age is refreshed as forward would, and the packet has its output.
-static inline bool forward_known(
-	struct pass *pass, struct packet *p, struct conn *conn, unsigned direction)
+// Looks both addresses up where the entry says. The source's age is refreshed as forward would.
+static bool find_way(struct pass *pass, uint16_t vlan, const struct conn *conn, unsigned direction,
+	struct way *way)
 {
 	const struct port_view *in = pass->in;
 	const struct mac_table *macs = in->bridge->macs;
-	uint64_t tag = mac_key_tag(p->vlan);
-	uint16_t from = atomic_load_explicit(&conn->macs[direction][0], memory_order_relaxed);
-	uint16_t to = atomic_load_explicit(&conn->macs[direction][1], memory_order_relaxed);
-	struct mac_found source = mac_find_at(macs, from, mac_key_source(p->data, tag));
-	struct mac_found receiver = mac_find_at(macs, to, mac_key_destination(p->data, tag));
+	struct mac_found source = mac_find_at(macs, (uint16_t)way->places, way->source);
+	struct mac_found receiver = mac_find_at(macs, way->places >> 16, way->destination);
 	uint16_t port = (uint16_t)(receiver.target >> 16);
 	if (unlikely(source.target >> 16 != in->id) || unlikely(!port) ||
-		unlikely(atomic_load_explicit(&conn->ports[!direction], memory_order_relaxed) !=
-			 port))
+		unlikely(conn_port(conn, !direction) != port))
 		return false;
 	const struct port_view *out = pass->snapshot->views[port];
 	if (unlikely(!out) || unlikely(out == in) || unlikely(out->bridge != in->bridge) ||
-		unlikely(!view_is_member(out, p->vlan)))
+		unlikely(!view_is_member(out, vlan)))
 		return false;
 	mac_seen(source.entry, pass->now_s);
-	p->verdict = VERDICT_FORWARD;
-	p->out_port = port;
+	way->port = port;
 	return true;
 }
 
-// An error speaks of its connection and is not part of it: it changes nothing there, and goes where
-// forward sends it.
-static void connect_error(struct packet *p, uint32_t index)
+// Whether both addresses are where the entry says, the receiver's behind the port that it was
+// resolved for. Then the packet has its output.
+static inline bool forward_known(struct pass *pass, struct packet *p, struct conn *conn,
+	unsigned direction, struct way *last)
 {
-	if (index)
-		p->flags |= PACKET_CONNECTION | PACKET_UNDECIDED;
-	else
-		packet_drop(p, DROP_CONNECTION_INVALID);
+	uint64_t tag = mac_key_tag(p->vlan);
+	struct way way = {
+		.source = mac_key_source(p->data, tag),
+		.destination = mac_key_destination(p->data, tag),
+		.places = atomic_load_explicit(&conn->places[direction], memory_order_relaxed),
+	};
+	if (unlikely(way.source != last->source) ||
+		unlikely(way.destination != last->destination) ||
+		unlikely(way.places != last->places) ||
+		unlikely(conn_port(conn, !direction) != last->port)) {
+		if (unlikely(!find_way(pass, p->vlan, conn, direction, &way)))
+			return false;
+		*last = way;
+	}
+	p->verdict = VERDICT_FORWARD;
+	p->out_port = last->port;
+	return true;
 }
 
-static inline void connect_packet(struct pass *pass, struct packet *p, uint32_t index)
+static inline void connect_packet(
+	struct pass *pass, struct packet *p, uint32_t index, struct way *last)
 {
 	const struct conn_key *key = &pass->keys[p->key];
-	p->conn = index;
-	if (unlikely(p->flags & PACKET_ICMP_ERROR)) {
-		connect_error(p, index);
-		return;
-	}
-	if (unlikely(!index)) {
-		p->flags |= PACKET_UNDECIDED;
-		return;
-	}
 	struct conn *conn = conn_at(pass->tracker.table, index);
-	p->flags |= PACKET_CONNECTION;
-	// What policy may deny must not advance it.
 	uint32_t epoch = pass->snapshot->epoch;
-	if (unlikely(atomic_load_explicit(&conn->epoch, memory_order_relaxed) != epoch) ||
-		unlikely(atomic_load_explicit(&conn->ports[key->direction], memory_order_relaxed) !=
-			 pass->in->id)) {
+	p->conn = index;
+	// An error speaks of its connection and is not part of it. And what policy may deny must
+	// not advance it: a connection of another epoch, another port's packet.
+	if (unlikely(!index) || unlikely(p->flags & PACKET_ICMP_ERROR)) {
 		p->flags |= PACKET_UNDECIDED;
 		return;
 	}
-	enum drop_reason reason = track_next(&pass->tracker, index, conn, key, p);
+	p->flags |= PACKET_CONNECTION;
+	if (unlikely(conn_epoch(conn) != epoch) ||
+		unlikely(conn_port(conn, key->direction) != pass->in->id)) {
+		p->flags |= PACKET_UNDECIDED;
+		return;
+	}
+	enum drop_reason reason = track_packet(&pass->tracker, index, conn, key, p);
 	if (unlikely(reason != DROP_NONE)) {
 		packet_drop(p, reason);
 		return;
 	}
 	p->flags |= PACKET_TRACKED;
 	// Begun anew it is to be resolved anew.
-	if (unlikely(atomic_load_explicit(&conn->epoch, memory_order_relaxed) != epoch) ||
-		unlikely(!forward_known(pass, p, conn, key->direction)))
+	if (unlikely(conn_epoch(conn) != epoch) ||
+		unlikely(!forward_known(pass, p, conn, key->direction, last)))
 		p->flags |= PACKET_UNDECIDED;
 }
 
@@ -132,6 +163,7 @@ void stage_connect(struct pass *pass)
 	if (likely(!pass->in->connects))
 		return;
 	struct keyed keyed;
+	struct way last = {0};
 	uint32_t found[BURST_MAX];
 	pass->tracker = (struct tracker){
 		.table = pass->snapshot->conns,
@@ -144,5 +176,5 @@ void stage_connect(struct pass *pass)
 	pass->lookups += keyed.count;
 	pass->tracked += keyed.count;
 	for (unsigned i = 0; i < keyed.count; i++)
-		connect_packet(pass, keyed.packets[i], found[i]);
+		connect_packet(pass, keyed.packets[i], found[i], &last);
 }

@@ -27,16 +27,12 @@ struct pass {
 	uint64_t bytes;              // of the burst as it came
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
-<<<<<<< HEAD
 	struct ring_layout layout; // of the frame that is put
 	struct tracker tracker;
-	uint64_t lookups, tracked; // running totals: of connections and addresses, of packets
-=======
-	struct ring_layout layout;   // of the frame that is put
+	uint64_t lookups, tracked;   // running totals: of connections and addresses, of packets
 	struct fragments *fragments; // the worker's; switch/fragments.c
 	uint64_t fragments_due;      // when some are too old
 	bool fragments_ready;        // held ones are to go on
->>>>>>> 34153c7 (Tell which connection a fragment belongs to; hold those that come before their first)
 	// Without a ring: the buffer of each packet; NULL where it has none, or where that has gone
 	// on with the packet.
 	struct rte_mbuf *mbufs[BURST_MAX];

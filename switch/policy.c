@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 
 #include "base/likely.h"
+#include "switch/fragments.h"
 
 // What is asked about a connection: its first packet, by what its key tells.
 static void query_of(const struct conn_key *key, unsigned original, struct rule_query *query)
@@ -35,13 +36,14 @@ static void note_places(
 {
 	const struct mac_table *macs = pass->in->bridge->macs;
 	uint64_t tag = mac_key_tag(p->vlan);
-	uint64_t keys[2] = {mac_key_source(p->data, tag), mac_key_destination(p->data, tag)};
-	for (unsigned i = 0; i < 2; i++) {
-		struct mac_found found = mac_find(macs, keys[i], mac_hash(macs, keys[i]));
-		if (found.entry)
-			atomic_store_explicit(&conn->macs[direction][i],
-				mac_place(macs, found.entry), memory_order_relaxed);
-	}
+	uint64_t source = mac_key_source(p->data, tag),
+		 destination = mac_key_destination(p->data, tag);
+	struct mac_found from = mac_find(macs, source, mac_hash(macs, source));
+	struct mac_found to = mac_find(macs, destination, mac_hash(macs, destination));
+	if (from.entry && to.entry)
+		atomic_store_explicit(&conn->places[direction],
+			(uint32_t)mac_place(macs, to.entry) << 16 | mac_place(macs, from.entry),
+			memory_order_relaxed);
 	pass->lookups += 2;
 }
 
@@ -71,10 +73,9 @@ static bool is_resolved(const struct pass *pass, const struct conn *conn, unsign
 	const struct port_view *of[2] = {
 		original ? ends->to : ends->from, original ? ends->from : ends->to};
 	for (unsigned i = 0; i < 2; i++)
-		if (of[i] &&
-			atomic_load_explicit(&conn->ports[i], memory_order_relaxed) != of[i]->id)
+		if (of[i] && conn_port(conn, i) != of[i]->id)
 			return false;
-	return atomic_load_explicit(&conn->epoch, memory_order_relaxed) == pass->snapshot->epoch;
+	return conn_epoch(conn) == pass->snapshot->epoch;
 }
 
 // An end that this packet does not show is where it was.
@@ -83,11 +84,9 @@ static void complete_ends(
 {
 	const struct port_view *const *views = pass->snapshot->views;
 	if (!ends->from)
-		ends->from =
-			views[atomic_load_explicit(&conn->ports[original], memory_order_relaxed)];
+		ends->from = views[conn_port(conn, original)];
 	if (!ends->to)
-		ends->to =
-			views[atomic_load_explicit(&conn->ports[!original], memory_order_relaxed)];
+		ends->to = views[conn_port(conn, !original)];
 }
 
 static bool resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
@@ -120,7 +119,7 @@ static void go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 	if (!resolve(pass, p, key, conn, &ends))
 		return;
 	if (!(p->flags & PACKET_TRACKED)) {
-		enum drop_reason reason = track_next(&pass->tracker, p->conn, conn, key, p);
+		enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
 		if (reason != DROP_NONE) {
 			packet_drop(p, reason);
 			return;
@@ -128,8 +127,7 @@ static void go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 		p->flags |= PACKET_TRACKED;
 		// Begun anew by this packet it is this packet's direction that counts.
 		ends = (struct ends){pass->in, out};
-		if (!atomic_load_explicit(&conn->epoch, memory_order_relaxed) &&
-			!resolve(pass, p, key, conn, &ends))
+		if (!conn_epoch(conn) && !resolve(pass, p, key, conn, &ends))
 			return;
 	}
 	if (p->verdict == VERDICT_FORWARD)
@@ -204,6 +202,8 @@ static void find_or_begin(
 	if (p->conn) {
 		p->flags |= PACKET_CONNECTION;
 		go_on(pass, p, key, ends->to);
+	} else if (p->flags & PACKET_LATER_FRAGMENT) {
+		packet_drop(p, DROP_CONNECTION_INVALID); // its first has begun none
 	} else {
 		begin(pass, p, key, ends);
 	}
@@ -216,12 +216,19 @@ static void find_or_begin(
 static void decide_error(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out)
 {
+	// What it speaks of may have begun before it in the burst.
+	p->conn = conn_find(pass->tracker.table, key);
+	pass->lookups++;
+	if (!p->conn) {
+		packet_drop(p, DROP_CONNECTION_INVALID);
+		return;
+	}
+	p->flags |= PACKET_CONNECTION;
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	struct ends ends = {NULL, NULL};
 	if (!resolve(pass, p, key, conn, &ends))
 		return;
-	if (out && atomic_load_explicit(&conn->ports[!key->direction], memory_order_relaxed) !=
-			   out->id)
+	if (out && conn_port(conn, !key->direction) != out->id)
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
 }
 
@@ -235,7 +242,9 @@ static void decide(struct pass *pass, struct packet *p)
 	// Nobody's rules.
 	if (known && !in->groups && !out->groups)
 		return;
-	if (!(p->flags & PACKET_KEYED))
+	if ((p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) == PACKET_ICMP_ERROR)
+		packet_drop(p, DROP_CONNECTION_INVALID); // it quotes nothing that can be believed
+	else if (!(p->flags & PACKET_KEYED))
 		policy_decide_alone(pass, p, &ends);
 	else if (p->flags & PACKET_ICMP_ERROR)
 		decide_error(pass, p, key, out);
@@ -245,13 +254,29 @@ static void decide(struct pass *pass, struct packet *p)
 		find_or_begin(pass, p, key, &ends);
 }
 
+// What became of a first fragment becomes of the others, also of those behind it in the burst.
+static void share_verdict(struct pass *pass, struct packet *p)
+{
+	uint32_t zone = pass->in->zone | p->vlan;
+	if (p->flags & PACKET_LATER_FRAGMENT) {
+		if (p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD)
+			fragment_stays(pass, p, zone);
+	} else if (p->verdict == VERDICT_DROP) {
+		fragment_refuse(pass, p, zone);
+	}
+}
+
 void stage_policy(struct pass *pass)
 {
 	if (likely(!pass->in->connects))
 		return;
 	struct packet *end = &pass->burst.packets[pass->burst.count];
-	for (struct packet *p = pass->burst.packets; p < end; p++)
+	for (struct packet *p = pass->burst.packets; p < end; p++) {
+		const uint16_t fragment = PACKET_KEYED | PACKET_FRAGMENT;
 		if (unlikely(p->flags & PACKET_UNDECIDED) &&
 			(p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD))
 			decide(pass, p);
+		if (unlikely((p->flags & fragment) == fragment))
+			share_verdict(pass, p);
+	}
 }

@@ -110,8 +110,8 @@ static bool allows_other(const struct pass *pass, const struct packet *p)
 // A port whose own L4 header cannot be told has no place in any connection.
 static bool is_broken(const struct packet *p)
 {
-	return (has_ports(p) || p->l4_proto == IPPROTO_ICMP) &&
-	       !(p->flags & (PACKET_L4 | PACKET_FRAGMENT));
+	uint8_t icmp = p->flags & PACKET_IPV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	return (has_ports(p) || p->l4_proto == icmp) && !(p->flags & (PACKET_L4 | PACKET_FRAGMENT));
 }
 
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)
@@ -140,8 +140,7 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 	if (p->flags & PACKET_CONNECTION) {
 		const struct conn *conn = conn_at(pass->tracker.table, p->conn);
 		const struct conn_key *key = &pass->keys[p->key];
-		if (atomic_load_explicit(&conn->ports[!key->direction], memory_order_relaxed) ==
-			out->id)
+		if (conn_port(conn, !key->direction) == out->id)
 			return true;
 	}
 	query_of_packet(pass, p, &query);

@@ -243,13 +243,8 @@ void stage_tx(struct pass *pass)
 			bunch_add(&unicast, p);
 		} else if (p->verdict == VERDICT_FLOOD) {
 			bunch_add(&flood, p);
-<<<<<<< HEAD
-		} else {
-			count_drops(pass, port_of_drop(pass, p), p->drop, 1, p);
-=======
 		} else if (p->verdict == VERDICT_DROP) {
-			count_drops(pass, pass->in->port, p->drop, 1, p);
->>>>>>> 34153c7 (Tell which connection a fragment belongs to; hold those that come before their first)
+			count_drops(pass, port_of_drop(pass, p), p->drop, 1, p);
 		}
 	}
 	if (others)
