@@ -169,6 +169,7 @@ bool switch_bridge_at(struct weir_switch *sw, size_t position, struct bridge_inf
 	mac_table_stats(b->macs, &stats);
 	*info = (struct bridge_info){
 		.config = &b->config,
+		.number = b->number,
 		.macs = stats.count,
 		.macs_max = MAC_TABLE_ENTRIES,
 		.learned = stats.learned,

@@ -83,6 +83,9 @@ uint32_t rules_id_end(const struct rules *rules);
 // The id of a group's rule, by its position from 1; 0: there is none.
 uint32_t rules_id_of(const struct rules *rules, const char *group, enum rule_direction direction,
 	uint32_t position);
+// A group's name and numbers of rules, by its position in the order of names; NULL beyond the last.
+const char *rules_group_at(
+	const struct rules *rules, size_t position, uint32_t counts[RULE_DIRECTIONS]);
 
 // --- who has an address
 

@@ -265,3 +265,14 @@ uint32_t rules_id_of(const struct rules *rules, const char *group, enum rule_dir
 		return 0;
 	return rules->rules[of->first + position - 1].id;
 }
+
+const char *rules_group_at(
+	const struct rules *rules, size_t position, uint32_t counts[RULE_DIRECTIONS])
+{
+	if (position >= rules->ngroups)
+		return NULL;
+	uint16_t number = rules->by_name[position];
+	for (unsigned i = 0; i < RULE_DIRECTIONS; i++)
+		counts[i] = rules->of[number][i].count;
+	return rules->groups[number].name;
+}

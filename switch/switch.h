@@ -109,6 +109,7 @@ int switch_fdb_flush(
 
 struct bridge_info {
 	const struct config_bridge *config;
+	uint16_t number; // stable while the bridge exists
 	uint32_t macs;
 	uint32_t macs_max;
 	uint64_t learned;
@@ -135,5 +136,101 @@ struct worker_info {
 };
 size_t switch_worker_count(const struct weir_switch *sw);
 bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_info *info);
+
+// --- connections (switch/inspect_conn.c)
+
+// Which connections are meant. -1, or a prefix of family 0: any. Source and destination are those
+// of the first packet.
+struct connection_filter {
+	int bridge; // its number
+	int port;   // id of the port behind either end
+	int vlan, protocol, state, sport, dport;
+	struct config_prefix address; // of either end
+	struct config_prefix source, destination;
+};
+
+// What one end of a connection has sent so far; of no meaning for other protocols than those named.
+struct connection_side {
+	uint32_t end;    // TCP: behind its last byte; SCTP: its verification tag
+	uint32_t limit;  // TCP: behind the last byte that it lets the other send
+	uint32_t window; // TCP: the largest that it has offered, bytes
+	uint8_t scale;   // TCP: of its window
+};
+
+struct connection_end {
+	const char *port; // behind it; NULL: not known, or gone
+	uint8_t address[16];
+	uint16_t l4_port; // host order; of ICMP queries the identifier, 0 where there is none
+	struct traffic sent;
+	struct connection_side side;
+};
+
+// Names are the switch's and stay until the next change.
+struct connection_info {
+	uint32_t number;    // of its entry, which another connection gets when this one is gone
+	const char *bridge; // NULL: gone
+	uint16_t vlan;
+	uint8_t family; // AF_INET, AF_INET6
+	uint8_t protocol;
+	int state; // see switch_connection_state
+	const char *state_name;
+	bool answered;                 // packets went in both directions
+	bool picked_up;                // seen from its middle on
+	struct connection_end ends[2]; // who began it, and the other
+	const char *owner;             // the port that it counts for; NULL: none, or gone
+	uint32_t age_s, idle_s, expires_s;
+	uint32_t rules[2]; // ids of those that allowed it, from-vm and to-vm; 0: none did
+};
+
+// Walks the table from *cursor (0: start) over `scan` entries at the most, so that a call is short
+// whatever the filter; returns how many of max were filled and moves *cursor; *cursor is 0 after
+// the last. Each connection that lives through the whole walk is seen once.
+uint32_t switch_connection_walk(struct weir_switch *sw, const struct connection_filter *filter,
+	uint32_t *cursor, uint32_t scan, struct connection_info *infos, uint32_t max);
+// Forgets them: their next packets are as first ones. Walks likewise; returns how many.
+uint32_t switch_connection_flush(struct weir_switch *sw, const struct connection_filter *filter,
+	uint32_t *cursor, uint32_t scan);
+// By number; false: there is none.
+bool switch_connection_at(struct weir_switch *sw, uint32_t number, struct connection_info *info);
+// A state's number by its name, or -1.
+int switch_connection_state(const char *name);
+
+struct connection_stats {
+	uint32_t used, max;
+	uint64_t created, expired, evicted, removed; // running totals
+	uint64_t refused;                            // the table was full
+	uint64_t bytes;                              // of memory
+	bool hugepages;
+};
+// False, and zeros: there is no table.
+bool switch_connection_stats(const struct weir_switch *sw, struct connection_stats *stats);
+
+// --- security groups (switch/inspect_group.c)
+
+struct group_info {
+	const char *name;
+	uint32_t to_vm, from_vm; // rules
+	uint32_t ports;          // in it
+	uint64_t hits;           // of all its rules
+};
+// By position, sorted by name; NULL, or false, beyond the end.
+const char *switch_group_name(const struct weir_switch *sw, size_t position);
+bool switch_group_at(const struct weir_switch *sw, size_t position, struct group_info *info);
+
+struct rule_state {
+	uint32_t id;                    // the same as long as the rule stays
+	const char *group;              // "" for a built-in rule
+	bool from_vm;                   // else to-vm
+	uint32_t position;              // in its group and direction, from 1
+	const struct config_rule *rule; // NULL for a built-in rule
+	const char *built_in;           // its name, else NULL
+	uint64_t hits;
+};
+// A group's rules ("": the built-in ones that are switched on) by position, to-vm before from-vm;
+// false beyond the end.
+bool switch_rule_at(
+	const struct weir_switch *sw, const char *group, size_t position, struct rule_state *state);
+// By id; false: it is gone.
+bool switch_rule_find(const struct weir_switch *sw, uint32_t id, struct rule_state *state);
 
 #endif

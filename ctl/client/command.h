@@ -11,7 +11,7 @@
 
 enum {
 	ARGS_MAX = 3,
-	OPTIONS_MAX = 4
+	OPTIONS_MAX = 9
 };
 
 enum format {
@@ -25,7 +25,10 @@ enum word {
 	WORD_PORT,
 	WORD_BRIDGE,
 	WORD_STATE, // of a port
-	WORD_KEY,   // KEY=VALUE of a port
+	WORD_GROUP,
+	WORD_PROTOCOL,
+	WORD_CONN_STATE, // of a connection
+	WORD_KEY,        // KEY=VALUE of a port
 	WORD_FILE,
 	WORD_SUBSYSTEM,
 	WORD_LEVEL,
@@ -128,6 +131,12 @@ int run_port_libvirt(struct call *call);
 int run_bridge_list(struct call *call);
 int run_fdb_list(struct call *call);
 int run_fdb_flush(struct call *call);
+int run_conn_list(struct call *call);
+int run_conn_show(struct call *call);
+int run_conn_count(struct call *call);
+int run_conn_flush(struct call *call);
+int run_group_list(struct call *call);
+int run_group_show(struct call *call);
 int run_drops(struct call *call);
 int run_log_list(struct call *call);
 int run_log_set(struct call *call);

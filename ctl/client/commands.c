@@ -4,6 +4,16 @@
 // clang-format off
 #define PORT_OPTION  {"--port", "PORT", "only addresses behind this port", WORD_PORT, NULL}
 #define VLAN_OPTION  {"--vlan", "VLAN", "only addresses of this VLAN; 0 is untagged", WORD_ANY, NULL}
+#define CONN_OPTIONS { \
+	{"--port", "PORT", "only those with this port at either end", WORD_PORT, NULL}, \
+	{"--vlan", "VLAN", "only those of this VLAN; 0 is untagged", WORD_ANY, NULL}, \
+	{"--protocol", "PROTOCOL", "tcp, udp, icmp, icmpv6, sctp or a number", WORD_PROTOCOL, NULL}, \
+	{"--state", "STATE", "such as tcp-established", WORD_CONN_STATE, NULL}, \
+	{"--address", "CIDR", "only those with such an address at either end", WORD_ANY, NULL}, \
+	{"--source", "CIDR", "only those that such an address has begun", WORD_ANY, NULL}, \
+	{"--destination", "CIDR", "only those that were begun to such an address", WORD_ANY, NULL}, \
+	{"--sport", "L4PORT", "of TCP, UDP, SCTP: the source's L4 port", WORD_ANY, NULL}, \
+	{"--dport", "L4PORT", "likewise the destination's", WORD_ANY, NULL}}
 #define NAME         {"NAME", WORD_PORT, false, false}
 #define NEW_NAME     {"NAME", WORD_ANY, false, false}
 #define SETTINGS     {"KEY=VALUE", WORD_KEY, false, true}
@@ -37,6 +47,16 @@ const struct command commands[] = {
 	{"fdb", "list", "learned MAC addresses", run_fdb_list, true, {BRIDGE}, {PORT_OPTION, VLAN_OPTION}},
 	{"fdb", "flush", "forget learned MAC addresses", run_fdb_flush, false, {BRIDGE},
 		{PORT_OPTION, VLAN_OPTION, {"--mac", "MAC", "only this address", WORD_ANY, NULL}}},
+	{"conn", "list", "connections", run_conn_list, true, {BRIDGE}, CONN_OPTIONS},
+	{"conn", "show", "one connection, with its rules and windows", run_conn_show, true,
+		{{"NUMBER", WORD_ANY, false, false}}, NO_OPTIONS},
+	{"conn", "count", "how many connections there are, by protocol and state", run_conn_count, true,
+		{BRIDGE}, CONN_OPTIONS},
+	{"conn", "flush", "forget connections: their next packets are decided anew", run_conn_flush, false,
+		{BRIDGE}, CONN_OPTIONS},
+	{"group", "list", "security groups", run_group_list, true, NO_ARGS, NO_OPTIONS},
+	{"group", "show", "the rules of a group with their hits; without a name, the built-in rules",
+		run_group_show, true, {{"GROUP", WORD_GROUP, true, false}}, NO_OPTIONS},
 	{"drops", NULL, "dropped packets by port and reason, and the last of each", run_drops, true,
 		{{"PORT", WORD_PORT, true, false}},
 		{{"--watch", NULL, "go on, with rates, each second until Ctrl-C", WORD_ANY, NULL}}},

@@ -90,6 +90,8 @@ static void offer_keys(struct offer *o)
 	schema_words(path, offer, &value);
 	if (!strcmp(path, "ports.*.bridge"))
 		o->names(o->place->socket, WORD_BRIDGE, offer, &value);
+	else if (!strcmp(path, "ports.*.groups"))
+		o->names(o->place->socket, WORD_GROUP, offer, &value);
 }
 
 // -- what may stand in the last one's place
@@ -130,13 +132,39 @@ static void offer_log_names(struct offer *o, enum word word)
 		offer(o, log_level_name(i));
 }
 
+// States of connections are keys of the schema: each has a time-out.
+static void on_timeout(void *ctx, const char *key, const char *type, const char *fallback,
+	const char *about, enum schema_effect effect, bool supported)
+{
+	(void)type;
+	(void)fallback;
+	(void)about;
+	(void)effect;
+	if (supported)
+		offer(ctx, key);
+}
+
+static void offer_protocols(struct offer *o)
+{
+	static const char *const names[] = {"tcp", "udp", "icmp", "icmpv6", "sctp"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		offer(o, names[i]);
+}
+
 static enum complete_kind offer_kind(struct offer *o, enum word word)
 {
 	switch (word) {
 	case WORD_PORT:
 	case WORD_BRIDGE:
 	case WORD_STATE:
+	case WORD_GROUP:
 		o->names(o->place->socket, word, offer, o);
+		break;
+	case WORD_CONN_STATE:
+		schema_keys("switch.timeouts", on_timeout, o);
+		break;
+	case WORD_PROTOCOL:
+		offer_protocols(o);
 		break;
 	case WORD_KEY:
 		offer_keys(o);

@@ -16,8 +16,8 @@ enum complete_kind {
 // with "=" is to be gone on with.
 typedef void complete_fn(void *ctx, const char *word);
 
-// Calls back for each name of a kind (WORD_PORT, WORD_BRIDGE, WORD_STATE) that the switch at
-// `socket` (NULL: search) knows; for none where no switch answers.
+// Calls back for each name of a kind (WORD_PORT, WORD_BRIDGE, WORD_STATE, WORD_GROUP) that the
+// switch at `socket` (NULL: search) knows; for none where no switch answers.
 typedef void complete_names_fn(const char *socket, enum word word, complete_fn *fn, void *ctx);
 
 // `line` is what stands before the cursor, quoted as in a shell, without the program's name.

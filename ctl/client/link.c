@@ -16,7 +16,6 @@
 enum {
 	ANSWER_TIMEOUT_MS = 60 * 1000, // a document of a thousand ports takes a while
 	READ_SIZE = 64 * 1024,
-	PAGE = 1000,
 };
 
 volatile sig_atomic_t link_interrupted;
@@ -211,21 +210,35 @@ int link_call(struct link *link, const char *method, json_t *params, json_t **re
 	return status;
 }
 
+int link_follow(
+	struct link *link, const char *method, json_t *params, link_answer_fn *fn, void *ctx)
+{
+	int status;
+	bool more;
+	do {
+		json_t *answer;
+		status = link_call(link, method, json_incref(params), &answer);
+		if (!status)
+			fn(ctx, answer);
+		more = json_is_string(json_object_get(answer, "cursor"));
+		if (more)
+			json_object_set(params, "cursor", json_object_get(answer, "cursor"));
+		json_decref(answer);
+	} while (!status && more);
+	json_decref(params);
+	return status;
+}
+
+static void add_items(void *ctx, const json_t *answer)
+{
+	json_array_extend(ctx, json_object_get(answer, "items"));
+}
+
 int link_list(struct link *link, const char *method, json_t *params, json_t **items)
 {
-	int status = EXIT_DONE;
-	json_t *page = NULL;
 	*items = json_array();
-	json_object_set_new(params, "limit", json_integer(PAGE));
-	do {
-		if (page)
-			json_object_set(params, "cursor", json_object_get(page, "cursor"));
-		json_decref(page);
-		status = link_call(link, method, json_incref(params), &page);
-		json_array_extend(*items, json_object_get(page, "items"));
-	} while (!status && json_is_string(json_object_get(page, "cursor")));
-	json_decref(page);
-	json_decref(params);
+	json_object_set_new(params, "limit", json_integer(LINK_PAGE));
+	int status = link_follow(link, method, params, add_items, *items);
 	if (status) {
 		json_decref(*items);
 		*items = NULL;

@@ -18,6 +18,10 @@ enum {
 	EXIT_NO_SWITCH
 };
 
+enum {
+	LINK_PAGE = 1000 // items of a list that one answer may have
+};
+
 struct link {
 	int fd; // -1: not open
 	bool quiet;
@@ -41,6 +45,12 @@ extern volatile sig_atomic_t link_interrupted;
 // come meanwhile are passed over. EXIT_DONE and *result, the caller's; or an exit status after the
 // error has been said.
 int link_call(struct link *link, const char *method, json_t *params, json_t **result);
+
+// The answers of a method that goes on by cursor, each as it comes. An exit status; params are
+// taken over.
+typedef void link_answer_fn(void *ctx, const json_t *answer);
+int link_follow(
+	struct link *link, const char *method, json_t *params, link_answer_fn *fn, void *ctx);
 
 // All items of a list, page after page. params are taken over.
 int link_list(struct link *link, const char *method, json_t *params, json_t **items);

@@ -42,8 +42,11 @@ void complete_names(const char *socket, enum word word, complete_fn *fn, void *c
 	if (!status && word == WORD_STATE)
 		tell_states(&link, fn, ctx);
 	else if (!status)
-		link_list(&link, word == WORD_PORT ? "port.list" : "bridge.list", json_object(),
-			&items);
+		link_list(&link,
+			word == WORD_PORT    ? "port.list"
+			: word == WORD_GROUP ? "group.list"
+					     : "bridge.list",
+			json_object(), &items);
 	json_array_foreach (items, i, item) {
 		const char *name = json_string_value(json_object_get(item, "name"));
 		if (name)

@@ -96,6 +96,70 @@ void print_item(const struct column *columns, size_t count, const json_t *item)
 	json_decref(rows);
 }
 
+static void fit(struct print_stream *stream, size_t column, const char *text)
+{
+	int width = (int)strlen(text);
+	if (stream->widths[column] < width)
+		stream->widths[column] = width;
+}
+
+static void print_cell(const struct print_stream *stream, size_t column, const char *text)
+{
+	bool last = column + 1 == stream->count;
+	int width = stream->widths[column];
+	if (stream->columns[column].right)
+		printf("%*s", width, text);
+	else
+		printf("%-*s", last ? 0 : width, text);
+	putchar(last ? '\n' : ' ');
+}
+
+static void print_headings(struct print_stream *stream, const json_t *items)
+{
+	size_t i;
+	json_t *item;
+	char text[256];
+	for (size_t c = 0; c < stream->count; c++) {
+		fit(stream, c, stream->columns[c].title);
+		json_array_foreach (items, i, item) {
+			cell(text, sizeof(text), print_find(item, stream->columns[c].path));
+			fit(stream, c, text);
+		}
+	}
+	for (size_t c = 0; c < stream->count; c++)
+		print_cell(stream, c, stream->columns[c].title);
+	stream->begun = true;
+}
+
+void print_stream(struct print_stream *stream, const json_t *items)
+{
+	size_t i;
+	json_t *item;
+	char text[256];
+	if (!stream->json && !stream->begun && json_array_size(items))
+		print_headings(stream, items);
+	json_array_foreach (items, i, item) {
+		if (stream->json) {
+			fputs(stream->begun ? ",\n  " : "[\n  ", stdout);
+			json_dumpf(item, stdout, 0);
+			stream->begun = true;
+			continue;
+		}
+		for (size_t c = 0; c < stream->count; c++) {
+			cell(text, sizeof(text), print_find(item, stream->columns[c].path));
+			print_cell(stream, c, text);
+		}
+	}
+}
+
+void print_stream_end(struct print_stream *stream)
+{
+	if (stream->json)
+		fputs(stream->begun ? "\n]\n" : "[]\n", stdout);
+	else if (!stream->begun)
+		print_headings(stream, NULL);
+}
+
 void print_json(const json_t *value)
 {
 	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);

@@ -19,6 +19,22 @@ const json_t *print_find(const json_t *item, const char *path);
 void print_table(const struct column *columns, size_t count, const json_t *items, bool headings);
 // An item as a table of titles and values.
 void print_item(const struct column *columns, size_t count, const json_t *item);
+
+// A list that is printed as its items come, so that it needs no more memory than one page. Columns
+// are as wide as the first items ask for. Zeroed but for what is set at its start.
+enum {
+	STREAM_COLUMNS = 16
+};
+struct print_stream {
+	const struct column *columns;
+	size_t count; // up to STREAM_COLUMNS
+	bool json;
+	bool begun;
+	int widths[STREAM_COLUMNS];
+};
+void print_stream(struct print_stream *stream, const json_t *items);
+void print_stream_end(struct print_stream *stream);
+
 void print_json(const json_t *value);
 
 #endif

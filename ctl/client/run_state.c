@@ -21,6 +21,15 @@ static const struct column status_columns[] = {
 	{"ports up", "ports.up", false},
 	{"bridges", "bridges", false},
 	{"control clients", "clients", false},
+	{"connections", "connections.used", false},
+	{"connections at most", "connections.max", false},
+	{"connections begun", "connections.created", false},
+	{"connections expired", "connections.expired", false},
+	{"connections evicted", "connections.evicted", false},
+	{"connections flushed", "connections.removed", false},
+	{"connections refused, table full", "connections.refused", false},
+	{"tracked packets", "connections.tracked", false},
+	{"lookups per tracked packet", "per_tracked", false},
 };
 static const struct column worker_columns[] = {
 	{"CPU", "cpu", true},
@@ -74,6 +83,17 @@ static void add_shares(json_t *workers)
 	}
 }
 
+// The mark of one lookup for each packet.
+static void add_lookups(json_t *status)
+{
+	const json_t *connections = json_object_get(status, "connections");
+	double tracked = number(connections, "tracked");
+	char text[32];
+	snprintf(text, sizeof(text), "%.3f", number(connections, "lookups") / tracked);
+	if (tracked > 0)
+		json_object_set_new(status, "per_tracked", json_string(text));
+}
+
 int run_status(struct call *call)
 {
 	json_t *status;
@@ -85,6 +105,7 @@ int run_status(struct call *call)
 	} else {
 		json_t *workers = json_object_get(status, "workers");
 		add_shares(workers);
+		add_lookups(status);
 		print_item(status_columns, COUNT(status_columns), status);
 		putchar('\n');
 		print_table(worker_columns, COUNT(worker_columns), workers, true);

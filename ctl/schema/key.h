@@ -122,8 +122,6 @@ const char *quantity_units(enum key_type type, char *buf, size_t size); // "ns, 
 // address.c: `52:54:00:00:00:01`, of no group and not zero; as it lies in memory, in the low 48
 // bits.
 bool mac_parse(const char *text, uint64_t *out);
-// `10.0.0.1`, `fd00::/64`; false also if bits behind the length are set.
-bool prefix_parse(const char *text, struct config_prefix *out);
 // TYPE_PREFIXES, like list_parse.
 bool prefixes_parse(const struct key *key, const struct node *node, const struct node **culprit,
 	char *expected);

@@ -88,6 +88,9 @@ int schema_keys(const char *path, schema_key_fn *fn, void *ctx);
 typedef void schema_word_fn(void *ctx, const char *word);
 int schema_words(const char *path, schema_word_fn *fn, void *ctx);
 
+// `10.0.0.1`, `fd00::/64`; false also if bits behind the length are set.
+bool prefix_parse(const char *text, struct config_prefix *out);
+
 // Writes the reference of all keys as Markdown: the source of docs/weir.yaml.md.
 void schema_write_reference(FILE *out);
 // The same as a part of the manual page weir.yaml(5), in the macros of man(7).

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ctl/server/connection_json.h"
 #include "ctl/server/port_json.h"
 
 int method_hello(struct rpc_call *call)
@@ -32,12 +33,13 @@ static json_t *workers_json(struct weir_switch *sw)
 	struct worker_info w;
 	for (size_t i = 0; switch_worker_at(sw, i, &w); i++)
 		json_array_append_new(workers,
-			json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu",
+			json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu",
 				(int)w.cpu, "packets", (json_int_t)w.packets, "bursts",
 				(json_int_t)w.bursts, "busy_cycles", (json_int_t)w.busy_cycles,
 				"idle_cycles", (json_int_t)w.idle_cycles, "polls",
 				(json_int_t)w.polls, "sleeps", (json_int_t)w.sleeps, "tsc_hz",
-				(json_int_t)w.tsc_hz, "queues", (json_int_t)w.queues));
+				(json_int_t)w.tsc_hz, "queues", (json_int_t)w.queues, "lookups",
+				(json_int_t)w.lookups, "tracked", (json_int_t)w.tracked));
 	return workers;
 }
 
@@ -51,17 +53,30 @@ static json_t *ports_json(struct weir_switch *sw)
 		"{s:I, s:I}", "total", (json_int_t)switch_port_count(sw), "up", (json_int_t)up);
 }
 
+static json_t *connections_json(struct weir_switch *sw)
+{
+	uint64_t lookups = 0, tracked = 0;
+	struct worker_info w;
+	for (size_t i = 0; switch_worker_at(sw, i, &w); i++) {
+		lookups += w.lookups;
+		tracked += w.tracked;
+	}
+	return connection_stats_json(sw, lookups, tracked);
+}
+
 int method_status(struct rpc_call *call)
 {
 	struct server *server = call_server(call);
-	call->result = json_pack("{s:s, s:i, s:I, s:o, s:o, s:b, s:o, s:s, s:i, s:o, s:I, s:o}",
-		"version", WEIR_VERSION, "pid", (int)getpid(), "uptime_s",
+	call->result = json_pack(
+		"{s:s, s:i, s:I, s:o, s:o, s:b, s:o, s:s, s:i, s:o, s:I, s:o, s:o}", "version",
+		WEIR_VERSION, "pid", (int)getpid(), "uptime_s",
 		(json_int_t)((conn_now_ms() - server->started_ms) / 1000), "run_dir",
 		rpc_string(server->run_dir), "config_file", rpc_string(server->running.file),
 		"unsaved_changes", (int)server->running.unsaved, "restart",
 		running_restart_paths(&server->running), "memory", server->memory, "clients",
 		(int)server->listener.count, "ports", ports_json(server->sw), "bridges",
-		(json_int_t)switch_bridge_count(server->sw), "workers", workers_json(server->sw));
+		(json_int_t)switch_bridge_count(server->sw), "connections",
+		connections_json(server->sw), "workers", workers_json(server->sw));
 	return 0;
 }
 

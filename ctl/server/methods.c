@@ -8,6 +8,12 @@
 #define NAME   {"name", RPC_STRING, true}
 #define CURSOR {"cursor", RPC_STRING, false}
 #define LIMIT  {"limit", RPC_INTEGER, false}
+#define CONNECTIONS \
+	{"bridge", RPC_STRING, false}, {"port", RPC_STRING, false}, {"vlan", RPC_INTEGER, false}, \
+		{"protocol", RPC_STRING, false}, {"state", RPC_STRING, false}, \
+		{"address", RPC_STRING, false}, {"source", RPC_STRING, false}, \
+		{"destination", RPC_STRING, false}, {"sport", RPC_INTEGER, false}, \
+		{"dport", RPC_INTEGER, false}, CURSOR
 #define NONE   {{NULL, RPC_STRING, false}}
 
 static const struct rpc_method methods[] = {
@@ -40,6 +46,18 @@ static const struct rpc_method methods[] = {
 	{"fdb.flush", method_fdb_flush, RPC_WRITE, "forgets MAC addresses",
 		{{"bridge", RPC_STRING, false}, {"port", RPC_STRING, false},
 		 {"vlan", RPC_INTEGER, false}, {"mac", RPC_STRING, false}}},
+	{"conn.list", method_conn_list, RPC_READ, "connections", {CONNECTIONS, LIMIT}},
+	{"conn.show", method_conn_show, RPC_READ, "one connection, with rules and windows",
+		{{"number", RPC_INTEGER, true}}},
+	{"conn.count", method_conn_count, RPC_READ,
+		"how many there are by protocol and state, in one part of the table after the other",
+		{CONNECTIONS}},
+	{"conn.flush", method_conn_flush, RPC_WRITE,
+		"forgets connections, in one part of the table after the other", {CONNECTIONS}},
+	{"group.list", method_group_list, RPC_READ, "security groups by name", {CURSOR, LIMIT}},
+	{"group.show", method_group_show, RPC_READ,
+		"the rules of a group, or the built-in ones, with hits",
+		{{"name", RPC_STRING, false}, CURSOR, LIMIT}},
 	{"drop.list", method_drop_list, RPC_READ, "dropped packets by port and reason",
 		{{"port", RPC_STRING, false}, CURSOR, LIMIT}},
 	{"log.list", method_log_list, RPC_READ, "subsystems and their levels", {CURSOR, LIMIT}},

@@ -29,6 +29,9 @@ static void fake_names(const char *socket, enum word word, complete_fn *fn, void
 	} else if (word == WORD_BRIDGE) {
 		fn(ctx, "default");
 		fn(ctx, "lab");
+	} else if (word == WORD_GROUP) {
+		fn(ctx, "web");
+		fn(ctx, "db");
 	} else if (word == WORD_STATE) {
 		fn(ctx, "up");
 		fn(ctx, "waiting-for-the-vmm");
@@ -69,7 +72,7 @@ static void expect_some(const char *line, const char *some)
 
 Test(complete, nouns_and_verbs)
 {
-	expect("", " status port apply diff export save bridge fdb drops log help");
+	expect("", " status port apply diff export save bridge fdb conn group drops log help");
 	expect("po", " port");
 	expect("port ", " list show add set remove wait libvirt");
 	expect("port s", " show set");
@@ -87,6 +90,9 @@ Test(complete, names_from_the_switch)
 	expect("port add ", "");
 	expect("drops u", " uplink");
 	expect("fdb list ", " default lab");
+	expect("conn list --port v", " vm1 vm2");
+	expect("conn list d", " default");
+	expect("group show ", " web db");
 	expect("port wait vm1 ", " up waiting-for-the-vmm");
 	expect("port wait vm1 w", " waiting-for-the-vmm");
 	expect("-o json port show vm", " vm1 vm2");
@@ -125,6 +131,9 @@ Test(complete, options)
 	expect("fdb list --none=", "");
 	expect("fdb list --vlan ", "");
 	expect("apply --dry-run --", " --dry-run --socket --help --version");
+	expect("conn list --protocol ", " tcp udp icmp icmpv6 sctp");
+	expect("conn flush --state tcp-e", " tcp-established");
+	expect("conn count --state=sctp-s", " --state=sctp-shutdown");
 	expect_some("log set ", " vhost");
 	expect("log set al", " all");
 	expect("log set vhost ", " error warning info debug");
@@ -158,7 +167,7 @@ Test(complete, lines)
 		const char *line;
 		const char *words;
 	} lines[] = {
-		{"", " status port apply diff export save bridge fdb drops log help"},
+		{"", " status port apply diff export save bridge fdb conn group drops log help"},
 		{"  po", " port"},
 		{"port \tl", " list libvirt"},
 		{"port 'list' ", ""},
