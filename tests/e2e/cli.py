@@ -314,6 +314,7 @@ REQUESTS = {
     "port.remove": {"name": "vm1"},
     "port.show": {"name": "vm1"},
     "port.libvirt": {"name": "vm1"},
+    "conn.show": {"number": 1},
     "log.set": {"subsystem": "all", "level": "debug"},
 }
 # Sends each line of its input and prints the answer.
@@ -362,6 +363,8 @@ def reader():
                 if access == "write":
                     check(answer.get("error", {}).get("code") == -32003 and
                           "you may read only" in answer["error"]["message"], f"{name}: {answer}")
+                elif name == "conn.show":
+                    check(answer.get("error", {}).get("code") == -32004, f"{name}: {answer}")
                 else:
                     check("result" in answer, f"{name}: {answer}")
             check(switch.ctl("export") == before, "a reader has changed something")

@@ -538,12 +538,14 @@ def roles():
             return weirctl_as(USER, program, switch, *words)
         reads = [["status"], ["port", "list"], ["port", "show", "vm1"], ["port", "libvirt", "vm1"],
                  ["export"], ["diff", document], ["drops"], ["fdb", "list"], ["bridge", "list"],
+                 ["conn", "list"], ["conn", "count"], ["group", "list"], ["group", "show"],
                  ["log", "list"], ["port", "wait", "vm1", "waiting-for-the-vmm"]]
         for words in reads:
             done = nobody(*words)
             check(done.returncode == 0, f"{USER} may not {words}: {done.stderr}")
         writes = [["port", "add", "vm2"], ["port", "set", "vm1", "mtu=2000"], ["port", "remove", "vm1"],
                   ["apply", document], ["apply", "--dry-run", document], ["save"], ["fdb", "flush"],
+                  ["conn", "flush"],
                   ["log", "set", "vhost", "debug"]]
         before = switch.ctl("export")
         for words in writes:
