@@ -163,7 +163,7 @@ def laboratory():
         for fd in fds:
             os.close(fd)
         for guest in (box, peer):
-            guest.wait_ready(slow(90))
+            guest.wait_ready(slow(140))
         switch = Inside(box)
         try:
             yield Lab(box, peer, switch, bind(box, switch), spaces)
