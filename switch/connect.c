@@ -127,22 +127,30 @@ static inline bool forward_known(struct pass *pass, struct packet *p, struct con
 	return true;
 }
 
+// What policy may deny must not advance it; nor what it may find to be nobody's, for its other end
+// has not shown itself and can be behind a port without groups.
+static inline bool is_settled(const struct pass *pass, const struct conn *conn, unsigned direction)
+{
+	return likely(conn_epoch(conn) == pass->snapshot->epoch) &&
+	       likely(conn_port(conn, direction) == pass->in->id) &&
+	       likely(conn_port(conn, !direction));
+}
+
 static inline void connect_packet(
 	struct pass *pass, struct packet *p, uint32_t index, struct way *last)
 {
 	const struct conn_key *key = &pass->keys[p->key];
 	struct conn *conn = conn_at(pass->tracker.table, index);
-	uint32_t epoch = pass->snapshot->epoch;
 	p->conn = index;
-	// An error speaks of its connection and is not part of it. And what policy may deny must
-	// not advance it: a connection of another epoch, another port's packet.
-	if (unlikely(!index) || unlikely(p->flags & PACKET_ICMP_ERROR)) {
+	if (unlikely(!index)) {
 		p->flags |= PACKET_UNDECIDED;
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
-	if (unlikely(conn_epoch(conn) != epoch) ||
-		unlikely(conn_port(conn, key->direction) != pass->in->id)) {
+	// An error speaks of its connection and is not part of it: it changes nothing there, and
+	// goes where forward sends it.
+	if (unlikely(p->flags & PACKET_ICMP_ERROR) ||
+		unlikely(!is_settled(pass, conn, key->direction))) {
 		p->flags |= PACKET_UNDECIDED;
 		return;
 	}
@@ -153,7 +161,7 @@ static inline void connect_packet(
 	}
 	p->flags |= PACKET_TRACKED;
 	// Begun anew it is to be resolved anew.
-	if (unlikely(conn_epoch(conn) != epoch) ||
+	if (unlikely(conn_epoch(conn) != pass->snapshot->epoch) ||
 		unlikely(!forward_known(pass, p, conn, key->direction, last)))
 		p->flags |= PACKET_UNDECIDED;
 }

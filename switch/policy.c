@@ -8,7 +8,8 @@
 // anew.
 //
 // Where the receiver is not known, and the packet flooded, each receiver's rules are asked in tx,
-// and the connection is resolved when its other end shows itself.
+// and the connection is resolved when its other end shows itself. What comes from a port without
+// groups can then be nobody's: whatever speaks against it keeps it from ports with groups only.
 #include "switch/policy_private.h"
 
 #include <errno.h>
@@ -62,6 +63,17 @@ static void note_resolved(const struct pass *pass, struct conn *conn, unsigned o
 static const struct port_view *owner_of(const struct ends *ends)
 {
 	return ends->from->groups || !ends->to || !ends->to->groups ? ends->from : ends->to;
+}
+
+// No connection allows it. Where nobody's rules may be the ones that count, tx drops it, receiver
+// by receiver.
+static void refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
+	enum drop_reason reason, uint16_t port)
+{
+	if (out || pass->in->groups)
+		policy_drop(pass, p, reason, port);
+	else
+		p->flags &= (uint16_t)~PACKET_CONNECTION;
 }
 
 // --- connections that are there
@@ -121,7 +133,7 @@ static void go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 	if (!(p->flags & PACKET_TRACKED)) {
 		enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
 		if (reason != DROP_NONE) {
-			packet_drop(p, reason);
+			refuse(pass, p, out, reason, pass->in->id);
 			return;
 		}
 		p->flags |= PACKET_TRACKED;
@@ -149,7 +161,7 @@ static void publish(struct pass *pass, struct packet *p, const struct conn_key *
 	p->conn = conn_publish(table, pass->worker, index,
 		pass->now_s + pass->tracker.settings->timeouts_s[state]);
 	if (!p->conn) {
-		packet_drop(p, DROP_CONNECTION_TABLE_FULL);
+		refuse(pass, p, out, DROP_CONNECTION_TABLE_FULL, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
@@ -171,13 +183,13 @@ static void begin(
 		return;
 	if (owner->new_connections.cost &&
 		!budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc)) {
-		policy_drop(pass, p, DROP_CONNECTION_RATE, owner->id);
+		refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
 		return;
 	}
 	int rc = conn_reserve(
 		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
 	if (rc) {
-		policy_drop(pass, p,
+		refuse(pass, p, ends->to,
 			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
 			owner->id);
 		return;
@@ -186,7 +198,7 @@ static void begin(
 	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
 	if (reason != DROP_NONE) {
 		conn_cancel(table, pass->worker, index);
-		packet_drop(p, reason);
+		refuse(pass, p, ends->to, reason, pass->in->id);
 		return;
 	}
 	note_resolved(pass, conn, key->direction, ends, rules);
@@ -216,16 +228,16 @@ static void find_or_begin(
 static void decide_error(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out)
 {
-	// What it speaks of may have begun before it in the burst.
-	p->conn = conn_find(pass->tracker.table, key);
-	pass->lookups++;
+	struct ends ends = {NULL, NULL};
+	// It may quote nothing that can be believed; what it speaks of may have begun before it in
+	// the burst.
+	p->conn = p->flags & PACKET_KEYED ? conn_find(pass->tracker.table, key) : 0;
 	if (!p->conn) {
-		packet_drop(p, DROP_CONNECTION_INVALID);
+		refuse(pass, p, out, DROP_CONNECTION_INVALID, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
-	struct ends ends = {NULL, NULL};
 	if (!resolve(pass, p, key, conn, &ends))
 		return;
 	if (out && conn_port(conn, !key->direction) != out->id)
@@ -242,12 +254,10 @@ static void decide(struct pass *pass, struct packet *p)
 	// Nobody's rules.
 	if (known && !in->groups && !out->groups)
 		return;
-	if ((p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) == PACKET_ICMP_ERROR)
-		packet_drop(p, DROP_CONNECTION_INVALID); // it quotes nothing that can be believed
+	if (p->flags & PACKET_ICMP_ERROR)
+		decide_error(pass, p, key, out);
 	else if (!(p->flags & PACKET_KEYED))
 		policy_decide_alone(pass, p, &ends);
-	else if (p->flags & PACKET_ICMP_ERROR)
-		decide_error(pass, p, key, out);
 	else if (p->flags & PACKET_CONNECTION)
 		go_on(pass, p, key, out);
 	else

@@ -142,6 +142,8 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 		const struct conn_key *key = &pass->keys[p->key];
 		if (conn_port(conn, !key->direction) == out->id)
 			return true;
+	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) {
+		return false; // it has to belong to one, and none allows it
 	}
 	query_of_packet(pass, p, &query);
 	const struct ends ends = {pass->in, out};
