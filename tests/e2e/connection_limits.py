@@ -48,8 +48,8 @@ def establish(one, other, count):
 
 
 def states(lan):
-    listed = lan.switch.json("conn", "list", timeout=60)
-    return Counter(row["state"] for row in (listed["items"] if isinstance(listed, dict) else listed))
+    counts = lan.switch.json("conn", "count")["items"]
+    return Counter({row["state"]: row["connections"] for row in counts})
 
 
 # -- limits of a port
