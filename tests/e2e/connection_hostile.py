@@ -49,7 +49,7 @@ class Siege:
         lan.c.wait_sent(slow(10))
         after = lan.lost()
         for name in "ab":
-            check(after.get(name) == before.get(name), f"dropped at {name}: {after[name]}")
+            check(after.get(name) == before.get(name), f"dropped at {name}: {after.get(name)}")
         now = states(lan)
         check(now["tcp-established"] == LIVE, f"of {LIVE} live connections there are {now}")
         return attacks
