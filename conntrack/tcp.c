@@ -184,10 +184,14 @@ static enum drop_reason pick_up(const struct step *s, const struct tcp_segment *
 
 static enum drop_reason syn_again(const struct step *s, const struct tcp_segment *segment)
 {
-	if (s->conn->sides[s->direction].flags & SIDE_SYN &&
-		segment->seq == s->conn->isns[s->direction]) {
-		if (step_state(s) == CONN_TCP_SYN_SENT)
+	struct conn_side *us = &s->conn->sides[s->direction];
+	if (us->flags & SIDE_SYN && segment->seq == s->conn->isns[s->direction]) {
+		// One of the two may carry data (RFC 7413 4.2).
+		if (step_state(s) == CONN_TCP_SYN_SENT) {
+			if (tcp_after(segment->end, us->end))
+				us->end = segment->end;
 			step_done(s);
+		}
 		return DROP_NONE;
 	}
 	s->conn->syn = read_syn(s, segment);

@@ -174,6 +174,11 @@ Test(conn_tcp, data_with_the_syn)
 		{C, "S", 0, 0, 1000, 0, OK, NEW, 0, 0}, {S, "SA", 0, 1, 1000, 0, OK, HALF, 0, 0},
 		{C, "A", 1, 1, 1000, 500, OK, EST, 0, 0}};
 	play(none);
+	const struct line later[] = {{C, "S", 0, 0, 1000, 0, OK, NEW, 0, 0},
+		{C, "S", 0, 0, 1000, 500, OK, NEW, 0, 0},
+		{S, "SA", 0, 501, 1000, 0, OK, HALF, 0, 0},
+		{C, "A", 501, 1, 1000, 10, OK, EST, 0, 0}};
+	play(later);
 }
 
 Test(conn_tcp, both_open_at_once)
