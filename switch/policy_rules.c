@@ -145,6 +145,8 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) {
 		return false; // it has to belong to one, and none allows it
 	}
+	if (p->flags & PACKET_ICMP_ERROR)
+		return false;
 	query_of_packet(pass, p, &query);
 	const struct ends ends = {pass->in, out};
 	return end_allows(pass, RULE_TO_VM, &ends, &query, &rule);
