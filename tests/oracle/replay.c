@@ -85,6 +85,9 @@ static void take(struct ends *ends, const struct replayed *at, const struct repl
 			.limited = us->limited,
 			.limit = us->limit};
 	}
+	// Of another conversation: its end has not yet answered the SYN of this one.
+	if (peer->syn && !us->syn)
+		return;
 	if (!us->sent || after(at->end, us->next))
 		us->next = at->end;
 	us->sent = true;
