@@ -12,6 +12,7 @@ from cases import LOGS, ROOT, Report, Runner, several, single, tail
 JOBS = "2"
 RUN_SECONDS = 60 * 60
 FUZZ_SECONDS = 5
+ORACLE_PACKETS = 100_000    # for each of its two set-ups
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -124,6 +125,11 @@ def bench(name):
     return suite
 
 
+def oracle(runner, report):
+    """Weir's verdicts beside those of Linux's connection tracking, for the same packets."""
+    several(runner, report, "oracle", ["tests/oracle/run", "--packets", str(ORACLE_PACKETS)], 120)
+
+
 def footprint(runner, report):
     """Memory does not depend on how busy the machine is: the one mark that a test can hold."""
     single(runner, report, "an empty switch and a port stay within their marks", ["bench/footprint"],
@@ -153,6 +159,7 @@ SUITES = {
     "install": install,
     "bench": bench("release"),
     "bench-asan": bench("asan"),
+    "oracle": oracle,
     "footprint": footprint,
     "e2e": e2e("release"),
     "e2e-asan": e2e("asan"),
