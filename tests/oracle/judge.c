@@ -2,13 +2,15 @@
 #include "tests/oracle/judge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/hostile/peer.h"
 #include "tests/oracle/board.h"
 
 enum {
-	CLASSES_MAX = 1024,
+	CLASSES_MAX = 2048,
+	SHOWN = 3,        // classes of a justification
 	EXAMPLES_MAX = 60 // of differences without justification
 };
 
@@ -105,21 +107,44 @@ static void print_labels(void)
 			(unsigned long long)labels[i].passed, labels[i].label);
 }
 
-static uint64_t print_classes(void)
+static int by_count(const void *a, const void *b)
 {
-	uint64_t unexplained = 0;
-	for (unsigned i = 0; i < nclasses; i++) {
-		const struct class *c = &classes[i];
-		fprintf(stderr, "%8llu  %s %s, %s: %s\n", (unsigned long long)c->count,
-			c->weir_passes ? "only Weir passes " : "only Linux passes", c->label,
-			c->phase, c->justified ? c->justified->why : "UNEXPLAINED");
-		if (c->justified)
-			continue;
-		unexplained += c->count;
-		if (c->example)
-			talk_print(c->example, c->unit);
-	}
-	return unexplained;
+	const struct class *one = a, *other = b;
+	return one->count < other->count ? 1 : one->count > other->count ? -1 : 0;
+}
+
+static void print_class(const struct class *c)
+{
+	fprintf(stderr, "%8llu    %s %s, %s\n", (unsigned long long)c->count,
+		c->weir_passes ? "only Weir passes " : "only Linux passes", c->label, c->phase);
+	if (c->example)
+		talk_print(c->example, c->unit);
+}
+
+// All classes of one justification, or of none: how many differences. Of what is justified only the
+// most frequent ones are printed, or all.
+static uint64_t print_justified(const struct justified *why, bool all)
+{
+	uint64_t count = 0;
+	unsigned printed = 0;
+	for (unsigned i = 0; i < nclasses; i++)
+		count += classes[i].justified == why ? classes[i].count : 0;
+	if (!count)
+		return 0;
+	fprintf(stderr, "%8llu  %s\n", (unsigned long long)count, why ? why->why : "UNEXPLAINED");
+	for (unsigned i = 0; i < nclasses; i++)
+		if (classes[i].justified == why && (!why || all || printed++ < SHOWN))
+			print_class(&classes[i]);
+	return count;
+}
+
+static uint64_t print_classes(bool all)
+{
+	const struct justified *why;
+	qsort(classes, nclasses, sizeof(classes[0]), by_count);
+	for (unsigned i = 0; (why = justification_at(i)); i++)
+		print_justified(why, all);
+	return print_justified(NULL, all);
 }
 
 bool judge_report(uint64_t seed, uint64_t packets, bool verbose)
@@ -127,7 +152,7 @@ bool judge_report(uint64_t seed, uint64_t packets, bool verbose)
 	const struct board_counts *board = board_counts();
 	if (verbose)
 		print_labels();
-	uint64_t unexplained = print_classes();
+	uint64_t unexplained = print_classes(verbose);
 	uint64_t strays = board->strays[BY_LINUX] + board->strays[BY_WEIR];
 	uint64_t changed = board->changed[BY_LINUX] + board->changed[BY_WEIR];
 	printf("{\"seed\": %llu, \"packets\": %llu, \"talks\": %llu, \"verdicts\": %llu, "

@@ -13,6 +13,9 @@ struct justified {
 // The justification of a difference, or NULL.
 const struct justified *justification(const struct talk *t, const struct unit *u);
 
+// All there are, by number; NULL behind the last.
+const struct justified *justification_at(unsigned i);
+
 // Counts a talk's units and differences. Behind a talk's first difference the two ways have seen
 // other conversations: further ones are consequences of it.
 void judge(const struct talk *t);

@@ -17,6 +17,7 @@ enum {
 	ABORT = 6,
 	SHUTDOWN = 7,
 	SHUTDOWN_ACK = 8,
+	COOKIE_ACK = 11,
 	SHUTDOWN_COMPLETE = 14
 };
 
@@ -130,6 +131,11 @@ static bool sctp_early_shutdown(const struct replayed *at)
 	return at->is_sctp && at->chunk == SHUTDOWN && strncmp(at->unit->phase, "est", 3);
 }
 
+static bool sctp_cookie_ack(const struct replayed *at)
+{
+	return at->is_sctp && at->chunk == COOKIE_ACK;
+}
+
 static bool unknown_icmp(const struct replayed *at)
 {
 	return label_is(at, "an unknown ICMP type");
@@ -190,11 +196,18 @@ static const struct rule {
 		 "on as part of one"}},
 	{sctp_early_shutdown, ONLY_LINUX, true,
 		{"RFC 9260 9.2: a SHUTDOWN before an association is established is discarded"}},
+	{sctp_cookie_ack, ONLY_LINUX, true,
+		{"RFC 9260 5.2.5: a COOKIE ACK that answers no COOKIE ECHO is discarded"}},
 	{unknown_icmp, ONLY_WEIR, false,
 		{"a rule allows all of ICMP; what is no query is decided by it packet for packet"}},
 	{reply_with_code, ONLY_WEIR, false,
 		{"RFC 792: identifier and sequence number match a reply with its request"}},
 };
+
+const struct justified *justification_at(unsigned i)
+{
+	return i < sizeof(rules) / sizeof(rules[0]) ? &rules[i].because : NULL;
+}
 
 struct search {
 	const struct unit *unit;
