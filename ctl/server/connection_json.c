@@ -77,6 +77,14 @@ static json_t *direction_json(const struct connection_info *info, unsigned end)
 		(json_int_t)sent->bytes);
 }
 
+// Of replies a list has the counts only: a page has many of them.
+static json_t *reply_json(const struct connection_info *info)
+{
+	const struct traffic *sent = &info->ends[1].sent;
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)sent->packets, "bytes",
+		(json_int_t)sent->bytes);
+}
+
 json_t *connection_json(const struct connection_info *info)
 {
 	char protocol[PROTOCOL_TEXT_SIZE];
@@ -85,7 +93,7 @@ json_t *connection_json(const struct connection_info *info)
 		"number", (json_int_t)info->number, "bridge", name_json(info->bridge), "vlan",
 		(int)info->vlan, "protocol", protocol, "state", info->state_name, "from",
 		name_json(info->ends[0].port), "to", name_json(info->ends[1].port), "original",
-		direction_json(info, 0), "reply", direction_json(info, 1), "icmp_id",
+		direction_json(info, 0), "reply", reply_json(info), "icmp_id",
 		is_icmp(info) ? json_integer(info->ends[0].l4_port) : json_null(), "age_s",
 		(json_int_t)info->age_s, "idle_s", (json_int_t)info->idle_s, "expires_s",
 		(json_int_t)info->expires_s);
@@ -135,10 +143,10 @@ static json_t *rules_json(const struct weir_switch *sw, const struct connection_
 json_t *connection_detail_json(const struct weir_switch *sw, const struct connection_info *info)
 {
 	json_t *item = connection_json(info);
-	json_t *detail = json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "answered",
-		(int)info->answered, "picked_up", (int)info->picked_up, "owner",
-		name_json(info->owner), "rules", rules_json(sw, info), "tcp", sides_json(info),
-		"sctp_tags", tags_json(info));
+	json_t *detail = json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o}", "reply",
+		direction_json(info, 1), "answered", (int)info->answered, "picked_up",
+		(int)info->picked_up, "owner", name_json(info->owner), "rules",
+		rules_json(sw, info), "tcp", sides_json(info), "sctp_tags", tags_json(info));
 	json_object_update(item, detail);
 	json_decref(detail);
 	return item;

@@ -31,7 +31,7 @@ def listed(lan, *words):
 def fresh(lan):
     """One of TCP to L4 port 80 and one of UDP, both answered, in a table without others."""
     lan.switch.ctl("conn", "flush")
-    tcp, udp = talk(Tcp, lan.a, lan.b, dport=80), talk(Udp, lan.a, lan.b)
+    tcp, udp = talk(Tcp, lan.a, lan.b, dport=80), talk(Udp, lan.a, lan.b, dport=53)
     lan.all_pass(tcp, tcp.handshake())
     lan.all_pass(udp, [(0, udp.data()), (1, udp.data(1))])
     return tcp, udp
@@ -46,12 +46,14 @@ def shown(lan):
     check((row["state"], row["from"], row["to"], row["bridge"], row["vlan"]) ==
           ("tcp-established", "a", "b", "default", 0), row)
     original, reply = row["original"], row["reply"]
-    check(original["dport"] == 80 and original["sport"] == reply["dport"] and reply["sport"] == 80, row)
-    check(original["source"] == reply["destination"] and original["packets"] == 2 and reply["packets"] == 1, row)
+    check(original["dport"] == 80 and original["packets"] == 2 and reply["packets"] == 1, row)
     check(0 < row["expires_s"] <= 86400 and row["idle_s"] <= row["age_s"] <= slow(10), row)
     one = lan.switch.json("conn", "show", row["number"])
     check({key: one[key] for key in ("number", "state", "from")} ==
           {key: row[key] for key in ("number", "state", "from")}, one)
+    reply = one["reply"]
+    check(original["sport"] == reply["dport"] and original["source"] == reply["destination"] and
+          reply["sport"] == 80 and reply["packets"] == 1, one)
     check(one["answered"] and not one["picked_up"] and one["owner"] == "a" and one["sctp_tags"] is None, one)
     check(one["tcp"]["original"]["window"] and one["tcp"]["reply"]["end"], one["tcp"])
     check([(rule["group"], rule["direction"], rule["position"], rule["rule"]) for rule in one["rules"]] ==
@@ -66,9 +68,9 @@ def shown(lan):
 @case("connections: each filter, and what filters refuse", needs=town, presets=BOTH)
 def filters(lan):
     tcp, udp = fresh(lan)
-    six = talk(Udp, lan.a, lan.b, version=6)
+    six = talk(Udp, lan.a, lan.b, version=6, dport=53)
     lan.passes(six, 0, six.data())
-    away = talk(Udp, lan.d, lan.c)
+    away = talk(Udp, lan.d, lan.c, dport=53)
     lan.passes(away, 0, away.data())
     row = next(row for row in listed(lan) if row["protocol"] == "tcp")
     source, sport = row["original"]["source"], row["original"]["sport"]
@@ -142,7 +144,7 @@ def hits(lan):
           ["{allow: tcp, dport: [80, 8000-8080]}", "{allow: udp, from: 10.8.0.0/16}",
            "{allow: any, from: {group: asks}}", "{deny: tcp, dport: 25}"], one)
     built_in = lan.switch.json("group", "show")
-    arp = [rule for rule in built_in["from_vm"] if rule["rule"] == "arp"]
+    arp = [rule for rule in built_in["to_vm"] if rule["rule"] == "arp"]
     check(built_in["name"] is None and arp and arp[0]["hits"] > 0, built_in)
     done = lan.switch.weirctl("group", "show", "none")
     check(done.returncode == 1 and "group none" in done.stderr, done)
