@@ -232,7 +232,7 @@ int run_conn_count(struct call *call)
 	json_array_foreach (totals, i, item)
 		add_up(all, item);
 	if (!status && call->format == FORMAT_JSON) {
-		json_t *result = json_pack("{s:I, s:O}", "count",
+		json_t *result = json_pack("{s:I, s:O}", "connections",
 			json_integer_value(json_object_get(all, "connections")), "items", totals);
 		print_json(result);
 		json_decref(result);

@@ -37,34 +37,17 @@ static void on_part(void *ctx, const json_t *answer)
 	json_object_del(group, "cursor");
 }
 
-// The rules by direction, as a configuration has them.
-static void split_rules(json_t *group)
-{
-	json_t *rules = json_object_get(group, "rules"), *to_vm = json_array(),
-	       *from_vm = json_array(), *rule;
-	size_t i;
-	json_array_foreach (rules, i, rule) {
-		const char *direction = json_string_value(json_object_get(rule, "direction"));
-		json_array_append(direction && *direction == 't' ? to_vm : from_vm, rule);
-	}
-	json_object_set_new(group, "to_vm", to_vm);
-	json_object_set_new(group, "from_vm", from_vm);
-	json_object_del(group, "rules");
-}
-
 int run_group_show(struct call *call)
 {
 	json_t *params = json_pack("{s:i}", "limit", LINK_PAGE), *group = json_object();
 	if (call->args[0])
 		json_object_set_new(params, "name", json_string(call->args[0]));
 	int status = link_follow(&call->link, "group.show", params, on_part, group);
-	if (!status && call->format == FORMAT_JSON) {
-		split_rules(group);
+	if (!status && call->format == FORMAT_JSON)
 		print_json(group);
-	} else if (!status) {
+	else if (!status)
 		print_table(
 			rule_columns, COUNT(rule_columns), json_object_get(group, "rules"), true);
-	}
 	json_decref(group);
 	return status;
 }

@@ -103,7 +103,7 @@ def filters(lan):
 def counted(lan):
     fresh(lan)
     count = lan.switch.json("conn", "count")
-    check(count["count"] == 2 and {(row["protocol"], row["state"]): row["connections"] for row in count["items"]} ==
+    check(count["connections"] == 2 and {(row["protocol"], row["state"]): row["connections"] for row in count["items"]} ==
           {("tcp", "tcp-established"): 1, ("udp", "udp-answered"): 1}, count)
     check(sum(row["packets"] for row in count["items"]) == 5, count)
     status = lan.switch.json("status")["connections"]
@@ -119,12 +119,12 @@ def flushed(lan):
     check([row["protocol"] for row in listed(lan)] == ["udp"], "the other stays")
     # A segment in the middle begins none; a datagram goes on, and its reply was asked for no more.
     lan.denied("a", tcp.data(), reason="connection-invalid")
-    before = lan.switch.json("group", "show", "serves")["to_vm"][1]["hits"]
+    before = lan.switch.json("group", "show", "serves")["rules"][1]["hits"]
     lan.passes(udp, 0, udp.data())
-    check(lan.switch.json("group", "show", "serves")["to_vm"][1]["hits"] == before, "a known one asked for a rule")
+    check(lan.switch.json("group", "show", "serves")["rules"][1]["hits"] == before, "a known one asked for a rule")
     check(lan.switch.ctl("conn", "flush", "--port", "b").split() == ["forgot", "1"], "one of UDP")
     lan.passes(udp, 0, udp.data())
-    check(lan.switch.json("group", "show", "serves")["to_vm"][1]["hits"] == before + 1, "it was not decided anew")
+    check(lan.switch.json("group", "show", "serves")["rules"][1]["hits"] == before + 1, "it was not decided anew")
     lan.switch.wait_log(r"conn flush: protocol tcp: 1")
     lan.switch.wait_log(r"conn flush: port b: 1")
 
@@ -139,12 +139,12 @@ def hits(lan):
     more = next(row for row in lan.switch.json("group", "list") if row["name"] == "serves")["hits"]
     check(more == groups["serves"]["hits"] + 2, f"hits: {groups['serves']['hits']}, then {more}")
     one = lan.switch.json("group", "show", "serves")
-    check(one["ports"] == ["b", "c"] and [rule["position"] for rule in one["to_vm"]] == [1, 2, 3], one)
-    check([rule["rule"] for rule in one["to_vm"] + one["from_vm"]] ==
+    check(one["ports"] == ["b", "c"] and [rule["position"] for rule in one["rules"]] == [1, 2, 3, 1], one)
+    check([rule["rule"] for rule in one["rules"]] ==
           ["{allow: tcp, dport: [80, 8000-8080]}", "{allow: udp, from: 10.8.0.0/16}",
            "{allow: any, from: {group: asks}}", "{deny: tcp, dport: 25}"], one)
     built_in = lan.switch.json("group", "show")
-    arp = [rule for rule in built_in["to_vm"] if rule["rule"] == "arp"]
+    arp = [rule for rule in built_in["rules"] if rule["rule"] == "arp" and rule["direction"] == "to-vm"]
     check(built_in["name"] is None and arp and arp[0]["hits"] > 0, built_in)
     done = lan.switch.weirctl("group", "show", "none")
     check(done.returncode == 1 and "group none" in done.stderr, done)
