@@ -323,4 +323,4 @@ def counted(lab):
 
 def rule_hits(switch, group):
     """Of its to-vm list, in order."""
-    return [rule["hits"] for rule in switch.json("group", "show", group)["rules"] if rule["direction"] == "to-vm"]
+    return [rule["hits"] for rule in switch.json("group", "show", group)["to_vm"]]
