@@ -34,10 +34,23 @@ static bool is_to_group(const struct packet *p)
 	return p->data[0] & 1;
 }
 
-// Later fragments have the key of their first. False: it has none, or its verdict.
+// Whether it goes between two ports without groups, as far as the MAC table knows.
+static bool is_nobodys(const struct pass *pass, const struct packet *p)
+{
+	const struct mac_table *macs = pass->in->bridge->macs;
+	uint64_t key = mac_key_destination(p->data, mac_key_tag(p->vlan));
+	uint16_t port = (uint16_t)(mac_find(macs, key, mac_hash(macs, key)).target >> 16);
+	const struct port_view *out = pass->snapshot->views[port];
+	return !pass->in->groups && out && !out->groups;
+}
+
+// Later fragments have the key of their first. False: it has none, or its verdict. Those that no
+// rules concern are not held back for it.
 static bool make_fragments_key(
 	struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
 {
+	if (is_nobodys(pass, p))
+		return false;
 	if (p->flags & PACKET_LATER_FRAGMENT || !conn_key_of(key, p, zone))
 		*key = (struct conn_key){0};
 	return fragment_key(pass, p, zone, key) && key->id.meta;
