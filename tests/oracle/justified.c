@@ -136,6 +136,12 @@ static bool sctp_cookie_ack(const struct replayed *at)
 	return at->is_sctp && at->chunk == COOKIE_ACK;
 }
 
+// Fragments that do not make a packet.
+static bool never_whole(const struct replayed *at)
+{
+	return at->unit->cover >= 0 && !at->unit->passed[BY_LINUX] && !at->unit->passed[BY_WEIR];
+}
+
 static bool unknown_icmp(const struct replayed *at)
 {
 	return label_is(at, "an unknown ICMP type");
@@ -198,6 +204,10 @@ static const struct rule {
 		{"RFC 9260 9.2: a SHUTDOWN before an association is established is discarded"}},
 	{sctp_cookie_ack, ONLY_LINUX, true,
 		{"RFC 9260 5.2.5: a COOKIE ACK that answers no COOKIE ECHO is discarded"}},
+	{never_whole, NOBODY, true,
+		{"RFC 791 3.2, RFC 8200 4.5: the receiver puts fragments together; Weir lets them "
+		 "pass as they "
+		 "come, and decides by the first, Linux by the whole"}},
 	{unknown_icmp, ONLY_WEIR, false,
 		{"a rule allows all of ICMP; what is no query is decided by it packet for packet"}},
 	{reply_with_code, ONLY_WEIR, false,

@@ -63,13 +63,19 @@ void ports_send(unsigned side, const struct batch *b)
 	uint8_t frame[ETHER_LEN + PACKET_MAX];
 	memcpy(frame, guests[!side].mac, 6);
 	memcpy(frame + 6, guests[side].mac, 6);
+	bool fragmented = false;
 	for (unsigned i = 0; i < b->count; i++) {
 		const struct step *s = b->of[i].step;
+		fragmented |= b->of[i].talk->units[s->unit].cover >= 0;
 		put16(frame + 12, b->of[i].talk->ipv6 ? 0x86dd : 0x0800);
 		memcpy(frame + ETHER_LEN, b->of[i].talk->bytes + s->at, s->len);
 		guest_put(&guests[side], (uint16_t)i, NULL, frame, ETHER_LEN + s->len);
 	}
 	guest_send(&guests[side], b->count);
+	// Held fragments go on before the next burst is taken, and behind the answer to the last
+	// one.
+	if (fragmented)
+		announce(side);
 	drain(!side);
 	drain(side);
 }
