@@ -223,7 +223,7 @@ enum drop_reason sctp_next(const struct step *s)
 	struct chunks c;
 	if (!read_chunks(s->packet, &c))
 		return DROP_CONNECTION_INVALID;
-	if (c.event == INIT && s->conn->sides[0].flags & SIDE_OVER) {
+	if (c.event == INIT && !c.tag && s->conn->sides[0].flags & SIDE_OVER) {
 		step_anew(s, s->direction);
 		return begin(s, &c);
 	}
