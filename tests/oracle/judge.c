@@ -10,6 +10,7 @@
 
 enum {
 	CLASSES_MAX = 2048,
+	FOLLOWING = 4,    // packets behind the one that differs: they may stand in the same burst
 	SHOWN = 3,        // classes of a justification
 	EXAMPLES_MAX = 60 // of differences without justification
 };
@@ -118,7 +119,7 @@ static void print_class(const struct class *c)
 	fprintf(stderr, "%8llu    %s %s, %s\n", (unsigned long long)c->count,
 		c->weir_passes ? "only Weir passes " : "only Linux passes", c->label, c->phase);
 	if (c->example)
-		talk_print(c->example, c->unit);
+		talk_print(c->example, c->unit + FOLLOWING);
 }
 
 // All classes of one justification, or of none: how many differences. Of what is justified only the

@@ -14,11 +14,9 @@ enum {
 	LINUX_BEHIND = 66000, // MAXACKWINCONST
 	HEARTBEAT = 4,
 	HEARTBEAT_ACK = 5,
-	ABORT = 6,
 	SHUTDOWN = 7,
 	SHUTDOWN_ACK = 8,
-	COOKIE_ACK = 11,
-	SHUTDOWN_COMPLETE = 14
+	COOKIE_ACK = 11
 };
 
 // Of the packet that differs itself: who may be the one that passes it.
@@ -111,9 +109,9 @@ static bool label_is(const struct replayed *at, const char *label)
 	return !strcmp(at->unit->label, label);
 }
 
-static bool sctp_ends(const struct replayed *at)
+static bool sctp_over(const struct replayed *at)
 {
-	return at->is_sctp && (at->chunk == ABORT || at->chunk == SHUTDOWN_COMPLETE);
+	return at->is_sctp && at->over;
 }
 
 static bool sctp_heartbeat(const struct replayed *at)
@@ -188,21 +186,21 @@ static const struct rule {
 		 "behind and "
 		 "still count is each one's own, 66,000 bytes or a window in Linux, 128 KiB in "
 		 "Weir"}},
-	{sctp_ends, NOBODY, true,
-		{"RFC 9260 9.1, 8.4: after its end nothing belongs to an association, and an INIT "
-		 "begins "
-		 "another, which rules decide for the direction that it goes"}},
-	{sctp_heartbeat, ONLY_LINUX, true,
+	{sctp_over, ONLY_LINUX, false,
+		{"RFC 9260 9.1, 8.4, 8.5: after its end nothing belongs to an association, its "
+		 "tags are void, and an INIT begins another, which rules decide for the direction "
+		 "that it goes"}},
+	{sctp_heartbeat, ONLY_LINUX, false,
 		{"RFC 9260 8.5: a packet has the tag of its association; Linux takes a HEARTBEAT "
 		 "for one of a "
 		 "further path, and takes its tag over"}},
-	{sctp_shutdown_ack, ONLY_LINUX, true,
+	{sctp_shutdown_ack, ONLY_LINUX, false,
 		{"RFC 9260 8.5.1 E, 8.4: a SHUTDOWN ACK that has another tag, or no association, "
 		 "is not passed "
 		 "on as part of one"}},
-	{sctp_early_shutdown, ONLY_LINUX, true,
+	{sctp_early_shutdown, ONLY_LINUX, false,
 		{"RFC 9260 9.2: a SHUTDOWN before an association is established is discarded"}},
-	{sctp_cookie_ack, ONLY_LINUX, true,
+	{sctp_cookie_ack, ONLY_LINUX, false,
 		{"RFC 9260 5.2.5: a COOKIE ACK that answers no COOKIE ECHO is discarded"}},
 	{never_whole, NOBODY, true,
 		{"RFC 791 3.2, RFC 8200 4.5: the receiver puts fragments together; Weir lets them "

@@ -5,12 +5,15 @@
 
 enum {
 	SCTP_LEN = 12,
-	INIT = 1
+	INIT = 1,
+	ABORT = 6,
+	COOKIE_ECHO = 10,
+	SHUTDOWN_COMPLETE = 14
 };
 
 struct ends {
 	struct replay_end of[SIDES];
-	bool init;
+	bool init, over;
 };
 
 static bool after(uint32_t a, uint32_t b)
@@ -104,7 +107,8 @@ void replay(const struct talk *t, replay_visit *visit, void *to)
 			.unit = u,
 			.us = ends.of[u->side],
 			.peer = ends.of[!u->side],
-			.init = ends.init};
+			.init = ends.init,
+			.over = ends.over};
 		read_segment(&at, &options);
 		at.is_sctp = u->protocol == IPPROTO_SCTP && u->len >= SCTP_LEN + 4;
 		at.chunk = at.is_sctp ? t->bytes[u->at + SCTP_LEN] : 0;
@@ -113,6 +117,10 @@ void replay(const struct talk *t, replay_visit *visit, void *to)
 			continue;
 		if (at.is_tcp)
 			take(&ends, &at, &options);
-		ends.init |= at.is_sctp && at.chunk == INIT;
+		if (!at.is_sctp)
+			continue;
+		ends.init |= at.chunk == INIT;
+		if (at.chunk == COOKIE_ECHO || at.chunk == ABORT || at.chunk == SHUTDOWN_COMPLETE)
+			ends.over = at.chunk != COOKIE_ECHO;
 	}
 }

@@ -30,6 +30,7 @@ struct replayed {
 	bool is_sctp;
 	uint8_t chunk; // of SCTP, the first
 	bool init;     // of SCTP, one has passed
+	bool over;     // SCTP: its end has passed, and no COOKIE ECHO since
 };
 
 // Calls back for each unit of the talk in order.
