@@ -108,7 +108,7 @@ class Ground(Lan):
     # -- counts
 
     def connections(self, *filters):
-        return self.switch.json("conn", "count", *filters)["count"]
+        return self.switch.json("conn", "count", *filters)["connections"]
 
     def work(self):
         """(lookups, tracked packets) of all workers so far."""
