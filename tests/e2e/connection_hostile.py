@@ -228,6 +228,25 @@ def colliding(siege):
     return f"v4 {figures[0]}, v6 {figures[1]}; nothing of {siege.sent} live packets lost"
 
 
+@case("connections, hostile: a table that is full of answered ones", needs=siege, presets=BOTH)
+def full_of_answered(siege):
+    """Established connections of the attacker's own making never go; newcomers are refused by name."""
+    lan, before = siege.lan, siege.quiet("120s", connections=1_000_000)
+    rng = random.Random(SEED + 5)
+    for _ in range(TABLE // 128 + 8):
+        asked = [(rng.getrandbits(16), rng.getrandbits(16)) for _ in range(128)]
+        for one, other, turn in ((lan.c, lan.d, 1), (lan.d, lan.c, -1)):
+            put_all(one, [one.frame(other.mac, packets.udp(host(one), host(other), *each[::turn]), packets.V4)
+                          for each in asked])
+            other.got()
+    check(siege.told(before).get("connection-table-full"), f"the table is not full: {states(lan)}")
+    sent = siege.hold(syns(lan, many(rng)))
+    told = siege.told(before)
+    # Some of its answers came when there was no room for what they answer.
+    check(set(told) <= {"connection-table-full", "group-deny"}, f"the attacker was told {told}")
+    return f"{sent} SYNs: {told}; nothing of {siege.sent} live packets lost"
+
+
 @case("connections, hostile: fragments that never complete", needs=siege, presets=BOTH)
 def fragments(siege):
     """Firsts without the rest, rests without a first, and ones that overlap."""
@@ -252,22 +271,3 @@ def fragments(siege):
     told = siege.told(before)
     check(told and all(reason.startswith(("fragment-", "group-deny")) for reason in told), f"told {told}")
     return f"{sent} fragments: {told}; nothing of {siege.sent} live packets lost"
-
-
-@case("connections, hostile: a table that is full of answered ones", needs=siege, presets=BOTH)
-def full_of_answered(siege):
-    """Established connections of the attacker's own making never go; newcomers are refused by name."""
-    lan, before = siege.lan, siege.quiet("120s", connections=1_000_000)
-    rng = random.Random(SEED + 5)
-    for _ in range(TABLE // 128 + 8):
-        asked = [(rng.getrandbits(16), rng.getrandbits(16)) for _ in range(128)]
-        for one, other, turn in ((lan.c, lan.d, 1), (lan.d, lan.c, -1)):
-            put_all(one, [one.frame(other.mac, packets.udp(host(one), host(other), *each[::turn]), packets.V4)
-                          for each in asked])
-            other.got()
-    check(siege.told(before).get("connection-table-full"), f"the table is not full: {states(lan)}")
-    sent = siege.hold(syns(lan, many(rng)))
-    told = siege.told(before)
-    # Some of its answers came when there was no room for what they answer.
-    check(set(told) <= {"connection-table-full", "group-deny"}, f"the attacker was told {told}")
-    return f"{sent} SYNs: {told}; nothing of {siege.sent} live packets lost"
