@@ -13,23 +13,9 @@
 #include "switch/policy_private.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 
 #include "base/likely.h"
 #include "switch/fragments.h"
-
-// What is asked about a connection: its first packet, by what its key tells.
-static void query_of(const struct conn_key *key, unsigned original, struct rule_query *query)
-{
-	struct conn_tuple *tuple = &query->tuple;
-	*query = (struct rule_query){0};
-	conn_key_tuple(key, original, tuple);
-	// Of ICMP queries the key has the request's type where others have the L4 port asked for.
-	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) {
-		query->icmp_type = (uint8_t)ntohs(tuple->dport);
-		tuple->sport = tuple->dport = 0;
-	}
-}
 
 // Where the MAC table has both addresses now, so that the next packet finds its way by the entry.
 static void note_places(
@@ -115,7 +101,7 @@ static bool resolve(struct pass *pass, struct packet *p, const struct conn_key *
 		packet_drop(p, DROP_GROUP_DENY);
 		return false;
 	}
-	query_of(key, original, &query);
+	policy_query(key, original, &query);
 	if (!policy_allows(pass, ends, &query, p, rules))
 		return false;
 	note_resolved(pass, conn, original, ends, rules);
@@ -178,7 +164,7 @@ static void begin(
 	const struct port_view *owner = owner_of(ends);
 	struct rule_query query;
 	uint32_t rules[2], index;
-	query_of(key, key->direction, &query);
+	policy_query(key, key->direction, &query);
 	if (!policy_allows(pass, ends, &query, p, rules))
 		return;
 	if (owner->new_connections.cost &&

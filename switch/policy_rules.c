@@ -16,6 +16,18 @@ void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason rea
 	p->flags |= PACKET_TO_RECEIVER;
 }
 
+void policy_query(const struct conn_key *key, unsigned original, struct rule_query *query)
+{
+	struct conn_tuple *tuple = &query->tuple;
+	*query = (struct rule_query){0};
+	conn_key_tuple(key, original, tuple);
+	// Of ICMP queries the key has the request's type where others have the L4 port asked for.
+	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) {
+		query->icmp_type = (uint8_t)ntohs(tuple->dport);
+		tuple->sport = tuple->dport = 0;
+	}
+}
+
 // The groups of who is behind a port, or, behind one without groups, of who has the address.
 static const struct group_list *groups_of(const struct pass *pass, const struct port_view *view,
 	enum conn_family family, const uint8_t *address, struct group_list *found)
@@ -147,7 +159,11 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 	}
 	if (p->flags & PACKET_ICMP_ERROR)
 		return false;
-	query_of_packet(pass, p, &query);
+	// A later fragment has its first one's L4 ports by its key alone.
+	if (p->flags & PACKET_LATER_FRAGMENT && p->flags & PACKET_KEYED)
+		policy_query(&pass->keys[p->key], pass->keys[p->key].direction, &query);
+	else
+		query_of_packet(pass, p, &query);
 	const struct ends ends = {pass->in, out};
 	return end_allows(pass, RULE_TO_VM, &ends, &query, &rule);
 }
