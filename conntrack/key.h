@@ -44,7 +44,7 @@ struct conn_id {
 
 struct conn_key {
 	struct conn_id id;
-	uint8_t v6[2][16]; // of IPv6 only
+	uint8_t v6[2][16]; // zeros for IPv4
 	uint32_t hash;     // by conn_keys_hash
 	uint8_t direction;
 };
@@ -111,6 +111,7 @@ static inline bool conn_key_of_plain(
 	key->id.meta = conn_meta(zone, packet->l4_proto, CONN_IPV4);
 	memcpy(key->id.ports, &ports, sizeof(ports));
 	memcpy(key->id.v4, &addresses, sizeof(addresses));
+	memset(key->v6, 0, sizeof(key->v6));
 	key->direction = (uint8_t)turned;
 	return true;
 }

@@ -64,7 +64,8 @@ static struct moment moment_of(const struct slice *s, const struct conn *conn)
 {
 	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
 	uint32_t seen_s = atomic_load_explicit(&conn->seen_s, memory_order_relaxed);
-	return (struct moment){state, seen_s + s->settings->timeouts_s[state]};
+	// Seconds begin anywhere within one: with one more no time-out is cut short.
+	return (struct moment){state, seen_s + s->settings->timeouts_s[state] + 1};
 }
 
 // True: its time-out has passed. Else it is due again when it will.

@@ -125,7 +125,7 @@ static void look_up_burst(void)
 
 static bool is_over(const struct known *k)
 {
-	return (int32_t)(now_s - k->seen_s - settings.timeouts_s[k->state]) >= 0;
+	return (int32_t)(now_s - k->seen_s - settings.timeouts_s[k->state]) > 0;
 }
 
 // A slice that is the whole table: whatever is over has gone, and before its time nothing that is

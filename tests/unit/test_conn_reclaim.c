@@ -11,11 +11,11 @@ Test(conn_reclaim, expires_by_state_and_time)
 	make(1000, 1);
 	uint32_t unanswered = added(1, 1, CONN_UDP_UNANSWERED, 1000);
 	uint32_t answered = added(2, 1, CONN_UDP_ANSWERED, 1000);
-	cr_assert_eq(conn_reclaim(table, &settings, 1029, 1000), 0);
+	cr_assert_eq(conn_reclaim(table, &settings, 1030, 1000), 0);
 	conn_seen(conn_at(table, unanswered), 1020);
-	cr_assert_eq(conn_reclaim(table, &settings, 1049, 1000), 0, "it was seen again");
+	cr_assert_eq(conn_reclaim(table, &settings, 1050, 1000), 0, "it was seen again");
 	cr_assert_eq(find(kit_key4(1)), unanswered);
-	cr_assert_eq(conn_reclaim(table, &settings, 1050, 1000), 1);
+	cr_assert_eq(conn_reclaim(table, &settings, 1051, 1000), 1);
 	cr_assert_eq(find(kit_key4(1)), 0);
 	cr_assert_eq(find(kit_key4(2)), answered);
 	cr_assert_eq(conn_count_of(table, 1), 1);
@@ -28,8 +28,8 @@ Test(conn_reclaim, a_shorter_time_out_counts_at_once)
 	uint32_t index = added(1, 1, CONN_TCP_ESTABLISHED, 1000);
 	conn_at(table, index)->state = CONN_TCP_CLOSED;
 	conn_due(table, index, 1010);
-	cr_assert_eq(conn_reclaim(table, &settings, 1009, 1000), 0);
-	cr_assert_eq(conn_reclaim(table, &settings, 1010, 1000), 1);
+	cr_assert_eq(conn_reclaim(table, &settings, 1010, 1000), 0);
+	cr_assert_eq(conn_reclaim(table, &settings, 1011, 1000), 1);
 	cr_assert_eq(find(kit_key4(1)), 0);
 }
 
