@@ -75,16 +75,17 @@ def iperf_udp(client, address, seconds=1, rate="30M"):
 
 
 class Transfer:
-    """Noise over TCP: what arrives must have the same checksum. It goes on by itself until finish()."""
+    """Noise over TCP: what arrives must have the same checksum. It goes on by itself until finish(), and
+    takes at least the pause behind each time."""
 
-    def __init__(self, sender, receiver, address, megabytes=8, times=1):
+    def __init__(self, sender, receiver, address, megabytes=8, times=1, pause_ms=0):
         self.sender, self.receiver = sender, receiver
         self.size = megabytes * times
         port = new_port()
         self.noise, self.sum = f"/tmp/out.{port}", f"/tmp/sum.{port}"
         # nc hands its connection over, as its own loop copies 1 KiB at a time. The noise is repeated
         # where a guest's memory would not hold all of it.
-        self.send = f"for i in $(seq {times}); do cat {self.noise}; done"
+        self.send = f"for i in $(seq {times}); do cat {self.noise}; usleep {pause_ms * 1000}; done"
         sender.ok(f"dd if=/dev/urandom of={self.noise} bs=1M count={megabytes} 2>/dev/null")
         self.taker = receiver.start_job(f"nc -l -p {port} -e /bin/sh -c 'sha256sum >{self.sum}'")
         try:

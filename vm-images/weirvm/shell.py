@@ -186,7 +186,8 @@ class Shell:
         """Run an iperf3 client; its JSON. words: any of its options, e.g. "-u -b 50M -t 2"."""
         result = self.sh(f"iperf3 -J -c {address} {words}", timeout)
         try:
-            answer = json.loads(result.output)
+            # A warning may stand before it, as of datagrams that are cut into fragments.
+            answer = json.loads(result.output[result.output.find("{"):])
         except ValueError:
             raise Failure(f"{self.name}: iperf3 {address} {words}: {result.output[-500:]}") from None
         if "error" in answer or result.status:
