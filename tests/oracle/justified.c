@@ -57,6 +57,14 @@ static bool rst_not_exact(const struct replayed *at)
 	return is_rst(at) && both_open(at) && !(at->peer.acked_any && at->seq == at->peer.acked);
 }
 
+// One that ends it for one of the two: for Linux where it is not established, for Weir at the end
+// of what was sent.
+static bool rst_for_one(const struct replayed *at)
+{
+	bool established = at->us.acked_any && at->peer.acked_any && !at->us.fin && !at->peer.fin;
+	return rst_not_exact(at) && (!established || at->seq == at->us.next);
+}
+
 static bool rst_before_open(const struct replayed *at)
 {
 	return is_rst(at) && !both_open(at);
@@ -96,6 +104,17 @@ static bool very_old(const struct replayed *at)
 	return at->is_tcp && both_open(at) && !(at->flags & (SYN | RST)) &&
 	       (after(at->peer.next - window, at->ack) ||
 		       after(at->us.next - at->peer.widest, at->end));
+}
+
+static bool syn_ack_of_nothing(const struct replayed *at)
+{
+	return is_syn_ack(at) && at->ack != at->peer.next;
+}
+
+static bool acks_unsent(const struct replayed *at)
+{
+	return at->is_tcp && (at->flags & (SYN | ACK | RST)) == ACK && at->peer.sent &&
+	       after(at->ack, at->peer.next);
 }
 
 static bool beyond_limit(const struct replayed *at)
@@ -156,10 +175,13 @@ static const struct rule {
 	bool lasting;
 	struct justified because;
 } rules[] = {
-	{rst_not_exact, EITHER, true,
+	{rst_not_exact, ONLY_LINUX, false,
 		{"RFC 5961 3.2: only a RST with exactly the expected number ends a connection; "
 		 "Linux takes "
 		 "others too once a FIN was seen"}},
+	{rst_for_one, NOBODY, true,
+		{"RFC 5961 3.2, behind such a RST: it has ended the connection for one of the two "
+		 "only"}},
 	{rst_before_open, EITHER, true,
 		{"RFC 9293 3.10.7.3: a RST against a SYN has to acknowledge it"}},
 	{rst_with_wrong_ack, ONLY_WEIR, true,
@@ -168,8 +190,14 @@ static const struct rule {
 		{"RFC 5961 4.2: a SYN in a synchronised state is answered by its receiver, and "
 		 "changes "
 		 "nothing; RFC 9293 3.6.1, RFC 6191: in TIME-WAIT it begins anew if it is newer"}},
-	{syn_ack_while_open, EITHER, true,
+	{syn_ack_while_open, ONLY_WEIR, true,
 		{"RFC 5961 4.2, RFC 9293 3.10.7.3: a SYN-ACK that answers no SYN changes nothing"}},
+	{syn_ack_of_nothing, ONLY_LINUX, false,
+		{"RFC 9293 3.10.7.3, 3.10.7.4: a SYN-ACK has to acknowledge the SYN"}},
+	{acks_unsent, ONLY_LINUX, false,
+		{"RFC 9293 3.10.7.4, RFC 5961 5: what was not sent cannot be acknowledged; Linux "
+		 "counts the "
+		 "number of a RST that it has let pass as sent"}},
 	{beyond_limit, ONLY_LINUX, false,
 		{"RFC 9293 3.10.7.4: not acceptable, it begins behind what its receiver has "
 		 "offered; Linux "

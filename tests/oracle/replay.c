@@ -94,6 +94,7 @@ static void take(struct ends *ends, const struct replayed *at, const struct repl
 	if (!us->sent || after(at->end, us->next))
 		us->next = at->end;
 	us->sent = true;
+	us->fin |= (at->flags & FIN) != 0;
 	if (at->flags & ACK)
 		take_ack(us, peer, at);
 }

@@ -8,7 +8,7 @@
 #include "tests/oracle/tcp.h"
 
 struct replay_end {
-	bool syn, sent, acked_any, limited, scales;
+	bool syn, fin, sent, acked_any, limited, scales;
 	uint8_t scale;
 	uint32_t iss;
 	uint32_t next;   // behind the highest that it has sent
