@@ -63,8 +63,8 @@ static void insert(struct pieces *p, unsigned at, uint16_t from, uint16_t len, b
 static const char *arrange(struct talk *t, struct pieces *p, uint16_t len)
 {
 	struct rng *r = &t->rng;
-	// Those that stay incomplete are few: a port may have some hundreds at once.
-	unsigned kind = rng_below(r, rng_one_in(r, 4) ? INCOMPLETE + 3 : INCOMPLETE);
+	// Few stay incomplete: a port may have some hundreds at once, and each lasts for seconds.
+	unsigned kind = rng_below(r, rng_one_in(r, 12) ? INCOMPLETE + 3 : INCOMPLETE);
 	switch (kind) {
 	case 0:
 		cut(r, p, len, 0);
