@@ -35,8 +35,11 @@ static void check_both_ways(void)
 	for (unsigned i = 0; i < sizeof(protocols); i++) {
 		uint8_t to[20] = {1, 2, 3, 4, 0, 20, [12] = 0x50};
 		uint8_t back[20] = {3, 4, 1, 2, 0, 20, [12] = 0x50};
-		struct conn_key there = {0}, here = {0}, made = {0};
+		struct conn_key there, here, made;
 		struct conn_tuple tuple;
+		// Compared with what is between the fields.
+		memset(&there, 0, sizeof(there));
+		memset(&here, 0, sizeof(here));
 		cr_assert(key_of(0, protocols[i], to, 20, &there));
 		cr_assert(key_of(1, protocols[i], back, 20, &here));
 		cr_assert_eq(there.direction, talk.high);
