@@ -122,6 +122,21 @@ def talk(lane, directions):
     return f"{said['conversations']} conversations, {said['received']} frames"
 
 
+def is_tracked(lane):
+    """Each frame is one of a connection, found by one lookup."""
+    def totals():
+        workers = lane.side.control.call("status")["workers"]
+        return [sum(worker[key] for worker in workers) for key in ("tracked", "lookups")]
+
+    traffic(lane, Traffic(flows=1000), RATE)    # connections begin
+    before = totals()
+    said = traffic(lane, Traffic(flows=1000), RATE)
+    tracked, lookups = (after - one for after, one in zip(totals(), before))
+    if tracked < int(said.split()[0]) or lookups > 1.05 * tracked:
+        raise Failure(f"{tracked} packets tracked by {lookups} lookups, {said} received")
+    return f"{tracked} packets, {lookups} lookups"
+
+
 def pause(lane):
     """A lane that was stopped goes on, as those of a comparison do."""
     lane.pause()
@@ -160,7 +175,8 @@ def group(report, bench, name, shape, steps, only):
              ("conversations from both ends", lambda lane: talk(lane, 2)),
              ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
     if shape.tracking:
-        extra = [("complete TCP conversations", lambda lane: talk(lane, 1))]
+        extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
+                 ("one lookup for each packet", is_tracked)]
     todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
             for label, what, rate in steps]
     todo += [(f"{name}: {label}", work) for label, work in extra]
