@@ -15,6 +15,7 @@ from weirvm.procs import Failure
 RATE = 20000
 CALM_RATE = 2000
 SECONDS = 0.15
+APPLIES = 5
 ATTEMPTS = 4            # each at half the rate, when the machine was too busy for a ring of 256
 RING_FULL = "to-vm-ring-full"
 
@@ -137,6 +138,22 @@ def is_tracked(lane):
     return f"{tracked} packets, {lookups} lookups"
 
 
+def applies(lane):
+    """Each document has other rules than the one before, so every connection is resolved anew."""
+    setup, paths = lane.side.setup, lane.side.setup.ports
+
+    def work(at):
+        lane.load.start(**Traffic(flows=10000).words(), rate=round(at))
+        for number in range(APPLIES):
+            document = lane.side.document(setup, paths)
+            document["groups"]["group0"]["to-vm"].append({"allow": "tcp", "dport": 1000 + number})
+            lane.side.control.call("config.apply", text=json.dumps(document))
+            time.sleep(SECONDS)
+        return lane.load.stop()
+    said = settled(lane, work, RATE)
+    return f"{APPLIES} documents, {said['received']} frames"
+
+
 def pause(lane):
     """A lane that was stopped goes on, as those of a comparison do."""
     lane.pause()
@@ -176,7 +193,8 @@ def group(report, bench, name, shape, steps, only):
              ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
     if shape.tracking:
         extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
-                 ("one lookup for each packet", is_tracked)]
+                 ("one lookup for each packet", is_tracked),
+                 ("other rules while frames go", applies)]
     todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
             for label, what, rate in steps]
     todo += [(f"{name}: {label}", work) for label, work in extra]
