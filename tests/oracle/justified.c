@@ -164,6 +164,11 @@ static bool unknown_icmp(const struct replayed *at)
 	return label_is(at, "an unknown ICMP type");
 }
 
+static bool quote_cut_short(const struct replayed *at)
+{
+	return label_is(at, "an error with a piece of an IP header");
+}
+
 static bool reply_with_code(const struct replayed *at)
 {
 	return label_is(at, "an echo reply with a code");
@@ -236,6 +241,10 @@ static const struct rule {
 		 "come, and decides by the first, Linux by the whole"}},
 	{unknown_icmp, ONLY_WEIR, false,
 		{"a rule allows all of ICMP; what is no query is decided by it packet for packet"}},
+	{quote_cut_short, ONLY_LINUX, false,
+		{"RFC 4443 2.4 (c): an error quotes as much as it can; one that ends in the IP "
+		 "headers does "
+		 "not tell whose packet it speaks of"}},
 	{reply_with_code, ONLY_WEIR, false,
 		{"RFC 792: identifier and sequence number match a reply with its request"}},
 };

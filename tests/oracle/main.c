@@ -4,6 +4,7 @@
 // Many talks go on at once. Each turn, one side sends what its talks have next for it, in one
 // batch; nothing is sent before all of the last batch has arrived or never will.
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,23 +40,34 @@ struct options {
 static struct talk talks[TALKS];
 static struct batch batch;
 
+// Whether the packet can begin a connection anew in place of the one before it.
+static bool begins(const struct talk *t, unsigned step)
+{
+	const struct unit *u = &t->units[t->steps[step].unit];
+	const uint8_t *l4 = t->bytes + u->at;
+	if (u->protocol == IPPROTO_TCP)
+		return u->len >= 14 && (l4[13] & 0x12) == 0x02;            // SYN without ACK
+	return u->protocol == IPPROTO_SCTP && u->len >= 13 && l4[12] == 1; // INIT
+}
+
 static bool is_error(const struct talk *t, unsigned step)
 {
 	return !strncmp(t->units[t->steps[step].unit].label, "an error", 8);
 }
 
+// A burst goes from stage to stage as one, so what is left to policy there is decided when all
+// behind it has been tracked: an error, and what stands before a packet that begins the connection
+// anew. Those are sent apart.
 static void gather(unsigned side, unsigned from)
 {
 	batch.count = 0;
 	for (unsigned i = 0; i < TALKS && batch.count + AT_ONCE <= BATCH_MAX; i++) {
 		struct talk *t = &talks[(from + i) % TALKS];
 		for (unsigned n = 0; n < AT_ONCE && t->next < t->nsteps; n++) {
-			if (t->steps[t->next].side != side)
+			if (t->steps[t->next].side != side || (n && begins(t, t->next)))
 				break;
 			batch.of[batch.count].talk = t;
 			batch.of[batch.count++].step = &t->steps[t->next];
-			// A burst goes from stage to stage as one: what speaks of a connection is
-			// decided when what follows it has been tracked.
 			if (is_error(t, t->next++))
 				break;
 		}
