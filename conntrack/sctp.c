@@ -177,6 +177,7 @@ static enum drop_reason act(const struct step *s, const struct chunks *c)
 		break;
 	case ADOPT:
 		adopt(s, c->tag);
+		set_over(s, 0);
 		// A restart leaves an association that is shutting down as if it began.
 		if (state == CONN_SCTP_SHUTDOWN && !running)
 			step_to(s, CONN_SCTP_HANDSHAKE);
