@@ -117,6 +117,11 @@ static bool acks_unsent(const struct replayed *at)
 	       after(at->ack, at->peer.next);
 }
 
+static bool has_sack(const struct replayed *at)
+{
+	return at->is_tcp && at->sack;
+}
+
 static bool beyond_limit(const struct replayed *at)
 {
 	return at->is_tcp && !(at->flags & (SYN | RST)) && at->us.limited &&
@@ -203,6 +208,10 @@ static const struct rule {
 		{"RFC 9293 3.10.7.4, RFC 5961 5: what was not sent cannot be acknowledged; Linux "
 		 "counts the "
 		 "number of a RST that it has let pass as sent"}},
+	{has_sack, ONLY_WEIR, false,
+		{"RFC 2018 3: a selective acknowledgement is advice, the cumulative one counts; "
+		 "Linux drops "
+		 "those of what it has let nobody send"}},
 	{beyond_limit, ONLY_LINUX, false,
 		{"RFC 9293 3.10.7.4: not acceptable, it begins behind what its receiver has "
 		 "offered; Linux "
