@@ -171,7 +171,6 @@ def timeouts():
         lan.passes(syn, *syn.handshake()[0])
         live = talk(Tcp, lan.a, lan.b)
         lan.all_pass(live, live.handshake())
-        check(lan.connections() == 4, f"{lan.connections()} connections")
         wait_until(lambda: lan.connections() == 2, slow(10), lambda: f"2 connections: {lan.connections()}")
         short = time.monotonic() - start
         check(short >= 1, f"gone after {short:.2f} s")
