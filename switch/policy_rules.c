@@ -30,11 +30,11 @@ void policy_query(const struct conn_key *key, unsigned original, struct rule_que
 
 // The groups of who is behind a port, or, behind one without groups, of who has the address.
 static const struct group_list *groups_of(const struct pass *pass, const struct port_view *view,
-	enum conn_family family, const uint8_t *address, struct group_list *found)
+	const struct conn_tuple *tuple, const uint8_t *address, struct group_list *found)
 {
 	if (view && view->groups)
 		return view->groups;
-	members_find(pass->snapshot->members, family, address, found);
+	zones_find(pass->snapshot->zones, tuple->zone, tuple->family, address, found);
 	return found;
 }
 
@@ -49,7 +49,7 @@ static bool end_allows(const struct pass *pass, enum rule_direction direction,
 	if (!own || !own->groups)
 		return true;
 	struct group_list found;
-	const struct group_list *peer = groups_of(pass, inward ? ends->from : ends->to, t->family,
+	const struct group_list *peer = groups_of(pass, inward ? ends->from : ends->to, t,
 		inward ? t->source : t->destination, &found);
 	bool allowed = rules_allow(
 		pass->snapshot->rules, direction, own->groups, peer, query, rule);

@@ -89,8 +89,8 @@ const char *rules_group_at(
 
 // --- who has an address
 
-// The addresses of all ports that are in groups (`addresses.ip`), to their groups: for packets that
-// come or go through a port that is in none. Made anew with each snapshot.
+// The addresses of ports that are in groups (`addresses.ip`), to their groups: for packets that
+// come or go through a port that is in none. Of one zone: see switch/zones.h.
 struct members;
 // NULL: no memory. Main thread.
 struct members *members_new(const struct rules *rules, struct config_port *const *ports, size_t n);

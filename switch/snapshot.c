@@ -103,11 +103,13 @@ static uint32_t connection_limit(const struct config_limits *limits, const struc
 // port, for whom a packet is for is known only behind connect.
 static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t nports)
 {
-	struct config_port **configs = calloc(nports + 1, sizeof(configs[0]));
 	s->groups = calloc(nports + 1, sizeof(*s->groups));
-	for (size_t i = 0; i < nports && configs && s->groups && s->conns; i++) {
+	if (!s->groups)
+		return false;
+	if (!s->conns)
+		return true;
+	for (size_t i = 0; i < nports; i++) {
 		struct port_view *v = &s->all[i];
-		configs[i] = &ports[i]->config;
 		v->conn_limit = connection_limit(&ports[i]->config.limits, s->conns);
 		if (!ports[i]->config.ngroups)
 			continue;
@@ -118,11 +120,8 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 		for (size_t k = 0; k < nports && !done; k++)
 			s->all[k].connects |= ports[k]->bridge == ports[i]->bridge;
 	}
-	if (configs && s->groups && s->conns)
-		s->members = members_new(s->rules, configs, nports);
-	bool complete = configs && s->groups && (s->members || !s->conns);
-	free(configs);
-	return complete;
+	s->zones = zones_new(s->rules, ports, nports);
+	return s->zones;
 }
 
 static uint16_t port_queues(const struct port *port)
@@ -191,7 +190,7 @@ void snapshot_free(struct snapshot *s)
 	free(s->peers);
 	free(s->guards);
 	free(s->groups);
-	members_free(s->members);
+	zones_free(s->zones);
 	free(s->all);
 	free(s);
 }

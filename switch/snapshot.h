@@ -19,6 +19,7 @@
 #include "switch/guard_check.h"
 #include "switch/mac_table.h"
 #include "switch/rules.h"
+#include "switch/zones.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
 
@@ -160,8 +161,8 @@ struct snapshot {
 	struct group_list *groups;
 	struct conn_table *conns; // NULL: no port has groups
 	const struct rules *rules;
-	struct members *members;
-	uint32_t epoch; // of the policy; never 0
+	struct zones *zones; // NULL: likewise
+	uint32_t epoch;      // of the policy; never 0
 	uint32_t built_in;
 	struct track_settings track;
 	uint16_t *peers;

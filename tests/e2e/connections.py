@@ -339,6 +339,27 @@ def zones():
         return "8 connections of 4 zones"
 
 
+@case("connections: who has an address in another VLAN is somebody else", presets=BOTH)
+def members():
+    """A rule's group, seen through ports without groups: by address, and in the address's own zone only."""
+    with ground() as lan:
+        lan.document["groups"] |= {"web": {"to-vm": []},
+                                   "served": {"to-vm": [{"allow": "any", "from": {"group": "web"}}]}}
+        for vlan in (10, 20, 30):
+            lan.port(f"up{vlan}", address=mac(5), vlan={"access": vlan})
+            lan.port(f"s{vlan}", ["served"], address=mac(6), vlan={"access": vlan})
+        own = [host(lan.up10), host(lan.up10, 6)]
+        lan.port("member", ["web"], vlan={"access": 10}, addresses={"ip": own})
+        lan.port("trunk", ["web"], vlan={"trunk": [30]}, addresses={"ip": own})
+        lan.learned()
+        for version in (4, 6):
+            for vlan in (10, 30):
+                one = talk(Udp, lan.ends[f"up{vlan}"], lan.ends[f"s{vlan}"], version=version)
+                lan.all_pass(one, [(0, one.data()), (1, one.data(1))])
+            lan.denied("up20", talk(Udp, lan.up20, lan.s20, version=version).data(), at="s20")
+        return "VLANs 10 and 30 pass, 20 is denied"
+
+
 # -- floods, and ports without groups
 
 @case("connections: broadcast and multicast to ports with groups", presets=BOTH)
