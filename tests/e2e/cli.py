@@ -44,7 +44,7 @@ def environment(switch):
 
 # A line, typed up to its end, and what is offered in the place of its last word.
 LINES = {
-    "weirctl ": "status port apply diff export save bridge fdb drops log help",
+    "weirctl ": "status port apply diff export save bridge fdb conn group drops log help",
     "weirctl port s": "show set",
     "weirctl port show ": "sender vm1 vm2",
     "weirctl -o json port show vm": "vm1 vm2",
@@ -53,6 +53,7 @@ LINES = {
     "weirctl port add vm3 vhost-user.listens=": "vmm switch",
     "weirctl port add vm3 vhost-user.listens=s": "switch",
     "weirctl port set vm1 bridge=l": "lab",
+    "weirctl conn list --state=sctp-e": "sctp-established",
     "weirctl fdb list --p": "--port",
     "weirctl fdb list --port=v": "vm1 vm2",
     "weirctl apply weir.": "weir.yaml",
