@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Life cycle: starts before the first worker, ends after the last.
-// Synchronisation: an RCU reader, online only while it works, so a grace period never waits for its
-// sleep. It finds bridges through the snapshot, as workers do. Ageing holds a MAC table's lock for
-// one entry at a time.
+// Synchronisation: two threads. One keeps the clock and looks after the workers; it waits for
+// nobody, for a worker that hangs in a write hangs until it is got out. The other reclaims, and
+// waits for grace periods, so for such workers too. It is an RCU reader, online only while it
+// works, so a grace period never waits for its sleep. It finds bridges through the snapshot, as
+// workers do. Ageing holds a MAC table's lock for one entry at a time.
 #include "switch/janitor.h"
 
 #include <errno.h>
@@ -82,19 +84,30 @@ static void reclaim_while_short(struct janitor *j, uint32_t now_s)
 	}
 }
 
+static bool wait_tick(int timer_fd)
+{
+	uint64_t ticks;
+	return read(timer_fd, &ticks, sizeof(ticks)) > 0 || errno == EINTR;
+}
+
+static void *watch_main(void *arg)
+{
+	struct janitor *j = arg;
+	while (!atomic_load(&j->watch_stop) && wait_tick(j->watch_fd)) {
+		atomic_store_explicit(&j->now_s, seconds(), memory_order_relaxed);
+		j->on_tick(j->ctx);
+	}
+	return NULL;
+}
+
 static void *janitor_main(void *arg)
 {
 	struct janitor *j = arg;
 	uint32_t aged_at = 0;
 	rcu_register_thread();
 	rcu_thread_offline();
-	while (!atomic_load(&j->stop)) {
-		uint64_t ticks;
-		if (read(j->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EINTR)
-			break;
+	while (!atomic_load(&j->stop) && wait_tick(j->timer_fd)) {
 		uint32_t now = seconds();
-		atomic_store_explicit(&j->now_s, now, memory_order_relaxed);
-		j->on_tick(j->ctx);
 		reclaim(j, now);
 		reclaim_while_short(j, now);
 		if (now == aged_at)
@@ -108,6 +121,26 @@ static void *janitor_main(void *arg)
 	return NULL;
 }
 
+static int start_timer(struct error *err)
+{
+	const struct itimerspec each = {{0, TICK_NS}, {0, TICK_NS}};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, errno, "janitor: timerfd: %s", strerror(errno));
+	timerfd_settime(fd, 0, &each, NULL);
+	return fd;
+}
+
+static int start_thread(pthread_t *thread, void *(*main_of)(void *), struct janitor *j,
+	const char *name, struct error *err)
+{
+	int rc = pthread_create(thread, NULL, main_of, j);
+	if (rc)
+		return error_set(err, rc, "%s: %s", name, strerror(rc));
+	pthread_setname_np(*thread, name);
+	return 0;
+}
+
 int janitor_start(struct janitor *j, struct snapshot *const *snapshot, void (*on_tick)(void *ctx),
 	void *ctx, struct error *err)
 {
@@ -115,24 +148,34 @@ int janitor_start(struct janitor *j, struct snapshot *const *snapshot, void (*on
 	j->on_tick = on_tick;
 	j->ctx = ctx;
 	atomic_store(&j->now_s, seconds());
-	j->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (j->timer_fd < 0)
-		return error_set(err, errno, "janitor: timerfd: %s", strerror(errno));
-	const struct itimerspec each = {{0, TICK_NS}, {0, TICK_NS}};
-	timerfd_settime(j->timer_fd, 0, &each, NULL);
-	int rc = -pthread_create(&j->thread, NULL, janitor_main, j);
-	if (rc) {
-		error_set(err, -rc, "janitor: %s", strerror(-rc));
-		close(j->timer_fd);
+	int rc = j->timer_fd = start_timer(err);
+	if (rc < 0)
 		return rc;
-	}
-	pthread_setname_np(j->thread, "weir-janitor");
-	return 0;
+	rc = j->watch_fd = start_timer(err);
+	if (rc < 0)
+		goto close_timer;
+	rc = start_thread(&j->watch, watch_main, j, "weir-watch", err);
+	if (rc)
+		goto close_watch;
+	rc = start_thread(&j->thread, janitor_main, j, "weir-janitor", err);
+	if (!rc)
+		return 0;
+	atomic_store(&j->watch_stop, true);
+	pthread_join(j->watch, NULL);
+close_watch:
+	close(j->watch_fd);
+close_timer:
+	close(j->timer_fd);
+	return rc;
 }
 
 void janitor_stop(struct janitor *j)
 {
 	atomic_store(&j->stop, true);
 	pthread_join(j->thread, NULL);
+	// Last: who waits for a worker may need it.
+	atomic_store(&j->watch_stop, true);
+	pthread_join(j->watch, NULL);
+	close(j->watch_fd);
 	close(j->timer_fd);
 }

@@ -15,13 +15,13 @@
 
 struct janitor {
 	struct snapshot *const *snapshot; // the published pointer, RCU
-	void (*on_tick)(void *ctx);       // each quarter of a second, on the janitor's thread
+	void (*on_tick)(void *ctx);       // each quarter of a second, on the watch's thread
 	void *ctx;
 	_Atomic uint32_t now_s; // seconds since some start; grows
 	uint64_t reclaimed;     // connections that were removed and are free again
-	int timer_fd;
-	pthread_t thread;
-	_Atomic bool stop;
+	int timer_fd, watch_fd;
+	pthread_t thread, watch;
+	_Atomic bool stop, watch_stop;
 };
 
 // Main thread. The janitor lies in zeroed memory of the caller's.

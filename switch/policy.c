@@ -108,13 +108,42 @@ static bool resolve(struct pass *pass, struct packet *p, const struct conn_key *
 	return true;
 }
 
+static bool is_reply(const struct conn_key *key, const struct conn *conn)
+{
+	return key->direction != conn_original_direction(conn);
+}
+
+static struct ends ends_of(const struct pass *pass, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out)
+{
+	if (is_reply(key, conn))
+		return (struct ends){out, pass->in};
+	return (struct ends){pass->in, out};
+}
+
+// A reply goes to the port where the connection began. At another one nobody has asked for it:
+// anyone can send a packet in the name of an address there, to be answered past that port's rules.
+// So its rules are asked as if the reply began a connection. If the address has really moved, its
+// own next packet says so.
+static bool reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out)
+{
+	const struct ends ends = {pass->in, out};
+	struct rule_query query;
+	uint32_t rules[2];
+	if (!out || !out->groups || !is_reply(key, conn) ||
+		conn_port(conn, !key->direction) == out->id)
+		return true;
+	policy_query(key, key->direction, &query);
+	return policy_allows(pass, &ends, &query, p, rules);
+}
+
 static void go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out)
 {
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
-	bool reply = key->direction != conn_original_direction(conn);
-	struct ends ends = {reply ? out : pass->in, reply ? pass->in : out};
-	if (!resolve(pass, p, key, conn, &ends))
+	struct ends ends = ends_of(pass, key, conn, out);
+	if (!reaches_asker(pass, p, key, conn, out) || !resolve(pass, p, key, conn, &ends))
 		return;
 	if (!(p->flags & PACKET_TRACKED)) {
 		enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
@@ -123,8 +152,8 @@ static void go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 			return;
 		}
 		p->flags |= PACKET_TRACKED;
-		// Begun anew by this packet it is this packet's direction that counts.
-		ends = (struct ends){pass->in, out};
+		// Begun anew it may have another original direction.
+		ends = ends_of(pass, key, conn, out);
 		if (!conn_epoch(conn) && !resolve(pass, p, key, conn, &ends))
 			return;
 	}

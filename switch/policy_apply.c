@@ -70,7 +70,7 @@ void policy_commit(struct policy_change *c)
 		sw->epoch++;
 	}
 	if (sw->conns && memcmp(before->timeouts_s, after->timeouts_s, sizeof(after->timeouts_s)))
-		conn_look_again(sw->conns);
+		sw->look_again = true;
 	sw->epoch += before->built_in != after->built_in;
 	// What takes a restart keeps its old effect.
 	sw->config.poll = after->poll;
@@ -85,7 +85,9 @@ void policy_port_changes(
 	bool groups = before->ngroups != after->ngroups ||
 		      memcmp(before->groups, after->groups, sizeof(after->groups));
 	bool addresses = memcmp(&before->addresses, &after->addresses, sizeof(after->addresses));
-	sw->epoch += groups || (addresses && after->ngroups);
+	bool vlans = memcmp(&before->vlan, &after->vlan, sizeof(after->vlan));
+	// Whoever its addresses stand for, in its VLANs.
+	sw->epoch += groups || ((addresses || vlans) && after->ngroups);
 }
 
 void policy_port_moves(struct weir_switch *sw, const struct config_port *config)
@@ -95,6 +97,10 @@ void policy_port_moves(struct weir_switch *sw, const struct config_port *config)
 
 void policy_published(struct weir_switch *sw)
 {
+	// The janitor has the new time-outs now.
+	if (sw->look_again)
+		conn_look_again(sw->conns);
+	sw->look_again = false;
 	rules_free(sw->old_rules);
 	sw->old_rules = NULL;
 }

@@ -126,6 +126,24 @@ static bool is_broken(const struct packet *p)
 	return (has_ports(p) || p->l4_proto == icmp) && !(p->flags & (PACKET_L4 | PACKET_FRAGMENT));
 }
 
+// IPv6 whose extension headers could not be followed to their end: more than are parsed, or beyond
+// the stash. No rule can tell what is behind them.
+static bool is_unreadable(const struct packet *p)
+{
+	if (!(p->flags & PACKET_IPV6) || p->flags & PACKET_FRAGMENT)
+		return false;
+	switch (p->l4_proto) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_AH:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)
 {
 	struct rule_query query;
@@ -137,6 +155,11 @@ void policy_decide_alone(const struct pass *pass, struct packet *p, const struct
 	}
 	if (is_broken(p)) {
 		packet_drop(p, DROP_CONNECTION_INVALID);
+		return;
+	}
+	if (is_unreadable(p)) {
+		if (ends->from->groups || (ends->to && ends->to->groups))
+			packet_drop(p, DROP_HEADERS_TOO_LONG);
 		return;
 	}
 	query_of_packet(pass, p, &query);
@@ -157,7 +180,7 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) {
 		return false; // it has to belong to one, and none allows it
 	}
-	if (p->flags & PACKET_ICMP_ERROR)
+	if (p->flags & PACKET_ICMP_ERROR || is_unreadable(p))
 		return false;
 	// A later fragment has its first one's L4 ports by its key alone.
 	if (p->flags & PACKET_LATER_FRAGMENT && p->flags & PACKET_KEYED)

@@ -25,6 +25,7 @@ struct weir_switch {
 	struct rules *rules;      // of the present configuration; NULL: likewise
 	struct rules *old_rules;  // of published snapshots, until another is published
 	uint32_t epoch;
+	bool look_again; // at connections' time-outs, once they are published
 	size_t nports;
 	struct port *ports[PORTS_MAX]; // sorted by name
 	size_t nbridges;

@@ -360,6 +360,43 @@ def members():
         return "VLANs 10 and 30 pass, 20 is denied"
 
 
+@case("connections: a packet in another's name begins nothing that its owner must answer for", needs=street,
+      presets=BOTH)
+def in_anothers_name(lan):
+    """b sends as a, to nobody, and then to a, as if it answered: a's rules are asked for it."""
+    for version in (4, 6):
+        for kind in (Udp, Tcp):
+            one = talk(kind, lan.a, lan.b, version=version)
+            first, answer = ([one.segment(way, packets.SYN) for way in (0, 1)] if kind is Tcp
+                             else [one.data(way) for way in (0, 1)])
+            lan.send("b", lan.b.mac[:5] + b"\x77" + lan.b.mac + first[12:])
+            lan.denied("b", answer, at="a")
+    return "UDP and TCP, v4 and v6: denied at a"
+
+
+@case("connections: headers that cannot be read pass no rule", presets=BOTH)
+def unreadable():
+    """Nine extension headers, of which eight are followed, hide what a rule denies."""
+    with ground() as lan:
+        lan.document["groups"]["most"] = {"to-vm": [{"deny": "tcp"}, {"allow": "any"}]}
+        lan.port("a")
+        lan.port("b", ["most"])
+        lan.learned()
+        plain = Tcp(lan.a, lan.b, sport=30000, version=6).segment(0, packets.SYN)
+        l4 = plain[54:]
+        for count in (8, 9):
+            options = b"".join(bytes([60 if number else 6, 0, 1, 4, 0, 0, 0, 0]) for number in reversed(range(count)))
+            header = bytearray(plain[:54])
+            header[18:20] = struct.pack(">H", len(options) + len(l4))
+            header[20] = 60
+            frame = bytes(header) + options + l4
+            if count == 9:
+                lan.denied("a", frame, reason="headers-too-long")
+            else:
+                lan.denied("a", frame, at="b")
+        return "8 are followed, 9 are not"
+
+
 # -- floods, and ports without groups
 
 @case("connections: broadcast and multicast to ports with groups", presets=BOTH)
