@@ -37,9 +37,11 @@ static inline enum drop_reason track_packet(const struct tracker *tracker, uint3
 {
 	enum conn_state state = (enum conn_state)atomic_load_explicit(
 		&conn->state, memory_order_relaxed);
-	if (state != CONN_UDP_ANSWERED && !(packet->flags & PACKET_LATER_FRAGMENT))
+	bool later = packet->flags & PACKET_LATER_FRAGMENT;
+	if (state != CONN_UDP_ANSWERED && !later)
 		return track_next(tracker, index, conn, key, packet);
-	conn_seen(conn, tracker->now_s);
+	if (!later)
+		conn_seen(conn, tracker->now_s);
 	conn_count(conn, key->direction, packet->len);
 	return DROP_NONE;
 }

@@ -196,11 +196,6 @@ static void begin(
 	policy_query(key, key->direction, &query);
 	if (!policy_allows(pass, ends, &query, p, rules))
 		return;
-	if (owner->new_connections.cost &&
-		!budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc)) {
-		refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
-		return;
-	}
 	int rc = conn_reserve(
 		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
 	if (rc) {
@@ -214,6 +209,13 @@ static void begin(
 	if (reason != DROP_NONE) {
 		conn_cancel(table, pass->worker, index);
 		refuse(pass, p, ends->to, reason, pass->in->id);
+		return;
+	}
+	// Only for what begins a connection: stray packets use up nobody's budget.
+	if (owner->new_connections.cost &&
+		!budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc)) {
+		conn_cancel(table, pass->worker, index);
+		refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
 		return;
 	}
 	note_resolved(pass, conn, key->direction, ends, rules);
