@@ -46,7 +46,7 @@ static bool quoted_ipv4(struct quote *q, struct conn_tuple *tuple)
 	if (!have(q, IPV4_LEN) || q->at[0] >> 4 != 4)
 		return false;
 	uint32_t len = (q->at[0] & 0xf) * 4;
-	if (len < IPV4_LEN || !have(q, len) || wire16(q->at + 6) & 0x1fff)
+	if (len < IPV4_LEN || !have(q, len) || load16(q->at + 6) & 0x1fff)
 		return false;
 	tuple->protocol = q->at[9];
 	memcpy(tuple->source, q->at + 12, 4);
@@ -69,7 +69,7 @@ static int quoted_extension(struct quote *q, uint8_t *protocol)
 		len = (q->at[1] + 2) * 4;
 	else if (type == IPPROTO_FRAGMENT)
 		len = 8;
-	if (!have(q, len) || (type == IPPROTO_FRAGMENT && wire16(q->at + 2) & 0xfff8))
+	if (!have(q, len) || (type == IPPROTO_FRAGMENT && load16(q->at + 2) & 0xfff8))
 		return -1;
 	*protocol = q->at[0];
 	q->at += len;

@@ -85,13 +85,13 @@ static bool read_chunks(const struct packet *p, struct chunks *chunks)
 {
 	const uint8_t *sctp = p->data + p->l4_off;
 	uint32_t end = packet_l3_end(p), at = p->l4_off + SCTP_LEN;
-	*chunks = (struct chunks){.tag = wire32(sctp + 4)};
+	*chunks = (struct chunks){.tag = load32(sctp + 4)};
 	if (at + CHUNK_LEN > end)
 		return false;
 	for (int i = 0; i < CHUNKS_MAX && at + CHUNK_LEN <= end && at + CHUNK_LEN <= p->head_len;
 		i++) {
 		const uint8_t *chunk = p->data + at;
-		uint32_t len = wire16(chunk + 2);
+		uint32_t len = load16(chunk + 2);
 		enum event event = chunk[0] < 16 ? (enum event)events[chunk[0]] : OTHER;
 		if (len < CHUNK_LEN || (at + len > end && !(p->flags & PACKET_FRAGMENT)))
 			return false;
@@ -101,7 +101,7 @@ static bool read_chunks(const struct packet *p, struct chunks *chunks)
 		if (event == INIT || event == INIT_ACK) {
 			if (len < INIT_LEN || at + INIT_LEN > p->head_len)
 				return false;
-			chunks->init = wire32(chunk + 4);
+			chunks->init = load32(chunk + 4);
 		}
 		// One that ends the association decides, else the first.
 		if (!i || event == ABORT || (event != OTHER && chunks->event == OTHER)) {

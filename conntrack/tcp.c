@@ -108,9 +108,9 @@ static const uint8_t actions[CONN_TCP_CLOSED + 1][EVENTS][2] = {
 static inline struct tcp_segment read_segment(const struct packet *p)
 {
 	const uint8_t *tcp = p->data + p->l4_off;
-	struct tcp_segment segment = {.seq = wire32(tcp + 4),
-		.ack = wire32(tcp + 8),
-		.window = wire16(tcp + 14),
+	struct tcp_segment segment = {.seq = load32(tcp + 4),
+		.ack = load32(tcp + 8),
+		.window = load16(tcp + 14),
 		.flags = tcp[13]};
 	// A first fragment does not tell how much follows; it may be as much as one packet holds.
 	uint32_t l3_end = p->flags & PACKET_FRAGMENT ? p->l3_off + 65535u : packet_l3_end(p);

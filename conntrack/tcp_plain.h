@@ -22,12 +22,12 @@ static inline bool tcp_plain(
 			     CONN_TCP_ESTABLISHED ||
 		     atomic_load_explicit(&conn->flags, memory_order_relaxed) & CONN_PICKED_UP))
 		return false;
-	uint32_t seq = wire32(tcp + 4), ack = wire32(tcp + 8);
+	uint32_t seq = load32(tcp + 4), ack = load32(tcp + 8);
 	uint32_t end = seq + packet_l3_end(p) - p->payload_off;
 	if (unlikely(tcp_after(seq, peer->limit) || peer->end - ack > TCP_BEHIND ||
 		     tcp_after(us->end - TCP_BEHIND, end)))
 		return false;
-	uint16_t window = wire16(tcp + 14);
+	uint16_t window = load16(tcp + 14);
 	uint32_t limit = ack + ((uint32_t)window << us->scale) + !window;
 	us->end = tcp_after(end, us->end) ? end : us->end;
 	us->acked = tcp_after(ack, us->acked) ? ack : us->acked;

@@ -1,36 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reads headers at any alignment, and what of them more than one state machine asks for. Worker.
+// What of headers more than one state machine asks for. Worker.
 #ifndef WEIR_CONNTRACK_WIRE_H
 #define WEIR_CONNTRACK_WIRE_H
 
-#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/packet.h"
-
-static inline uint16_t wire16(const uint8_t *at)
-{
-	uint16_t word;
-	memcpy(&word, at, sizeof(word));
-	return ntohs(word);
-}
-
-static inline uint32_t wire32(const uint8_t *at)
-{
-	uint32_t word;
-	memcpy(&word, at, sizeof(word));
-	return ntohl(word);
-}
 
 // Where the IP packet ends, from `data`, as its own header says: a frame may be padded.
 static inline uint32_t packet_l3_end(const struct packet *p)
 {
 	const uint8_t *l3 = p->data + p->l3_off;
 	if (p->flags & PACKET_IPV4)
-		return p->l3_off + (uint32_t)wire16(l3 + 2);
-	return p->l3_off + 40u + wire16(l3 + 4);
+		return p->l3_off + (uint32_t)load16(l3 + 2);
+	return p->l3_off + 40u + load16(l3 + 4);
 }
 
 // ICMP and ICMPv6 queries come in pairs. False: the message is neither request nor reply.

@@ -3,7 +3,7 @@
 #ifndef WEIR_SWITCH_GUARD_PRIVATE_H
 #define WEIR_SWITCH_GUARD_PRIVATE_H
 
-#include "switch/bytes.h"
+#include "base/bytes.h"
 #include "switch/guard_check.h"
 
 enum {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The janitor: the one thread that reclaims. Aged MACs, and connections whose
-// time is over. It also keeps the clock that workers
-// read, so that they need not ask the kernel, and gets a worker out of a write that blocks.
+// The janitor: the one thread that reclaims: aged MACs, and connections whose time is over. Beside
+// it the watch, which never waits for anybody: it keeps the clock that workers read, so that they
+// need not ask the kernel, and gets a worker out of a write that blocks.
 #ifndef WEIR_SWITCH_JANITOR_H
 #define WEIR_SWITCH_JANITOR_H
 

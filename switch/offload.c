@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "switch/bytes.h"
+#include "base/bytes.h"
 #include "switch/checksum.h"
 
 // The offset of the checksum field in the L4 header, 0 if the claim of a partial one does not hold.

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/likely.h"
-#include "switch/bytes.h"
+#include "base/bytes.h"
 #include "switch/offload.h"
 #include "switch/pipeline.h"
 

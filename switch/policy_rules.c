@@ -119,7 +119,7 @@ static bool allows_other(const struct pass *pass, const struct packet *p)
 	return allowed;
 }
 
-// A port whose own L4 header cannot be told has no place in any connection.
+// A packet whose L4 header cannot be told has no place in any connection.
 static bool is_broken(const struct packet *p)
 {
 	uint8_t icmp = p->flags & PACKET_IPV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;

@@ -34,7 +34,7 @@ struct weir_switch {
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;
-	_Atomic uint16_t nworkers; // running ones; the janitor looks after them
+	_Atomic uint16_t nworkers; // running ones; the watch looks after them
 	struct worker *workers;
 };
 

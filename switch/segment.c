@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "switch/bytes.h"
+#include "base/bytes.h"
 #include "switch/checksum.h"
 #include "switch/offload.h"
 

@@ -97,7 +97,7 @@ static int start_workers(
 	return 0;
 }
 
-// The janitor ends first: it looks at workers.
+// The janitor and its watch end first: it looks at workers.
 static void stop_threads(struct weir_switch *sw)
 {
 	janitor_stop(&sw->janitor);
@@ -160,7 +160,7 @@ free_switch:
 void switch_destroy(struct weir_switch *sw)
 {
 	// Ports are closed while the threads run: the vhost library's threads and the closing
-	// itself reach for a ring's worker, and a worker that a peer has stuck needs the janitor.
+	// itself reach for a ring's worker, and a worker that a peer has stuck needs the watch.
 	struct snapshot *last = sw->published;
 	rcu_assign_pointer(sw->published, sw->nothing);
 	synchronize_rcu();

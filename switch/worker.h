@@ -20,7 +20,7 @@ enum {
 struct worker {
 	// Set before the thread starts.
 	struct snapshot *const *snapshot; // the published pointer, RCU
-	const _Atomic uint32_t *now_s;    // the janitor's clock
+	const _Atomic uint32_t *now_s;    // the watch's clock
 	uint16_t index;
 	uint16_t cpu;
 	int epoll_fd;
@@ -32,7 +32,7 @@ struct worker {
 	_Atomic uint64_t lookups, tracked;
 	_Atomic bool asleep;
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
-	uint64_t polls_seen;       // the janitor's, for worker_unstick
+	uint64_t polls_seen;       // the watch's, for worker_unstick
 
 	// The worker's alone.
 	struct gather gather;
@@ -59,7 +59,7 @@ void worker_unwatch(struct worker *worker, int kick_fd);
 
 // Called at intervals: if the worker is not asleep and has made no round since the last call, it
 // sits in a write to a call fd that its peer made blocking. A signal gets it out; the ring then
-// faults. Janitor.
+// faults. The watch thread.
 void worker_unstick(struct worker *worker);
 
 // The thread's function; `arg` is the worker.

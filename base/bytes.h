@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Network byte order at any alignment. Any thread.
-#ifndef WEIR_SWITCH_BYTES_H
-#define WEIR_SWITCH_BYTES_H
+#ifndef WEIR_BASE_BYTES_H
+#define WEIR_BASE_BYTES_H
 
 #include <arpa/inet.h>
 #include <stdint.h>
