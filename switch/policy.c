@@ -17,34 +17,6 @@
 #include "base/likely.h"
 #include "switch/fragments.h"
 
-// Where the MAC table has both addresses now, so that the next packet finds its way by the entry.
-static void note_places(
-	struct pass *pass, const struct packet *p, struct conn *conn, unsigned direction)
-{
-	const struct mac_table *macs = pass->in->bridge->macs;
-	uint64_t tag = mac_key_tag(p->vlan);
-	uint64_t source = mac_key_source(p->data, tag),
-		 destination = mac_key_destination(p->data, tag);
-	struct mac_found from = mac_find(macs, source, mac_hash(macs, source));
-	struct mac_found to = mac_find(macs, destination, mac_hash(macs, destination));
-	if (from.entry && to.entry)
-		atomic_store_explicit(&conn->places[direction],
-			(uint32_t)mac_place(macs, to.entry) << 16 | mac_place(macs, from.entry),
-			memory_order_relaxed);
-	pass->lookups += 2;
-}
-
-static void note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
-	const struct ends *ends, const uint32_t rules[2])
-{
-	for (unsigned i = 0; i < 2; i++)
-		atomic_store_explicit(&conn->rules[i], rules[i], memory_order_relaxed);
-	atomic_store_explicit(&conn->ports[original], ends->from->id, memory_order_relaxed);
-	atomic_store_explicit(
-		&conn->ports[!original], ends->to ? ends->to->id : 0, memory_order_relaxed);
-	atomic_store_explicit(&conn->epoch, pass->snapshot->epoch, memory_order_relaxed);
-}
-
 // Who pays for a connection: the port it begins at, if that has groups, else the one it goes to.
 static const struct port_view *owner_of(const struct ends *ends)
 {
@@ -64,86 +36,13 @@ static void refuse(const struct pass *pass, struct packet *p, const struct port_
 
 // --- connections that are there
 
-// Whether it is resolved for today's policy and these ends, as far as they are known.
-static bool is_resolved(const struct pass *pass, const struct conn *conn, unsigned original,
-	const struct ends *ends)
-{
-	const struct port_view *of[2] = {
-		original ? ends->to : ends->from, original ? ends->from : ends->to};
-	for (unsigned i = 0; i < 2; i++)
-		if (of[i] && conn_port(conn, i) != of[i]->id)
-			return false;
-	return conn_epoch(conn) == pass->snapshot->epoch;
-}
-
-// An end that this packet does not show is where it was.
-static void complete_ends(
-	const struct pass *pass, const struct conn *conn, unsigned original, struct ends *ends)
-{
-	const struct port_view *const *views = pass->snapshot->views;
-	if (!ends->from)
-		ends->from = views[conn_port(conn, original)];
-	if (!ends->to)
-		ends->to = views[conn_port(conn, !original)];
-}
-
-static bool resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
-	struct conn *conn, struct ends *ends)
-{
-	unsigned original = conn_original_direction(conn);
-	struct rule_query query;
-	uint32_t rules[2];
-	if (is_resolved(pass, conn, original, ends))
-		return true;
-	complete_ends(pass, conn, original, ends);
-	// Where it began there is no port any more.
-	if (!ends->from) {
-		packet_drop(p, DROP_GROUP_DENY);
-		return false;
-	}
-	policy_query(key, original, &query);
-	if (!policy_allows(pass, ends, &query, p, rules))
-		return false;
-	note_resolved(pass, conn, original, ends, rules);
-	return true;
-}
-
-static bool is_reply(const struct conn_key *key, const struct conn *conn)
-{
-	return key->direction != conn_original_direction(conn);
-}
-
-static struct ends ends_of(const struct pass *pass, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out)
-{
-	if (is_reply(key, conn))
-		return (struct ends){out, pass->in};
-	return (struct ends){pass->in, out};
-}
-
-// A reply goes to the port where the connection began. At another one nobody has asked for it:
-// anyone can send a packet in the name of an address there, to be answered past that port's rules.
-// So its rules are asked as if the reply began a connection. If the address has really moved, its
-// own next packet says so.
-static bool reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out)
-{
-	const struct ends ends = {pass->in, out};
-	struct rule_query query;
-	uint32_t rules[2];
-	if (!out || !out->groups || !is_reply(key, conn) ||
-		conn_port(conn, !key->direction) == out->id)
-		return true;
-	policy_query(key, key->direction, &query);
-	return policy_allows(pass, &ends, &query, p, rules);
-}
-
 static void go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out)
 {
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
-	struct ends ends = ends_of(pass, key, conn, out);
-	if (!reaches_asker(pass, p, key, conn, out) || !resolve(pass, p, key, conn, &ends))
+	struct ends ends = policy_ends_of(pass, key, conn, out);
+	if (!policy_reaches_asker(pass, p, key, conn, out) ||
+		!policy_resolve(pass, p, key, conn, &ends))
 		return;
 	if (!(p->flags & PACKET_TRACKED)) {
 		enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
@@ -153,12 +52,12 @@ static void go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 		}
 		p->flags |= PACKET_TRACKED;
 		// Begun anew it may have another original direction.
-		ends = ends_of(pass, key, conn, out);
-		if (!conn_epoch(conn) && !resolve(pass, p, key, conn, &ends))
+		ends = policy_ends_of(pass, key, conn, out);
+		if (!conn_epoch(conn) && !policy_resolve(pass, p, key, conn, &ends))
 			return;
 	}
 	if (p->verdict == VERDICT_FORWARD)
-		note_places(pass, p, conn, key->direction);
+		policy_note_places(pass, p, conn, key->direction);
 }
 
 // --- connections that begin
@@ -172,7 +71,7 @@ static void publish(struct pass *pass, struct packet *p, const struct conn_key *
 	struct conn *conn = conn_at(table, index);
 	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
 	if (p->verdict == VERDICT_FORWARD)
-		note_places(pass, p, conn, key->direction);
+		policy_note_places(pass, p, conn, key->direction);
 	p->conn = conn_publish(table, pass->worker, index,
 		pass->now_s + pass->tracker.settings->timeouts_s[state]);
 	if (!p->conn) {
@@ -218,7 +117,7 @@ static void begin(
 		refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
 		return;
 	}
-	note_resolved(pass, conn, key->direction, ends, rules);
+	policy_note_resolved(pass, conn, key->direction, ends, rules);
 	publish(pass, p, key, ends->to, index);
 }
 
@@ -255,7 +154,7 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 	}
 	p->flags |= PACKET_CONNECTION;
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
-	if (!resolve(pass, p, key, conn, &ends))
+	if (!policy_resolve(pass, p, key, conn, &ends))
 		return;
 	if (out && conn_port(conn, !key->direction) != out->id)
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the two files of the policy stage share. Worker, all of it.
+// What the three files of the policy stage share. Worker, all of it.
 #ifndef WEIR_SWITCH_POLICY_PRIVATE_H
 #define WEIR_SWITCH_POLICY_PRIVATE_H
 
@@ -20,6 +20,25 @@ void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason rea
 // the end that denies. rules: the ids of those that allowed it, from-vm and to-vm.
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
 	struct packet *p, uint32_t rules[2]);
+
+// The packet's ends in the original direction of its connection; out NULL: not known.
+struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out);
+// Resolves the connection if it is not for today's policy and these ends, and fills in those that
+// are not known. False: denied, and the packet is dropped.
+bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, struct ends *ends);
+// Whether a reply goes to the port where its connection began, or would be let in there by itself.
+// False: the packet is dropped.
+bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out);
+// Notes under which policy, between which ports and by which rules it was resolved.
+void policy_note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
+	const struct ends *ends, const uint32_t rules[2]);
+// Notes where the MAC table has both addresses now, so that the next packet finds its way by the
+// entry.
+void policy_note_places(
+	struct pass *pass, const struct packet *p, struct conn *conn, unsigned direction);
 
 // Decides a packet that belongs to no connection and can begin none.
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends);

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a connection remembers of the policy: the ports at its ends, the rules that let it pass, and
+// where both addresses are. Whether that still holds, and what replaces it.
+#include "switch/policy_private.h"
+
+void policy_note_places(
+	struct pass *pass, const struct packet *p, struct conn *conn, unsigned direction)
+{
+	const struct mac_table *macs = pass->in->bridge->macs;
+	uint64_t tag = mac_key_tag(p->vlan);
+	uint64_t source = mac_key_source(p->data, tag),
+		 destination = mac_key_destination(p->data, tag);
+	struct mac_found from = mac_find(macs, source, mac_hash(macs, source));
+	struct mac_found to = mac_find(macs, destination, mac_hash(macs, destination));
+	if (from.entry && to.entry)
+		atomic_store_explicit(&conn->places[direction],
+			(uint32_t)mac_place(macs, to.entry) << 16 | mac_place(macs, from.entry),
+			memory_order_relaxed);
+	pass->lookups += 2;
+}
+
+void policy_note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
+	const struct ends *ends, const uint32_t rules[2])
+{
+	for (unsigned i = 0; i < 2; i++)
+		atomic_store_explicit(&conn->rules[i], rules[i], memory_order_relaxed);
+	atomic_store_explicit(&conn->ports[original], ends->from->id, memory_order_relaxed);
+	atomic_store_explicit(
+		&conn->ports[!original], ends->to ? ends->to->id : 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->epoch, pass->snapshot->epoch, memory_order_relaxed);
+}
+
+// Whether it is resolved for today's policy and these ends, as far as they are known.
+static bool is_resolved(const struct pass *pass, const struct conn *conn, unsigned original,
+	const struct ends *ends)
+{
+	const struct port_view *of[2] = {
+		original ? ends->to : ends->from, original ? ends->from : ends->to};
+	for (unsigned i = 0; i < 2; i++)
+		if (of[i] && conn_port(conn, i) != of[i]->id)
+			return false;
+	return conn_epoch(conn) == pass->snapshot->epoch;
+}
+
+// An end that this packet does not show is where it was.
+static void complete_ends(
+	const struct pass *pass, const struct conn *conn, unsigned original, struct ends *ends)
+{
+	const struct port_view *const *views = pass->snapshot->views;
+	if (!ends->from)
+		ends->from = views[conn_port(conn, original)];
+	if (!ends->to)
+		ends->to = views[conn_port(conn, !original)];
+}
+
+bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, struct ends *ends)
+{
+	unsigned original = conn_original_direction(conn);
+	struct rule_query query;
+	uint32_t rules[2];
+	if (is_resolved(pass, conn, original, ends))
+		return true;
+	complete_ends(pass, conn, original, ends);
+	// Where it began there is no port any more.
+	if (!ends->from) {
+		packet_drop(p, DROP_GROUP_DENY);
+		return false;
+	}
+	policy_query(key, original, &query);
+	if (!policy_allows(pass, ends, &query, p, rules))
+		return false;
+	policy_note_resolved(pass, conn, original, ends, rules);
+	return true;
+}
+
+static bool is_reply(const struct conn_key *key, const struct conn *conn)
+{
+	return key->direction != conn_original_direction(conn);
+}
+
+struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out)
+{
+	if (is_reply(key, conn))
+		return (struct ends){out, pass->in};
+	return (struct ends){pass->in, out};
+}
+
+// A reply goes to the port where the connection began. At another one nobody has asked for it:
+// anyone can send a packet in the name of an address there, to be answered past that port's rules.
+// So its rules are asked as if the reply began a connection. If the address has really moved, its
+// own next packet says so.
+bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out)
+{
+	const struct ends ends = {pass->in, out};
+	struct rule_query query;
+	uint32_t rules[2];
+	if (!out || !out->groups || !is_reply(key, conn) ||
+		conn_port(conn, !key->direction) == out->id)
+		return true;
+	policy_query(key, key->direction, &query);
+	return policy_allows(pass, &ends, &query, p, rules);
+}
