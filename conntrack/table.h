@@ -81,7 +81,7 @@ uint32_t conn_reclaim(struct conn_table *table, const struct track_settings *set
 // `mark` is from conn_reclaim_mark, taken before the grace period.
 uint64_t conn_reclaim_mark(struct conn_table *table);
 void conn_reclaimed(struct conn_table *table, uint64_t mark);
-// Whether free entries are few, so that the janitor should not wait. Any thread.
+// Whether free entries are few and some may be removed, so that the janitor should not wait.
 bool conn_is_short(const struct conn_table *table);
 // Has the next pass look at each entry, since time-outs have changed; behind the grace period of
 // the settings that were replaced, lest a worker use them still. Any thread.

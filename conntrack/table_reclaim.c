@@ -14,6 +14,7 @@
 enum {
 	COUNT_BELOW = 8,   // of the table's entries are free: 1 in this
 	REMOVE_BELOW = 16, // likewise
+	HURRY_BEHIND = 256, // as many new ones are asked for in a barren table: 1 in this
 	BATCH = 64,
 	AHEAD = 8, // entries from one step of fetching to the next
 };
@@ -115,11 +116,20 @@ static void find_greediest(struct slice *s)
 	s->surplus = most ? most - second + most / 64 + 1 : 0;
 }
 
+// How many connections were asked for so far.
+static uint64_t tried(const struct conn_table *t)
+{
+	struct conn_stats stats;
+	conn_table_stats(t, &stats);
+	return stats.created + stats.full;
+}
+
 static void pass_begins(struct conn_table *t)
 {
 	struct pressure *p = &t->pressure;
 	p->left = t->capacity;
 	p->closing_seen = 0;
+	p->tried_seen = tried(t);
 	memset(p->unanswered_seen, 0, sizeof(p->unanswered_seen));
 }
 
@@ -129,6 +139,10 @@ static void pass_ends(struct conn_table *t)
 	p->known = true;
 	p->closing = p->closing_seen;
 	memcpy(p->unanswered, p->unanswered_seen, sizeof(p->unanswered));
+	p->barren = !p->closing;
+	for (uint32_t port = 0; p->barren && port < PORT_IDS; port++)
+		p->barren = !p->unanswered[port];
+	p->tried = p->tried_seen;
 	pass_begins(t);
 }
 
@@ -144,10 +158,12 @@ static void look_for_pressure(struct slice *s)
 	uint32_t waiting, vacant = vacant_count(t, &waiting);
 	vacant += waiting;
 	if (vacant >= part_of(t, COUNT_BELOW)) {
-		t->pressure.known = false;
+		t->pressure.known = t->pressure.barren = false;
 		t->pressure.left = 0;
 		return;
 	}
+	if (t->pressure.barren && tried(t) == t->pressure.tried)
+		return;
 	if (!t->pressure.left)
 		pass_begins(t);
 	s->look_at_all = true;
@@ -276,7 +292,10 @@ void conn_reclaimed(struct conn_table *t, uint64_t mark)
 bool conn_is_short(const struct conn_table *t)
 {
 	uint32_t waiting;
-	return vacant_count(t, &waiting) < part_of(t, REMOVE_BELOW);
+	if (vacant_count(t, &waiting) >= part_of(t, REMOVE_BELOW))
+		return false;
+	const struct pressure *p = &t->pressure;
+	return !p->barren || tried(t) - p->tried >= part_of(t, HURRY_BEHIND);
 }
 
 void conn_look_again(struct conn_table *t)

@@ -147,7 +147,31 @@ Test(conn_reclaim, never_established_ones)
 	reclaim_rounds(1, 60);
 	cr_assert_eq(stats_now().used, 1600);
 	cr_assert_eq(add(kit_key4(1600), 2, CONN_UDP_UNANSWERED, 0, &index), -ENOSPC);
-	cr_assert(conn_is_short(table));
+}
+
+Test(conn_reclaim, a_table_full_of_established_ones_is_left_alone_until_others_are_asked_for)
+{
+	make(1600, 1);
+	uint32_t index;
+	for (uint32_t n = 0; n < 1600; n++)
+		added(n, 1, CONN_TCP_ESTABLISHED, 0);
+	cr_assert(conn_is_short(table), "nobody has looked yet");
+	reclaim_rounds(1, 20);
+	cr_assert_not(conn_is_short(table));
+	uint32_t left = table->pressure.left;
+	reclaim_rounds(1, 5);
+	cr_assert_eq(table->pressure.left, left, "no entry was looked at");
+	// One of them closes: who asks for a new one starts the passes again.
+	conn_at(table, find(kit_key4(700)))->state = CONN_TCP_TIME_WAIT;
+	reclaim_rounds(1, 20);
+	cr_assert_eq(stats_now().evicted, 0);
+	cr_assert_eq(add(kit_key4(1600), 2, CONN_UDP_UNANSWERED, 0, &index), -ENOSPC);
+	reclaim_rounds(1, 20);
+	cr_assert_eq(stats_now().evicted, 1);
+	cr_assert_eq(add(kit_key4(1600), 2, CONN_UDP_UNANSWERED, 0, &index), 0);
+	for (uint32_t n = 0; n < 10; n++)
+		add(kit_key4(1700 + n), 2, CONN_UDP_UNANSWERED, 0, &index);
+	cr_assert(conn_is_short(table), "many ask");
 }
 
 Test(conn_reclaim, nothing_is_counted_out_while_there_is_room)
