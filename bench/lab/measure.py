@@ -30,6 +30,7 @@ CARRIED_MIN = 0.95
 # polling thread that waits its tolerated time refuses as much, and moves a median by no more than that.
 REFUSED_MAX = WAIT_MAX
 NOT_CARRIED = "offered load not carried"
+LEAST_SHARE = 0.8   # of the share of the saturated rate that a case offers, when that is not carried
 WARM_UP = 0.1           # seconds before each interval
 WARM_MAX = 5            # ... and this many while a slow path still decides
 WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
@@ -350,25 +351,29 @@ class Run:
         kept, flaws = [], collections.Counter()
         rates = self.calibrate(pair, patience)
         self.tell(f"{pair.name()}: saturated at {rates[0] / 1e6:.2f} and {rates[1] / 1e6:.2f} Mpps")
-        offered = pair.case.load * min(rates)
+        share, least = pair.case.load, LEAST_SHARE * pair.case.load
         for number in range(1, self.most + 1):
             trip = self.wait_near(patience)
             if trip > self.near.limit and patience[0] <= 0:
                 break
             # Who is first meets another machine than who follows, and its flaw hides the other's half.
-            one = self.repetition(pair, offered, trip, turned=number % 2 == 0)
+            one = self.repetition(pair, share * min(rates), trip, turned=number % 2 == 0)
             flaw = self.flaw(pair, one)
             self.tell(self.line(number, one, flaw))
-            if not flaw:
-                kept.append(one)
-                if len(kept) == self.repetitions:
-                    break
-                continue
-            flaws[flaw] += 1
             # The generator's frames cost it more where they go out a few at a time, so less may be
-            # carried than it sends as fast as it goes. Frames refused alone tell of a moment.
+            # carried than it sends as fast as it goes. Frames refused alone tell of a moment, and so
+            # does a side that carries half.
             if flaw == NOT_CARRIED and one.short():
-                offered = CARRIED_MIN * one.carried()
+                share = max(least, CARRIED_MIN * one.carried() / min(rates))
+            # The CPUs may be in another state than at the calibration.
+            if flaw in ("", NOT_CARRIED) and one.peer and one.weir and one.weir.saturated:
+                rates = [half.saturated.mpps * 1e6 for half in (one.weir, one.peer)]
+            if flaw:
+                flaws[flaw] += 1
+                continue
+            kept.append(one)
+            if len(kept) == self.repetitions:
+                break
         return result(pair, kept, flaws, rates, PATIENCE - max(0.0, patience[0]), self.repetitions)
 
     @staticmethod

@@ -109,6 +109,29 @@ class Ordering(unittest.TestCase):
         self.assertEqual(log, ["weir", "peer", "weir", "weir", "peer"])
         self.assertEqual(found["why_discarded"], {"offered load not carried": 1})
 
+    def test_a_moment_is_no_measure(self):
+        """A side that carried next to nothing was held up: little less is offered then."""
+        offered = []
+        repetition_of = measure.Run.repetition
+
+        def noted(run, pair, rate, *rest, **more):
+            offered.append(rate)
+            return repetition_of(run, pair, rate, *rest, **more)
+        with unittest.mock.patch.object(measure.Run, "repetition", noted):
+            found, _, _ = self.run_pair(flawed="weir", mpps=2.0)
+        self.assertEqual(found["why_discarded"], {"offered load not carried": 4})
+        self.assertEqual([round(rate) for rate in offered], [9000000] + [7200000] * 3)
+
+    def test_follows_the_state(self):
+        """What is offered is a share of what both have just carried, not of the calibration's."""
+        rates = iter([5.0, 5.0] * measure.CALIBRATIONS + [10.0, 9.0, 10.0, 9.0, 10.0, 9.0, 10.0, 9.0])
+        lanes = {("weir", Shape(), 0): Lane("weir", []), ("peer", Shape(), 0): Lane("peer", [])}
+        near = types.SimpleNamespace(limit=60, trip=lambda: 40)
+        run = measure.Run(lanes, near, repetitions=2, most=2)
+        with unittest.mock.patch.object(measure, "measure", lambda *_: interval(mpps=next(rates))):
+            found = run.pair(pair())
+        self.assertEqual([one["offered"] for one in found["repetitions"]], [4.5e6, 9e6])
+
     def test_refused(self):
         """Latency is not judged by those that were let through, and nothing is calibrated anew for it."""
         found, log, _ = self.run_pair("p50", "peer", refused=0.05)
