@@ -95,16 +95,7 @@ static bool quoted_ipv6(struct quote *q, struct conn_tuple *tuple)
 // An error about an error is none, for nobody sends it.
 static bool quoted_icmp(const struct quote *q, struct conn_tuple *tuple)
 {
-	uint8_t request;
-	bool reply;
-	if (!have(q, ICMP_LEN) ||
-		!icmp_query(tuple->family == CONN_IPV6, q->at[0], &request, &reply))
-		return false;
-	uint16_t identifier;
-	memcpy(&identifier, q->at + 4, 2);
-	tuple->sport = reply ? htons(request) : identifier;
-	tuple->dport = reply ? identifier : htons(request);
-	return true;
+	return have(q, ICMP_LEN) && conn_tuple_icmp(tuple, q->at);
 }
 
 static bool quoted_l4(const struct quote *q, struct conn_tuple *tuple)
@@ -128,6 +119,18 @@ static bool quoted_l4(const struct quote *q, struct conn_tuple *tuple)
 	}
 }
 
+// That of a packet the other way.
+static struct conn_tuple reversed(const struct conn_tuple *tuple)
+{
+	struct conn_tuple other = *tuple;
+	memcpy(other.source, tuple->destination, sizeof(other.source));
+	memcpy(other.destination, tuple->source, sizeof(other.destination));
+	other.sport = tuple->dport;
+	other.dport = tuple->sport;
+	other.reply = !tuple->reply;
+	return other;
+}
+
 bool track_error_key(const struct packet *p, uint32_t zone, struct conn_key *key, bool *sound)
 {
 	bool v6 = p->flags & PACKET_IPV6;
@@ -143,10 +146,8 @@ bool track_error_key(const struct packet *p, uint32_t zone, struct conn_key *key
 	// Errors go to whom the quoted packet came from (RFC 1122 3.2.2, RFC 4443 2.2).
 	const uint8_t *to = p->data + p->l3_off + (v6 ? 24 : 16);
 	*sound = *sound && !memcmp(to, tuple.source, v6 ? 16 : 4);
+	// It goes the other way than what it quotes.
+	tuple = reversed(&tuple);
 	conn_key_make(key, &tuple);
-	// It goes the other way than what it quotes, unless both ends are one.
-	if (memcmp(tuple.source, tuple.destination, sizeof(tuple.source)) ||
-		tuple.sport != tuple.dport)
-		key->direction ^= 1;
 	return true;
 }

@@ -6,11 +6,22 @@
 #include "base/likely.h"
 #include "conntrack/wire.h"
 
-// Whether the source is the higher end: by address, then by L4 port.
+// Over the other IP version they are protocols as any, without queries.
+static bool is_icmp(uint8_t protocol, enum conn_family family)
+{
+	return protocol == (family == CONN_IPV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+// Whether the source is the higher end: by address, then by L4 port. Where both are alike, who asks
+// is the lower one.
 static bool source_is_higher(const struct conn_tuple *tuple, unsigned len)
 {
 	int order = memcmp(tuple->source, tuple->destination, len);
-	return order ? order > 0 : ntohs(tuple->sport) > ntohs(tuple->dport);
+	if (order)
+		return order > 0;
+	if (tuple->sport != tuple->dport)
+		return ntohs(tuple->sport) > ntohs(tuple->dport);
+	return tuple->reply;
 }
 
 void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple)
@@ -19,6 +30,8 @@ void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple)
 	unsigned source = source_is_higher(tuple, v6 ? 16 : 4);
 	memset(key, 0, sizeof(*key));
 	key->id.meta = conn_meta(tuple->zone, tuple->protocol, tuple->family);
+	if (is_icmp(tuple->protocol, tuple->family))
+		key->id.meta |= (source ^ tuple->reply) << 2;
 	key->id.ports[source] = tuple->sport;
 	key->id.ports[!source] = tuple->dport;
 	key->direction = (uint8_t)source;
@@ -38,6 +51,8 @@ void conn_key_tuple(const struct conn_key *key, unsigned direction, struct conn_
 		.family = conn_id_family(&key->id),
 		.sport = key->id.ports[direction],
 		.dport = key->id.ports[!direction]};
+	tuple->reply = is_icmp(tuple->protocol, tuple->family) &&
+		       direction != conn_id_asker(&key->id);
 	if (tuple->family == CONN_IPV6) {
 		memcpy(tuple->source, key->v6[direction], 16);
 		memcpy(tuple->destination, key->v6[!direction], 16);
@@ -55,19 +70,21 @@ static bool is_extension(uint8_t protocol)
 	       protocol == IPPROTO_AH;
 }
 
-static bool tuple_of_icmp(struct conn_tuple *tuple, const struct packet *p)
+bool conn_tuple_icmp(struct conn_tuple *tuple, const uint8_t *icmp)
 {
-	const uint8_t *icmp = p->data + p->l4_off;
 	uint8_t request;
-	bool reply;
-	if (!(p->flags & PACKET_L4) ||
-		!icmp_query(tuple->family == CONN_IPV6, icmp[0], &request, &reply))
+	if (!icmp_query(tuple->family == CONN_IPV6, icmp[0], &request, &tuple->reply))
 		return false;
 	uint16_t identifier;
 	memcpy(&identifier, icmp + 4, 2);
-	tuple->sport = reply ? htons(request) : identifier;
-	tuple->dport = reply ? identifier : htons(request);
+	tuple->sport = tuple->reply ? htons(request) : identifier;
+	tuple->dport = tuple->reply ? identifier : htons(request);
 	return true;
+}
+
+static bool tuple_of_icmp(struct conn_tuple *tuple, const struct packet *p)
+{
+	return p->flags & PACKET_L4 && conn_tuple_icmp(tuple, p->data + p->l4_off);
 }
 
 // L4 ports, or what stands for them. False: the packet has no connection.

@@ -33,7 +33,7 @@ enum conn_family {
 // The 16 bytes that tell connections apart, as they stand in an entry's first line. Of IPv6 they
 // are a digest only, and the addresses decide.
 struct conn_id {
-	uint32_t meta;     // zone << 11 | protocol << 3 | family << 1 | 1: never 0
+	uint32_t meta;     // zone << 11 | protocol << 3 | asker << 2 | family << 1 | 1: never 0
 	uint16_t ports[2]; // of the lower end and of the higher, network order; of ICMP queries the
 			   // identifier at who asks, and the request's type at who is asked
 	union {
@@ -69,6 +69,13 @@ static inline enum conn_family conn_id_family(const struct conn_id *id)
 	return (enum conn_family)(id->meta >> 1 & 1);
 }
 
+// Of ICMP queries the end that asks, 1 for the higher; of others 0. The ports do not tell it, for
+// an identifier can look like a type.
+static inline unsigned conn_id_asker(const struct conn_id *id)
+{
+	return id->meta >> 2 & 1;
+}
+
 // One way through a connection, not yet in canonical form. Network order; ports 0 where the
 // protocol has none. Of ICMP queries who asks has the identifier for its port, and who is asked the
 // type of the request (for a reply too), so that an echo and a timestamp with one identifier
@@ -76,6 +83,7 @@ static inline enum conn_family conn_id_family(const struct conn_id *id)
 struct conn_tuple {
 	uint32_t zone;
 	uint8_t protocol;
+	bool reply; // of ICMP queries: the destination has asked
 	enum conn_family family;
 	uint8_t source[16], destination[16]; // IPv4 has the first four bytes
 	uint16_t sport, dport;
@@ -85,6 +93,9 @@ struct conn_tuple {
 void conn_key_make(struct conn_key *key, const struct conn_tuple *tuple);
 // The tuple of one direction. Any thread.
 void conn_key_tuple(const struct conn_key *key, unsigned direction, struct conn_tuple *tuple);
+// Fills in both ports and `reply` from an ICMP header, of which 8 bytes are there. False: the
+// message is neither request nor reply. Any thread.
+bool conn_tuple_icmp(struct conn_tuple *tuple, const uint8_t *icmp);
 
 // The key of what most packets are: whole IPv4 packets of TCP and UDP. False: it is none of these,
 // and nothing is written. Worker.

@@ -49,4 +49,11 @@ static inline bool icmp_query(bool v6, uint8_t type, uint8_t *request, bool *rep
 	return true;
 }
 
+// The type of what answers a request.
+static inline uint8_t icmp_reply_to(bool v6, uint8_t request)
+{
+	const uint8_t echo4 = 8, echo4_reply = 0;
+	return !v6 && request == echo4 ? echo4_reply : (uint8_t)(request + 1);
+}
+
 #endif

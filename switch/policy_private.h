@@ -10,8 +10,8 @@ struct ends {
 	const struct port_view *from, *to;
 };
 
-// What is asked about a connection: its first packet, by what its key tells.
-void policy_query(const struct conn_key *key, unsigned original, struct rule_query *query);
+// What is asked about a packet of that direction, mostly a connection's first: what its key tells.
+void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query);
 
 // Drops the packet, counted at the port with this id.
 void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port);

@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "conntrack/wire.h"
+
 void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port)
 {
 	packet_drop(p, reason);
@@ -16,14 +18,17 @@ void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason rea
 	p->flags |= PACKET_TO_RECEIVER;
 }
 
-void policy_query(const struct conn_key *key, unsigned original, struct rule_query *query)
+void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query)
 {
 	struct conn_tuple *tuple = &query->tuple;
 	*query = (struct rule_query){0};
-	conn_key_tuple(key, original, tuple);
+	conn_key_tuple(key, direction, tuple);
 	// Of ICMP queries the key has the request's type where others have the L4 port asked for.
 	if (tuple->protocol == IPPROTO_ICMP || tuple->protocol == IPPROTO_ICMPV6) {
 		query->icmp_type = (uint8_t)ntohs(tuple->dport);
+		if (tuple->reply)
+			query->icmp_type = icmp_reply_to(
+				tuple->family == CONN_IPV6, (uint8_t)ntohs(tuple->sport));
 		tuple->sport = tuple->dport = 0;
 	}
 }

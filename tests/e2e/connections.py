@@ -623,6 +623,8 @@ def icmp_types(lan):
         lan.passes(one, 0, echo)
         lan.passes(one, 1, one.frame(1, packets.echo(*one.addresses(1), one.l4[0], reply=True)))
         lan.passes(one, 0, echo)
+        # A reply is of another type, whatever its identifier looks like.
+        lan.denied("a", one.frame(0, packets.echo(*one.addresses(0), kind, reply=True)), at="b")
         # Asked again, when the packet that made the entry has long gone.
         lan.group("more", to_vm=[{"allow": "udp", "dport": one.l4[0]}])
         lan.passes(one, 1, one.frame(1, packets.echo(*one.addresses(1), one.l4[0], reply=True)))

@@ -89,6 +89,46 @@ Test(conn_key, icmp_queries)
 	each_way(check_queries);
 }
 
+// Whatever the identifier is, who asks is told by it, by a packet and by an error that quotes it.
+static void check_identifiers(void)
+{
+	uint8_t protocol = talk.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	uint8_t request_type = talk.v6 ? 128 : 8, reply_type = talk.v6 ? 129 : 0;
+	static const uint16_t identifiers[] = {0, 7, 8, 13, 127, 128, 129, 0x0800, 0x8000, 0xffff};
+	for (unsigned i = 0; i < sizeof(identifiers) / sizeof(identifiers[0]); i++) {
+		uint8_t high = (uint8_t)(identifiers[i] >> 8), low = (uint8_t)identifiers[i];
+		uint8_t request[8] = {request_type, 0, 0, 0, high, low};
+		uint8_t reply[8] = {reply_type, 0, 0, 0, high, low};
+		struct conn_key keys[2][2]; // [who asks][is the reply]
+		for (unsigned from = 0; from < 2; from++) {
+			cr_assert(key_of(from, protocol, request, 8, &keys[from][0]));
+			cr_assert(key_of(!from, protocol, reply, 8, &keys[from][1]));
+			for (unsigned r = 0; r < 2; r++) {
+				const struct conn_key *key = &keys[from][r];
+				struct conn_tuple tuple;
+				struct conn_key made;
+				conn_key_tuple(key, key->direction, &tuple);
+				cr_assert_eq(tuple.reply, r);
+				cr_assert_eq(r ? tuple.dport : tuple.sport, htons(identifiers[i]));
+				cr_assert_eq(r ? tuple.sport : tuple.dport, htons(request_type));
+				conn_key_make(&made, &tuple);
+				cr_assert_arr_eq(&made.id, &key->id, sizeof(made.id));
+				cr_assert_eq(made.direction, key->direction);
+			}
+			cr_assert_arr_eq(
+				&keys[from][0].id, &keys[from][1].id, sizeof(keys[0][0].id));
+			cr_assert_neq(keys[from][0].direction, keys[from][1].direction);
+		}
+		cr_assert(memcmp(&keys[0][0].id, &keys[1][0].id, sizeof(keys[0][0].id)),
+			"identifier %u: the queries of both ends are one", identifiers[i]);
+	}
+}
+
+Test(conn_key, an_identifier_tells_nothing_of_who_asks)
+{
+	each_way(check_identifiers);
+}
+
 Test(conn_key, none_without_a_sound_header)
 {
 	struct conn_key key;
@@ -112,6 +152,13 @@ Test(conn_key, one_end_alone_is_direction_0)
 	struct conn_key key;
 	conn_key_make(&key, &tuple);
 	cr_assert_eq(key.direction, 0);
+	// Only an ICMP query tells its two ends apart.
+	tuple.protocol = IPPROTO_ICMP;
+	conn_key_make(&key, &tuple);
+	cr_assert_eq(key.direction, 0);
+	tuple.reply = true;
+	conn_key_make(&key, &tuple);
+	cr_assert_eq(key.direction, 1);
 }
 
 // --- errors
@@ -177,6 +224,12 @@ static void check_quoted_queries(void)
 	bool sound;
 	cr_assert(error_of(1, 0, 3, protocol, echo, 8, ip + 8, &key, &sound));
 	cr_assert(sound);
+	cr_assert(key_of(0, protocol, echo, 8, &inner));
+	cr_assert_arr_eq(&key.id, &inner.id, sizeof(inner.id));
+	cr_assert_eq(key.direction, !inner.direction);
+	echo[4] = 0;
+	echo[5] = echo[0]; // an identifier that looks like the type
+	cr_assert(error_of(1, 0, 3, protocol, echo, 8, ip + 8, &key, &sound));
 	cr_assert(key_of(0, protocol, echo, 8, &inner));
 	cr_assert_arr_eq(&key.id, &inner.id, sizeof(inner.id));
 	cr_assert_eq(key.direction, !inner.direction);

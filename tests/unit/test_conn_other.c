@@ -70,8 +70,11 @@ static void check_icmp(void)
 	expect(icmp(0, reply, 7), DROP_NONE, CONN_ICMP_ANSWERED);
 	// An identifier that looks like the type of the request.
 	expect(icmp(0, request, request), DROP_NONE, CONN_ICMP_UNANSWERED);
-	expect(icmp(0, reply, request), DROP_CONNECTION_INVALID, CONN_ICMP_UNANSWERED);
+	expect(icmp(0, reply, request), DROP_CONNECTION_INVALID, CONN_FREE);
 	expect(icmp(1, reply, request), DROP_NONE, CONN_ICMP_ANSWERED);
+	expect(icmp(1, request, request), DROP_NONE, CONN_ICMP_UNANSWERED);
+	expect(icmp(1, reply, request), DROP_NONE, CONN_ICMP_ANSWERED);
+	expect(icmp(0, reply, request), DROP_NONE, CONN_ICMP_ANSWERED);
 }
 
 Test(conn_other, icmp_replies_need_their_request)
