@@ -84,10 +84,10 @@ static bool make_slots(
 	return true;
 }
 
-static void refuse(struct fragments *f, struct datagram *d, enum drop_reason reason)
+static void refuse(struct fragments *f, struct datagram *d, struct fragment_drop drop)
 {
-	hold_lose(f, d, reason);
-	d->refused = (uint8_t)reason;
+	hold_lose(f, d, drop);
+	d->refused = drop;
 	if (d->state == DATAGRAM_WAITING || d->state == DATAGRAM_READY)
 		datagram_set_state(f, d, DATAGRAM_OPEN);
 }
@@ -135,12 +135,6 @@ static struct datagram *to_wait(struct fragments *f, struct datagram *d, const s
 	return NULL;
 }
 
-static enum fragment_verdict drop(enum drop_reason *reason, enum drop_reason why)
-{
-	*reason = why;
-	return FRAGMENT_DROP;
-}
-
 static void go_on(struct fragments *f, struct datagram *d)
 {
 	if (d->state == DATAGRAM_WAITING)
@@ -151,27 +145,32 @@ static void go_on(struct fragments *f, struct datagram *d)
 
 // What was held is on its way again: it has been noted.
 static enum fragment_verdict see_again(const struct fragments *f, const struct datagram *d,
-	struct conn_key *key, enum drop_reason *reason)
+	struct conn_key *key, struct fragment_drop *drop)
 {
+	drop->reason = DROP_FRAGMENT_INCOMPLETE;
 	if (!d || datagram_index(f, d) != f->flight_of)
-		return drop(reason, DROP_FRAGMENT_INCOMPLETE);
-	if (d->refused)
-		return drop(reason, (enum drop_reason)d->refused);
+		return FRAGMENT_DROP;
+	*drop = d->refused;
+	if (drop->reason != DROP_NONE)
+		return FRAGMENT_DROP;
 	*key = d->key;
 	return FRAGMENT_PASS;
 }
 
 enum fragment_verdict fragments_see(struct fragments *f, const struct packet *packet, uint32_t zone,
-	uint16_t port, uint64_t now, struct conn_key *key, enum drop_reason *reason)
+	uint16_t port, uint64_t now, struct conn_key *key, struct fragment_drop *drop)
 {
 	struct piece piece;
 	piece_of(&piece, packet, zone, port);
 	forget_done(f, now);
 	struct datagram *d = datagram_find(f, &piece.id);
+	*drop = (struct fragment_drop){DROP_FRAGMENT_LIMIT, port};
 	if (f->flight_of != NOTHING)
-		return see_again(f, d, key, reason);
-	if (d && d->refused)
-		return drop(reason, (enum drop_reason)d->refused);
+		return see_again(f, d, key, drop);
+	if (d && d->refused.reason != DROP_NONE) {
+		*drop = d->refused;
+		return FRAGMENT_DROP;
+	}
 
 	bool first = !(packet->flags & PACKET_LATER_FRAGMENT);
 	bool hold = !first && !(d && d->begun);
@@ -180,16 +179,16 @@ enum fragment_verdict fragments_see(struct fragments *f, const struct packet *pa
 	if (hold && piece.sound) {
 		d = to_wait(f, d, &piece, packet, now);
 		if (!d)
-			return drop(reason, DROP_FRAGMENT_LIMIT);
+			return FRAGMENT_DROP;
 	} else if (!d) {
 		d = datagram_new(f, &piece.id, DATAGRAM_OPEN, now);
 	}
 	bool spoiled;
-	enum drop_reason why = note(d, &piece, &spoiled);
-	if (unlikely(why != DROP_NONE)) {
+	drop->reason = note(d, &piece, &spoiled);
+	if (unlikely(drop->reason != DROP_NONE)) {
 		if (spoiled)
-			refuse(f, d, why);
-		return drop(reason, why);
+			refuse(f, d, *drop);
+		return FRAGMENT_DROP;
 	}
 	if (hold) {
 		hold_frame(f, d, packet);
@@ -214,16 +213,16 @@ static struct datagram *datagram_of(
 }
 
 void fragments_refuse(struct fragments *f, const struct packet *packet, uint32_t zone,
-	uint16_t port, enum drop_reason reason)
+	uint16_t port, struct fragment_drop drop)
 {
 	struct datagram *d = datagram_of(f, packet, zone, port);
-	if (d && !d->refused)
-		refuse(f, d, reason);
+	if (d && d->refused.reason == DROP_NONE)
+		refuse(f, d, drop);
 }
 
-enum drop_reason fragments_fate(
+struct fragment_drop fragments_fate(
 	struct fragments *f, const struct packet *packet, uint32_t zone, uint16_t port)
 {
 	const struct datagram *d = datagram_of(f, packet, zone, port);
-	return d ? (enum drop_reason)d->refused : DROP_NONE;
+	return d ? d->refused : (struct fragment_drop){DROP_NONE, port};
 }

@@ -38,8 +38,14 @@ enum fragment_verdict {
 
 struct fragments;
 
-// Told of each held fragment that is lost: `len` of its first bytes, valid during the call. In the
-// thread of the call that lost it.
+// Why a fragment is dropped, and the port at which that counts.
+struct fragment_drop {
+	enum drop_reason reason; // DROP_NONE: it is not
+	uint16_t port;
+};
+
+// Told of each held fragment that is lost, and of the port at which that counts: `len` of its first
+// bytes, valid during the call. In the thread of the call that lost it.
 typedef void fragment_lost_fn(
 	void *ctx, uint16_t port, enum drop_reason reason, const uint8_t *head, uint32_t len);
 
@@ -60,18 +66,19 @@ void fragments_free(struct fragments *f);
 // zeros if it has none; of another it is filled in:
 // FRAGMENT_PASS: *key is the packet's, direction and all.
 // FRAGMENT_HELD: copied, since the first has not come. Its frame is not needed any more.
-// FRAGMENT_DROP: for *reason, which is FRAGMENT_INVALID, FRAGMENT_LIMIT, FRAGMENT_INCOMPLETE (it
-// was held, and its datagram is not known any more) or what fragments_refuse has been given.
+// FRAGMENT_DROP: as *drop says: at the ingress port for FRAGMENT_INVALID, FRAGMENT_LIMIT or
+// FRAGMENT_INCOMPLETE (it was held, and its datagram is not known any more), or what
+// fragments_refuse has been given.
 enum fragment_verdict fragments_see(struct fragments *f, const struct packet *packet, uint32_t zone,
-	uint16_t port, uint64_t now, struct conn_key *key, enum drop_reason *reason);
+	uint16_t port, uint64_t now, struct conn_key *key, struct fragment_drop *drop);
 
 // The first fragment has been dropped after it had passed: the others of its datagram, held or to
-// come, are dropped for the same reason.
+// come, are dropped for the same reason, and count where it does.
 void fragments_refuse(struct fragments *f, const struct packet *packet, uint32_t zone,
-	uint16_t port, enum drop_reason reason);
-// Whether the datagram of a fragment that has passed was refused meanwhile: why, or DROP_NONE. For
-// those that were seen in one burst with their first, before it was dropped.
-enum drop_reason fragments_fate(
+	uint16_t port, struct fragment_drop drop);
+// Whether the datagram of a fragment that has passed was refused meanwhile. For those that were
+// seen in one burst with their first, before it was dropped.
+struct fragment_drop fragments_fate(
 	struct fragments *f, const struct packet *packet, uint32_t zone, uint16_t port);
 
 // Whether held fragments are to go on, since their first has.

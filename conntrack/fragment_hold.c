@@ -70,13 +70,13 @@ void hold_free_frame(struct fragments *f, uint16_t port, uint16_t frame)
 	}
 }
 
-void hold_lose(struct fragments *f, struct datagram *d, enum drop_reason reason)
+void hold_lose(struct fragments *f, struct datagram *d, struct fragment_drop drop)
 {
 	const struct fragment_options *o = &f->options;
 	for (uint16_t frame = d->first_frame; frame != NOTHING;) {
 		const struct slot *s = &f->slots[frame];
 		uint16_t next = s->next_frame;
-		o->lost(o->ctx, d->id.port, reason, f->bytes[frame], s->head_len);
+		o->lost(o->ctx, drop.port, drop.reason, f->bytes[frame], s->head_len);
 		hold_free_frame(f, d->id.port, frame);
 		frame = next;
 	}

@@ -86,10 +86,10 @@ struct datagram {
 	uint16_t bucket;
 	uint16_t first_frame, last_frame; // held ones, by their first slots
 	uint8_t state;                    // enum datagram_state
-	uint8_t refused;                  // enum drop_reason; DROP_NONE: it is not
-	bool begun;                       // the first fragment has come
-	uint32_t length;                  // where the last fragment ends; 0: not known
-	uint32_t reach;                   // the highest end of any
+	struct fragment_drop refused;
+	bool begun;      // the first fragment has come
+	uint32_t length; // where the last fragment ends; 0: not known
+	uint32_t reach;  // the highest end of any
 	struct ranges ranges;
 };
 
@@ -141,7 +141,7 @@ static inline bool datagram_is_whole(const struct datagram *d)
 	return d->begun && d->length && d->ranges.count == 1 && !d->ranges.of[0].start &&
 	       d->ranges.of[0].end == (d->length + UNIT - 1) / UNIT;
 }
-// Forgets it; what it holds is lost for this reason.
+// Forgets it; what it holds is lost for this reason, at its ingress port.
 void datagram_end(struct fragments *f, struct datagram *d, enum drop_reason reason);
 // The oldest that waits of the port which, as far as a few samples tell, has most slots in use.
 // NULL: none waits.
@@ -154,6 +154,6 @@ uint32_t hold_slots_for(const struct packet *packet);
 void hold_frame(struct fragments *f, struct datagram *d, const struct packet *packet);
 void hold_free_frame(struct fragments *f, uint16_t port, uint16_t frame);
 // All that d holds is lost.
-void hold_lose(struct fragments *f, struct datagram *d, enum drop_reason reason);
+void hold_lose(struct fragments *f, struct datagram *d, struct fragment_drop drop);
 
 #endif

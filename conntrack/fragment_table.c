@@ -135,7 +135,7 @@ static void forget(struct fragments *f, struct datagram *d)
 
 void datagram_end(struct fragments *f, struct datagram *d, enum drop_reason reason)
 {
-	hold_lose(f, d, reason);
+	hold_lose(f, d, (struct fragment_drop){reason, d->id.port});
 	forget(f, d);
 }
 

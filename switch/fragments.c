@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "switch/policy.h"
 #include "switch/worker.h"
 
 // A port that is gone has taken its counters with it.
@@ -45,13 +46,19 @@ static void note(struct pass *pass)
 	pass->fragments_ready = fragments_ready(pass->fragments);
 }
 
+// Where its first was. A port that is gone has taken its counters with it.
+static void drop(const struct pass *pass, struct packet *p, struct fragment_drop why)
+{
+	policy_drop(pass, p, why.reason, pass->snapshot->views[why.port] ? why.port : pass->in->id);
+}
+
 bool fragment_key(struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
 {
-	enum drop_reason reason;
+	struct fragment_drop why;
 	enum fragment_verdict verdict = fragments_see(
-		pass->fragments, p, zone, pass->in->id, pass->tsc, key, &reason);
+		pass->fragments, p, zone, pass->in->id, pass->tsc, key, &why);
 	if (verdict == FRAGMENT_DROP)
-		packet_drop(p, reason);
+		drop(pass, p, why);
 	else if (verdict == FRAGMENT_HELD)
 		p->verdict = VERDICT_HELD;
 	note(pass);
@@ -60,16 +67,18 @@ bool fragment_key(struct pass *pass, struct packet *p, uint32_t zone, struct con
 
 void fragment_refuse(struct pass *pass, const struct packet *p, uint32_t zone)
 {
-	fragments_refuse(pass->fragments, p, zone, pass->in->id, (enum drop_reason)p->drop);
+	const struct fragment_drop why = {.reason = (enum drop_reason)p->drop,
+		.port = p->flags & PACKET_TO_RECEIVER ? p->out_port : pass->in->id};
+	fragments_refuse(pass->fragments, p, zone, pass->in->id, why);
 	note(pass);
 }
 
 bool fragment_stays(struct pass *pass, struct packet *p, uint32_t zone)
 {
-	enum drop_reason reason = fragments_fate(pass->fragments, p, zone, pass->in->id);
-	if (reason != DROP_NONE)
-		packet_drop(p, reason);
-	return reason == DROP_NONE;
+	struct fragment_drop why = fragments_fate(pass->fragments, p, zone, pass->in->id);
+	if (why.reason != DROP_NONE)
+		drop(pass, p, why);
+	return why.reason == DROP_NONE;
 }
 
 unsigned fragments_follow(struct pass *pass)

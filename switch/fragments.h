@@ -18,9 +18,9 @@ void fragments_stop(struct pass *pass);
 // Worker.
 bool fragment_key(struct pass *pass, struct packet *packet, uint32_t zone, struct conn_key *key);
 // A first fragment that fragment_key let pass has got VERDICT_DROP since: what follows of its
-// datagram is dropped, too. Worker.
+// datagram is dropped, too, and counts at the same port. Worker.
 void fragment_refuse(struct pass *pass, const struct packet *packet, uint32_t zone);
-// A later one that fragment_key let pass, once all before it in the burst are decided: false, with
+// A later one that fragment_key let pass, when all before it in the burst are decided: false, with
 // its verdict, if its first was refused meanwhile. Worker.
 bool fragment_stays(struct pass *pass, struct packet *packet, uint32_t zone);
 

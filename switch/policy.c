@@ -131,7 +131,8 @@ static void find_or_begin(
 		p->flags |= PACKET_CONNECTION;
 		go_on(pass, p, key, ends->to);
 	} else if (p->flags & PACKET_LATER_FRAGMENT) {
-		packet_drop(p, DROP_CONNECTION_INVALID); // its first has begun none
+		// Its first has begun none, or that has gone.
+		refuse(pass, p, ends->to, DROP_CONNECTION_INVALID, pass->in->id);
 	} else {
 		begin(pass, p, key, ends);
 	}
@@ -180,16 +181,22 @@ static void decide(struct pass *pass, struct packet *p)
 		find_or_begin(pass, p, key, &ends);
 }
 
+static inline bool is_on_its_way(const struct packet *p)
+{
+	return p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD;
+}
+
 // What became of a first fragment becomes of the others, also of those behind it in the burst.
-static void share_verdict(struct pass *pass, struct packet *p)
+static void decide_fragment(struct pass *pass, struct packet *p)
 {
 	uint32_t zone = pass->in->zone | p->vlan;
-	if (p->flags & PACKET_LATER_FRAGMENT) {
-		if (p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD)
-			fragment_stays(pass, p, zone);
-	} else if (p->verdict == VERDICT_DROP) {
+	bool later = p->flags & PACKET_LATER_FRAGMENT;
+	if (later && is_on_its_way(p) && !fragment_stays(pass, p, zone))
+		return;
+	if (p->flags & PACKET_UNDECIDED && is_on_its_way(p))
+		decide(pass, p);
+	if (!later && p->verdict == VERDICT_DROP)
 		fragment_refuse(pass, p, zone);
-	}
 }
 
 void stage_policy(struct pass *pass)
@@ -199,10 +206,9 @@ void stage_policy(struct pass *pass)
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		const uint16_t fragment = PACKET_KEYED | PACKET_FRAGMENT;
-		if (unlikely(p->flags & PACKET_UNDECIDED) &&
-			(p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD))
-			decide(pass, p);
 		if (unlikely((p->flags & fragment) == fragment))
-			share_verdict(pass, p);
+			decide_fragment(pass, p);
+		else if (unlikely(p->flags & PACKET_UNDECIDED) && is_on_its_way(p))
+			decide(pass, p);
 	}
 }

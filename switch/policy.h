@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rules applied to packets whose receiver is known.
+// What the policy stage has for others.
 #ifndef WEIR_SWITCH_POLICY_H
 #define WEIR_SWITCH_POLICY_H
 
 #include "switch/pipeline.h"
+
+// Drops the packet, counted at the port with this id, which is there. Worker.
+void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port);
 
 // Whether a flooded packet may go to `out`, a port with groups. Worker, in tx.
 bool policy_admits_flooded(

@@ -13,9 +13,6 @@ struct ends {
 // What is asked about a packet of that direction, mostly a connection's first: what its key tells.
 void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query);
 
-// Drops the packet, counted at the port with this id.
-void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port);
-
 // Whether both ends' rules allow what the query asks; if not, the packet is dropped in the name of
 // the end that denies. rules: the ids of those that allowed it, from-vm and to-vm.
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,

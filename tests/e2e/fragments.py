@@ -1,8 +1,9 @@
 """Fragments of tracked traffic: each goes on as it came, behind its first one."""
+import contextlib
 import struct
 
 from cases import case, check, slow
-from lab import Switch, wait_until
+from lab import Switch, packets, wait_until
 from lab.frontend import Frontend
 from lab.wire import Namespaces, Tap
 
@@ -39,31 +40,66 @@ def started(switch, *vms):
     for vm, name in vms:
         vm.start()
         switch.wait_port(name)
+    # The switch learns where they are.
+    for vm, _ in vms:
+        address = f"10.0.0.{vm.mac[5]}"
+        vm.put(vm.frame(b"\xff" * 6, packets.arp(vm.mac, address, address), packets.ARP))
+        vm.wait_sent()
+
+
+@contextlib.contextmanager
+def two_vms(config=CONFIG):
+    with Switch(config) as switch, \
+            Frontend(switch.socket("vm1"), "switch", mac="52:54:00:00:00:01") as one, \
+            Frontend(switch.socket("vm2"), "switch", mac=TO) as two:
+        started(switch, (one, "vm1"), (two, "vm2"))
+        yield switch, one, two
+
+
+def wait_drops(switch, **wanted):
+    """Until these, and no others, are counted at the named ports."""
+    def now():
+        return {vm: drops(switch, vm) for vm in wanted}
+    wait_until(lambda: now() == wanted, slow(5), lambda: f"{wanted}; dropped: {now()}")
 
 
 @case("fragments: denied with their first one")
 def denied():
-    """Whether they come before it, in one burst with it, or later."""
-    with Switch(CONFIG) as switch, \
-            Frontend(switch.socket("vm1"), "switch", mac="52:54:00:00:00:01") as one, \
-            Frontend(switch.socket("vm2"), "switch", mac=TO) as two:
-        started(switch, (one, "vm1"), (two, "vm2"))
+    """Whether they come before it, in one burst with it, or later: under its name, and where it counts."""
+    outward = {"to-vm": [{"allow": "any"}], "from-vm": [{"deny": "udp", "dport": 54}]}
+    groups = {"vm1": dict(CONFIG, groups={"dns": outward}), "vm2": CONFIG}
+    for at, config in groups.items():
+        with two_vms(config) as (switch, one, two):
+            for number in range(30):
+                frames = parts(one, TO, number, dport=54)
+                if number % 3 == 0:
+                    one.put_together(frames)
+                for frame in (frames, frames[::-1])[number % 3 - 1] if number % 3 else ():
+                    one.put(frame)
+                    one.wait_sent()
+            wait_drops(switch, **{vm: {"group-deny": 150} if vm == at else {} for vm in groups})
+            check(not list(filter(is_ip, two.got())), "one went through")
+
+
+@case("fragments: later ones of a packet that no state allows")
+def no_state():
+    """Here rules have nothing against it: TCP in the middle of nothing."""
+    config = dict(CONFIG, groups={"dns": {"to-vm": [{"allow": "any"}]}})
+    with two_vms(config) as (switch, one, two):
+        segment = packets.tcp("10.0.0.1", "10.0.0.2", 4000, 80, 1, 1, packets.ACK, bytes(3000))[20:]
         for number in range(20):
-            frames = parts(one, TO, number, dport=54)
-            for frame in frames[::-1] if number % 2 else frames:
-                one.put(frame)
+            frames = [one.frame(TO, packets.ip("10.0.0.1", "10.0.0.2", packets.TCP, segment[at:at + 800], number,
+                                               (at, at + 800 < len(segment))), packets.V4)
+                      for at in range(0, len(segment), 800)]
+            one.put_together(frames[::-1] if number % 2 else frames)
         one.wait_sent()
-        wait_until(lambda: sum((drops(switch, vm).get("group-deny", 0) for vm in ("vm1", "vm2"))) == 100,
-                   slow(5), lambda: f"100 denied: {drops(switch, 'vm1')} {drops(switch, 'vm2')}")
+        wait_drops(switch, vm1={"connection-invalid": 20 * len(frames)}, vm2={})
         check(not list(filter(is_ip, two.got())), "one went through")
 
 
 @case("fragments: held for their first one, and for no longer than they may")
 def held():
-    with Switch(CONFIG) as switch, \
-            Frontend(switch.socket("vm1"), "switch", mac="52:54:00:00:00:01") as one, \
-            Frontend(switch.socket("vm2"), "switch", mac=TO) as two:
-        started(switch, (one, "vm1"), (two, "vm2"))
+    with two_vms() as (switch, one, two):
         for number in range(40):
             for size in (80, 1480, 2000):
                 first, *others = parts(one, TO, number, size)
@@ -89,7 +125,7 @@ def held():
         lost = drops(switch, "vm1")
         check(lost["fragment-limit"] > 0 and len(lost) == 2, lost)
         port = switch.json("port", "show", "vm1")
-        check(port["from_vm"]["packets"] == 40 * 3 * 5 + 204, f"counted twice: {port['from_vm']}")
+        check(port["from_vm"]["packets"] == 1 + 40 * 3 * 5 + 204, f"counted twice: {port['from_vm']}")
     return f"{lost}"
 
 

@@ -299,12 +299,12 @@ def fragments(lab):
                   f"{address}: datagrams of 8000 bytes{words}: {end['sum']}")
     before.only(*EXPLAINED)
 
-    # What is behind a denied first goes with it, and is counted where it came from.
+    # What is behind a denied first goes with it, and is counted where that is.
     before = Drops(lab.switch)
     ping = lab.beside.ping(ADDRESSES["client"][0], count=2, size=4000)
     check(not ping.received, f"the client answered:\n{ping.output}")
     new = before.new()
-    check(new.get(("client", "group-deny")) == 2, f"2 firsts were to be denied: {new}")
+    check(new.get(("client", "group-deny")) == 2 * 3, f"2 pings of 3 fragments were to be denied: {new}")
     return f"v4 {figures[0]}; v6 {figures[1]}; dropped {new}"
 
 

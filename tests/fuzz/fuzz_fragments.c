@@ -95,11 +95,11 @@ static void follow(uint64_t now)
 	for (unsigned i = 0; i < n; i++) {
 		struct packet *p = &burst.packets[i];
 		struct conn_key key = {0};
-		enum drop_reason reason;
+		struct fragment_drop drop;
 		checksum_held -= sum(p);
 		parse_packet(p);
 		check(p->verdict == VERDICT_NONE && p->flags & PACKET_LATER_FRAGMENT);
-		check(fragments_see(f, p, 1, port, now, &key, &reason) == FRAGMENT_PASS);
+		check(fragments_see(f, p, 1, port, now, &key, &drop) == FRAGMENT_PASS);
 		check(key.id.meta);
 	}
 	fragments_give_back(f);
@@ -146,18 +146,18 @@ static void see(const struct step *s, struct packet *p, uint64_t now)
 {
 	uint16_t port = s->port % PORTS;
 	struct conn_key key = {0};
-	enum drop_reason reason = DROP_NONE;
+	struct fragment_drop drop;
 	bool first = !(p->flags & PACKET_LATER_FRAGMENT);
 	if (first && !(s->flags & UNKEYED))
 		key.id.meta = 1;
 	uint32_t own = sum(p);
-	switch (fragments_see(f, p, 1, port, now, &key, &reason)) {
+	switch (fragments_see(f, p, 1, port, now, &key, &drop)) {
 	case FRAGMENT_PASS:
 		check(key.id.meta);
-		check(fragments_fate(f, p, 1, port) == DROP_NONE);
+		check(fragments_fate(f, p, 1, port).reason == DROP_NONE);
 		if (first && s->flags & REFUSE) {
-			fragments_refuse(f, p, 1, port, DROP_GROUP_DENY);
-			check(fragments_fate(f, p, 1, port) == DROP_GROUP_DENY);
+			fragments_refuse(f, p, 1, port, (struct fragment_drop){DROP_GROUP_DENY, 0});
+			check(fragments_fate(f, p, 1, port).reason == DROP_GROUP_DENY);
 		}
 		break;
 	case FRAGMENT_HELD:
@@ -165,7 +165,7 @@ static void see(const struct step *s, struct packet *p, uint64_t now)
 		checksum_held += own;
 		break;
 	case FRAGMENT_DROP:
-		check(reason != DROP_NONE);
+		check(drop.reason != DROP_NONE && drop.port < PORTS);
 		break;
 	}
 }

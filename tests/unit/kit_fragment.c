@@ -56,12 +56,12 @@ struct conn_key cut_key(const struct cut *cut)
 }
 
 enum fragment_verdict cut_see(struct fragments *f, const struct cut *cut, uint32_t piece,
-	uint64_t now, struct conn_key *key, enum drop_reason *reason)
+	uint64_t now, struct conn_key *key, struct fragment_drop *drop)
 {
 	static struct wire wire;
 	struct parcel parcel;
 	struct conn_key own = {0};
-	enum drop_reason ignored;
+	struct fragment_drop ignored;
 	cut_frame(&wire, cut);
 	parcel_load(&parcel, wire.bytes, wire.len, STASH_HEADERS, piece);
 	parse_packet(&parcel.packet);
@@ -72,7 +72,7 @@ enum fragment_verdict cut_see(struct fragments *f, const struct cut *cut, uint32
 	if (!cut->start && !cut->unkeyed)
 		own = cut_key(cut);
 	enum fragment_verdict verdict = fragments_see(
-		f, &parcel.packet, cut->zone, cut->port, now, &own, reason ? reason : &ignored);
+		f, &parcel.packet, cut->zone, cut->port, now, &own, drop ? drop : &ignored);
 	if (key)
 		*key = own;
 	parcel_free(&parcel);

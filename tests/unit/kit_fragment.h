@@ -21,10 +21,10 @@ struct cut {
 
 // The frame of it.
 void cut_frame(struct wire *wire, const struct cut *cut);
-// What fragments_see says of it. Of a first one the key is cut_key's; `key` (or NULL) is what came
-// out. piece: bytes in each segment of the body, 0: one.
+// What fragments_see says of it. Of a first one the key is cut_key's; `key` (or NULL) and `drop`
+// (or NULL) are what came out. piece: bytes in each segment of the body, 0: one.
 enum fragment_verdict cut_see(struct fragments *f, const struct cut *cut, uint32_t piece,
-	uint64_t now, struct conn_key *key, enum drop_reason *reason);
+	uint64_t now, struct conn_key *key, struct fragment_drop *drop);
 // A key that no other datagram has.
 struct conn_key cut_key(const struct cut *cut);
 

@@ -16,15 +16,15 @@ enum {
 static struct fragments *f;
 static uint64_t now;
 static unsigned lost[DROP_REASON_COUNT], lost_at[64];
-static enum drop_reason reason;
+static struct fragment_drop why;
 static struct conn_key key;
 
 static inline void note_lost(
-	void *ctx, uint16_t port, enum drop_reason why, const uint8_t *head, uint32_t len)
+	void *ctx, uint16_t port, enum drop_reason reason, const uint8_t *head, uint32_t len)
 {
 	cr_assert_eq(ctx, &now);
 	cr_assert(head && len >= FRAME_MIN && len <= STASH_HEADERS);
-	lost[why]++;
+	lost[reason]++;
 	lost_at[port]++;
 }
 
@@ -48,7 +48,7 @@ static inline enum fragment_verdict see(const struct cut *cut)
 {
 	now++;
 	memset(&key, 0, sizeof(key));
-	return cut_see(f, cut, 0, now, &key, &reason);
+	return cut_see(f, cut, 0, now, &key, &why);
 }
 
 static inline struct cut cut_of(unsigned version, uint32_t start, uint32_t len, bool more)
@@ -72,13 +72,13 @@ static inline enum fragment_verdict see_part(
 #define expect_pass(verdict, cut) \
 	do { \
 		struct conn_key want = cut_key(cut); \
-		cr_expect_eq(verdict, FRAGMENT_PASS, "%s", drop_name(reason)); \
+		cr_expect_eq(verdict, FRAGMENT_PASS, "%s", drop_name(why.reason)); \
 		cr_expect_eq(memcmp(&key, &want, sizeof(key)), 0, "not the first one's key"); \
 	} while (0)
 #define expect_drop(verdict, wanted) \
 	do { \
 		cr_expect_eq(verdict, FRAGMENT_DROP); \
-		cr_expect_eq(reason, wanted, "%s", drop_name(reason)); \
+		cr_expect_eq(why.reason, wanted, "%s", drop_name(why.reason)); \
 	} while (0)
 
 // Lets what is ready go on; it must be the n frames of these cuts, in this order.
@@ -107,7 +107,7 @@ static inline void expect_follow(const struct cut *cuts, unsigned n)
 			memset(&key, 0, sizeof(key));
 			now++;
 			enum fragment_verdict verdict = fragments_see(
-				f, p, cuts[done].zone, port, now, &key, &reason);
+				f, p, cuts[done].zone, port, now, &key, &why);
 			expect_pass(verdict, &cuts[done]);
 		}
 		fragments_give_back(f);

@@ -118,7 +118,7 @@ static void follow(struct reference *r)
 	for (unsigned i = 0; i < n; i++) {
 		struct packet *p = &burst.packets[i];
 		struct conn_key key = {0}, want = cut_key(&r->held[i]);
-		enum drop_reason reason;
+		struct fragment_drop drop;
 		struct frame all = {.head = p->data,
 			.head_len = p->head_len,
 			.body = p->body,
@@ -127,7 +127,7 @@ static void follow(struct reference *r)
 		cr_assert_eq(frame_assemble(&all, frame), wire.len);
 		cr_assert_eq(memcmp(frame, wire.bytes, wire.len), 0);
 		parse_packet(p);
-		cr_assert_eq(fragments_see(f, p, r->held[i].zone, port, now, &key, &reason),
+		cr_assert_eq(fragments_see(f, p, r->held[i].zone, port, now, &key, &drop),
 			FRAGMENT_PASS);
 		cr_assert_eq(memcmp(&key, &want, sizeof(key)), 0);
 	}
@@ -193,15 +193,15 @@ static void step(unsigned n)
 	struct cut cut = random_cut();
 	struct reference *r = reference_of(&cut);
 	struct conn_key key, want_key = cut_key(&cut);
-	enum drop_reason reason = DROP_NONE;
+	struct fragment_drop drop;
 	enum fragment_verdict want = expected(&cut);
-	enum fragment_verdict got = cut_see(f, &cut, 1 + below(100), now, &key, &reason);
-	cr_assert_eq(got, want, "step %u: %d, not %d (%s)", n, got, want, drop_name(reason));
+	enum fragment_verdict got = cut_see(f, &cut, 1 + below(100), now, &key, &drop);
+	cr_assert_eq(got, want, "step %u: %d, not %d (%s)", n, got, want, drop_name(drop.reason));
 	cr_assert_eq(lost, want_lost, "step %u", n);
 	if (got == FRAGMENT_PASS)
 		cr_assert_eq(memcmp(&key, &want_key, sizeof(key)), 0, "step %u", n);
 	else if (got == FRAGMENT_DROP)
-		cr_assert_eq(reason, DROP_FRAGMENT_INVALID, "step %u", n);
+		cr_assert_eq(drop.reason, DROP_FRAGMENT_INVALID, "step %u", n);
 	passed += got == FRAGMENT_PASS;
 	held += got == FRAGMENT_HELD;
 	dropped += got == FRAGMENT_DROP;

@@ -13,7 +13,7 @@ TestSuite(fragments_refused, .init = make, .fini = unmake);
 static void expect_refused(unsigned version, const char *what)
 {
 	cr_expect_eq(see_part(version, 0, 8, true), FRAGMENT_DROP, "%s", what);
-	cr_expect_eq(reason, DROP_FRAGMENT_INVALID, "%s", what);
+	cr_expect_eq(why.reason, DROP_FRAGMENT_INVALID, "%s", what);
 	cr_expect_eq(see_part(version, 40000, 8, false), FRAGMENT_DROP, "%s", what);
 	expect_nothing_held();
 	now += HOLD;
@@ -40,6 +40,7 @@ Test(fragments_refused, overlaps)
 		cr_expect_eq(
 			see_part(version, 400, 400, true), begun ? FRAGMENT_PASS : FRAGMENT_HELD);
 		expect_drop(see_part(version, start, end - start, true), DROP_FRAGMENT_INVALID);
+		cr_expect_eq(why.port, 3);
 		cr_expect_eq(lost[DROP_FRAGMENT_INVALID], begun ? 0 : 1);
 		expect_refused(version, "overlap");
 	}
@@ -153,8 +154,7 @@ Test(fragments_refused, cut_twice)
 	parcel_load(&parcel, wire.bytes, wire.len, STASH_HEADERS, 0);
 	parse_packet(&parcel.packet);
 	struct conn_key own = {.id.meta = 1};
-	expect_drop(
-		fragments_see(f, &parcel.packet, 0, 1, now, &own, &reason), DROP_FRAGMENT_INVALID);
+	expect_drop(fragments_see(f, &parcel.packet, 0, 1, now, &own, &why), DROP_FRAGMENT_INVALID);
 	parcel_free(&parcel);
 }
 
@@ -172,11 +172,15 @@ Test(fragments_refused, share_the_fate_of_the_first)
 	cut_frame(&wire, &first);
 	parcel_load(&parcel, wire.bytes, wire.len, STASH_HEADERS, 0);
 	parse_packet(&parcel.packet);
-	cr_expect_eq(fragments_fate(f, &parcel.packet, 10, 3), DROP_NONE);
-	fragments_refuse(f, &parcel.packet, 10, 3, DROP_GROUP_DENY);
-	cr_expect_eq(fragments_fate(f, &parcel.packet, 10, 3), DROP_GROUP_DENY);
-	cr_expect_eq(lost[DROP_GROUP_DENY], 1);
+	cr_expect_eq(fragments_fate(f, &parcel.packet, 10, 3).reason, DROP_NONE);
+	// It counts at the port that denies it, and so do they.
+	const struct fragment_drop deny = {DROP_GROUP_DENY, 9};
+	fragments_refuse(f, &parcel.packet, 10, 3, deny);
+	why = fragments_fate(f, &parcel.packet, 10, 3);
+	cr_expect(why.reason == DROP_GROUP_DENY && why.port == 9);
+	cr_expect(lost[DROP_GROUP_DENY] == 1 && lost_at[9] == 1);
 	expect_drop(see(&last), DROP_GROUP_DENY);
+	cr_expect_eq(why.port, 9);
 	expect_nothing_held();
 	parcel_free(&parcel);
 }

@@ -67,10 +67,11 @@ class Vring:
         struct.pack_into("<QIHH", self.memory, self.base + TABLE + number * 16, address, length, flags,
                          following)
 
-    def publish(self, head):
-        """Makes one chain available; kick() tells the device."""
-        struct.pack_into("<H", self.memory, self.base + AVAIL + 4 + self.avail % SIZE * 2, head)
-        self.avail = (self.avail + 1) & 0xffff
+    def publish(self, *heads):
+        """Makes chains available, all at once; kick() tells the device."""
+        for head in heads:
+            struct.pack_into("<H", self.memory, self.base + AVAIL + 4 + self.avail % SIZE * 2, head)
+            self.avail = (self.avail + 1) & 0xffff
         self.set_index(self.avail)
 
     def set_index(self, index):
@@ -294,11 +295,16 @@ class Frontend:
 
     def put(self, frame, vnet=bytes(VNET), vring=None):
         """Sends one frame, in one descriptor."""
+        self.put_together([frame], vnet, vring)
+
+    def put_together(self, frames, vnet=bytes(VNET), vring=None):
+        """Sends frames, each in one descriptor; the device finds them all at once."""
         vring = vring or self.tx
-        entry = vring.avail % SIZE
-        self.write(frame, entry, vnet, vring)
-        vring.desc(entry, self.address(vring, entry), VNET + len(frame))
-        vring.publish(entry)
+        entries = [(vring.avail + i) % SIZE for i in range(len(frames))]
+        for entry, frame in zip(entries, frames):
+            self.write(frame, entry, vnet, vring)
+            vring.desc(entry, self.address(vring, entry), VNET + len(frame))
+        vring.publish(*entries)
         vring.notify()
 
     def wait_sent(self, timeout=5, vring=None):
