@@ -121,6 +121,12 @@ struct burst {
 
 _Static_assert(sizeof(struct packet) <= 64, "a packet fills one cache line");
 
+// Whether it goes to a group address: to all of its VLAN, or to many.
+static inline bool packet_is_to_group(const struct packet *p)
+{
+	return p->data[0] & 1;
+}
+
 static inline void packet_drop(struct packet *p, enum drop_reason reason)
 {
 	p->verdict = VERDICT_DROP;

@@ -45,7 +45,7 @@ struct conn_id {
 struct conn_key {
 	struct conn_id id;
 	uint8_t v6[2][16]; // zeros for IPv4
-	uint32_t hash;     // by conn_keys_hash
+	uint32_t hash;     // by conn_keys_hash, of those that are looked up
 	uint8_t direction;
 };
 

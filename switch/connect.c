@@ -14,9 +14,10 @@
 #include "base/likely.h"
 #include "switch/fragments.h"
 
-// The packets that have a key, beside pass->keys.
+// The packets that have a key, beside pass->keys. Behind those, from its end on, stand the keys of
+// fragments to groups, which are not looked up.
 struct keyed {
-	unsigned count;
+	unsigned count, to_groups;
 	struct packet *packets[BURST_MAX];
 };
 
@@ -27,12 +28,6 @@ struct way {
 	uint32_t places;
 	uint16_t port;
 };
-
-// Groups' traffic begins no connection: policy decides each packet of it.
-static bool is_to_group(const struct packet *p)
-{
-	return p->data[0] & 1;
-}
 
 // Whether it goes between two ports without groups, as far as the MAC table knows.
 static bool is_nobodys(const struct pass *pass, const struct packet *p)
@@ -66,10 +61,22 @@ static bool make_errors_key(struct packet *p, uint32_t zone, struct conn_key *ke
 	return sound;
 }
 
+// Groups' traffic belongs to no connection: policy decides each packet of it. But in fragments it
+// is held to the same rules, and the later ones have L4 ports by their key alone.
+static void make_groups_key(struct pass *pass, struct packet *p, struct keyed *keyed)
+{
+	uint8_t place = (uint8_t)(BURST_MAX - 1 - keyed->to_groups);
+	if (!make_fragments_key(pass, p, pass->in->zone | p->vlan, &pass->keys[place]))
+		return;
+	p->flags |= PACKET_KEYED;
+	p->key = place;
+	keyed->to_groups++;
+}
+
 static bool make_key(struct pass *pass, struct packet *p, struct conn_key *key)
 {
 	uint32_t zone = pass->in->zone | p->vlan;
-	if (unlikely(is_to_group(p)))
+	if (unlikely(packet_is_to_group(p)))
 		return false;
 	if (likely(conn_key_of_plain(key, p, zone)))
 		return true;
@@ -81,12 +88,14 @@ static bool make_key(struct pass *pass, struct packet *p, struct conn_key *key)
 static void make_keys(struct pass *pass, struct keyed *keyed)
 {
 	struct packet *end = &pass->burst.packets[pass->burst.count];
-	keyed->count = 0;
+	keyed->count = keyed->to_groups = 0;
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		if (unlikely(p->verdict != VERDICT_NONE))
 			continue;
 		if (unlikely(!make_key(pass, p, &pass->keys[keyed->count]))) {
 			p->flags |= PACKET_UNDECIDED;
+			if (p->flags & PACKET_FRAGMENT && packet_is_to_group(p))
+				make_groups_key(pass, p, keyed);
 			continue;
 		}
 		p->flags |= PACKET_KEYED;

@@ -173,7 +173,7 @@ static void decide(struct pass *pass, struct packet *p)
 		return;
 	if (p->flags & PACKET_ICMP_ERROR)
 		decide_error(pass, p, key, out);
-	else if (!(p->flags & PACKET_KEYED))
+	else if (!(p->flags & PACKET_KEYED) || packet_is_to_group(p))
 		policy_decide_alone(pass, p, &ends);
 	else if (p->flags & PACKET_CONNECTION)
 		go_on(pass, p, key, out);

@@ -88,6 +88,11 @@ static bool has_ports(const struct packet *p)
 static void query_of_packet(
 	const struct pass *pass, const struct packet *p, struct rule_query *query)
 {
+	// A later fragment has its first one's L4 ports by its key alone.
+	if (p->flags & PACKET_KEYED && p->flags & PACKET_FRAGMENT) {
+		policy_query(&pass->keys[p->key], pass->keys[p->key].direction, query);
+		return;
+	}
 	const uint8_t *l3 = p->data + p->l3_off;
 	bool v4 = p->flags & PACKET_IPV4;
 	bool ports = has_ports(p);
@@ -182,16 +187,12 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 		const struct conn_key *key = &pass->keys[p->key];
 		if (conn_port(conn, !key->direction) == out->id)
 			return true;
-	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR)) {
+	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR) && !packet_is_to_group(p)) {
 		return false; // it has to belong to one, and none allows it
 	}
 	if (p->flags & PACKET_ICMP_ERROR || is_unreadable(p))
 		return false;
-	// A later fragment has its first one's L4 ports by its key alone.
-	if (p->flags & PACKET_LATER_FRAGMENT && p->flags & PACKET_KEYED)
-		policy_query(&pass->keys[p->key], pass->keys[p->key].direction, &query);
-	else
-		query_of_packet(pass, p, &query);
+	query_of_packet(pass, p, &query);
 	const struct ends ends = {pass->in, out};
 	return end_allows(pass, RULE_TO_VM, &ends, &query, &rule);
 }

@@ -97,6 +97,48 @@ def no_state():
         check(not list(filter(is_ip, two.got())), "one went through")
 
 
+GROUP, ALL = "01:00:5e:00:00:fb", "ff:ff:ff:ff:ff:ff"
+
+
+@case("fragments: to groups and to all, held to the same rules")
+def to_groups():
+    """L4 ports decide over later ones too, and none writes over another."""
+    inward = [{"allow": "udp", "dport": 53}]
+    with two_vms() as (switch, one, two):
+        for number, to in enumerate((GROUP, ALL)):
+            frames = parts(one, to, number)
+            one.put_together(frames)
+            check(two.wait_frames(5, wanted=is_ip) == frames, f"to {to}")
+            first, *others = frames = parts(one, to, number + 10)
+            for frame in others[::-1]:
+                one.put(frame)
+            one.wait_sent()
+            check(not list(filter(is_ip, two.got())), "one came before the first")
+            one.put(first)
+            check(two.wait_frames(5, wanted=is_ip) == [first, *others[::-1]], f"to {to}, the last one first")
+        wait_drops(switch, vm1={}, vm2={})
+        # By the receiver's rules, each for itself.
+        for number, to in enumerate((GROUP, ALL), 20):
+            frames = parts(one, to, number, dport=54)
+            one.put_together(frames)
+        wait_drops(switch, vm1={}, vm2={"group-deny": 2 * 5})
+        # An overlap, after which nothing of its datagram passes.
+        for number, to in enumerate((GROUP, ALL), 30):
+            first, second, *others = parts(one, to, number)
+            one.put_together([first, fragment(one, to, number, 8, 1480, True), second, *others])
+            check(two.wait_frames(1, wanted=is_ip) == [first], f"to {to}, overlapping")
+        wait_drops(switch, vm1={"fragment-invalid": 2 * 5}, vm2={"group-deny": 2 * 5})
+        check(not list(filter(is_ip, two.got())), "one went through")
+    with two_vms(dict(CONFIG, groups={"dns": {"to-vm": inward, "from-vm": [{"deny": "udp", "dport": 53}]}})) as (
+            switch, one, two):
+        for number, to in enumerate((GROUP, ALL)):
+            frames = parts(one, to, number)
+            one.put_together(frames[::-1] if number else frames)
+        # By the sender's.
+        wait_drops(switch, vm1={"group-deny": 2 * 5}, vm2={})
+        check(not list(filter(is_ip, two.got())), "one went through")
+
+
 @case("fragments: held for their first one, and for no longer than they may")
 def held():
     with two_vms() as (switch, one, two):
