@@ -9,7 +9,8 @@
 //
 // What is refused (FRAGMENT_INVALID), with all that follows of the datagram:
 // - a first fragment that does not hold the whole L4 header, or has no connection's key for another
-//   reason (RFC 1858 and 3128: tiny fragments; RFC 7112 and 8200: all headers). Since another
+//   reason (RFC 1858 and 3128: tiny fragments; RFC 7112 and 8200: all headers); of an ICMP error,
+//   one that does not hold what is to be believed of its quote. Since another
 //   fragment cannot reach into the first, no L4 header is ever written over; this makes the check
 //   of the offset that RFC 1858 names needless.
 // - an overlap (RFC 5722, 8200; for IPv4 RFC 1858 is as good a reason, and Linux does so too)

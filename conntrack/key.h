@@ -42,11 +42,16 @@ struct conn_id {
 	};
 } __attribute__((aligned(16)));
 
+enum conn_key_flag {
+	KEY_OF_ERROR = 1 << 0, // an ICMP error: the connection is that of what it quotes
+};
+
 struct conn_key {
 	struct conn_id id;
 	uint8_t v6[2][16]; // zeros for IPv4
 	uint32_t hash;     // by conn_keys_hash, of those that are looked up
 	uint8_t direction;
+	uint8_t flags; // enum conn_key_flag; of fragments only
 };
 
 static inline uint32_t conn_meta(uint32_t zone, uint8_t protocol, enum conn_family family)

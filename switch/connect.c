@@ -39,18 +39,6 @@ static bool is_nobodys(const struct pass *pass, const struct packet *p)
 	return !pass->in->groups && out && !out->groups;
 }
 
-// Later fragments have the key of their first. False: it has none, or its verdict. Those that no
-// rules concern are not held back for it.
-static bool make_fragments_key(
-	struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
-{
-	if (is_nobodys(pass, p))
-		return false;
-	if (p->flags & PACKET_LATER_FRAGMENT || !conn_key_of(key, p, zone))
-		*key = (struct conn_key){0};
-	return fragment_key(pass, p, zone, key) && key->id.meta;
-}
-
 // An error's key is that of what it quotes; one that quotes nothing that can be believed has none.
 static bool make_errors_key(struct packet *p, uint32_t zone, struct conn_key *key)
 {
@@ -59,6 +47,33 @@ static bool make_errors_key(struct packet *p, uint32_t zone, struct conn_key *ke
 		return false;
 	p->flags |= PACKET_ICMP_ERROR;
 	return sound;
+}
+
+// An error that is cut is believed if its first fragment quotes enough.
+static bool make_firsts_key(struct packet *p, uint32_t zone, struct conn_key *key)
+{
+	if (conn_key_of(key, p, zone))
+		return true;
+	if (packet_is_to_group(p) || !make_errors_key(p, zone, key))
+		return false;
+	key->flags = KEY_OF_ERROR;
+	return true;
+}
+
+// Later fragments have the key of their first. False: it has none, or its verdict. Those that no
+// rules concern are not held back for it.
+static bool make_fragments_key(
+	struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
+{
+	if (is_nobodys(pass, p))
+		return false;
+	if (p->flags & PACKET_LATER_FRAGMENT || !make_firsts_key(p, zone, key))
+		*key = (struct conn_key){0};
+	if (!fragment_key(pass, p, zone, key))
+		return false;
+	if (key->flags & KEY_OF_ERROR)
+		p->flags |= PACKET_ICMP_ERROR;
+	return true;
 }
 
 // Groups' traffic belongs to no connection: policy decides each packet of it. But in fragments it

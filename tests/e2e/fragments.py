@@ -97,6 +97,47 @@ def no_state():
         check(not list(filter(is_ip, two.got())), "one went through")
 
 
+def error_parts(sender, to, ends, quoted, number, first=600):
+    """An ICMP error about a packet, in two fragments of which the first has so many bytes."""
+    version = 6 if ":" in ends[0] else 4
+    kind, protocol, head = ((1, 4), packets.ICMP6, 40) if version == 6 else ((3, 3), packets.ICMP, 20)
+    message = packets.icmp(*ends, *kind, bytes(4) + quoted)[head:]
+    return [sender.frame(to, packets.ip(*ends, protocol, message[start:end], number, (start, end < len(message))),
+                         packets.V6 if version == 6 else packets.V4)
+            for start, end in ((0, first), (first, len(message)))]
+
+
+@case("fragments: ICMP errors that are cut")
+def errors():
+    """They belong to the connection that the first one quotes, and need no rule."""
+    def is_error(frame):
+        return is_ip(frame) or frame[12:14] == b"\x86\xdd"
+    for one_ip, two_ip in (("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")):
+        with two_vms() as (switch, one, two):
+            kind = packets.V6 if ":" in one_ip else packets.V4
+            sent = packets.udp(one_ip, two_ip, 4000, 53, bytes(1000))
+            one.put(one.frame(TO, sent, kind))
+            two.wait_frames(1, wanted=is_error)
+            ends, back = (two_ip, one_ip), "52:54:00:00:00:01"
+            for number in range(2):
+                cut = error_parts(two, back, ends, sent, number)
+                two.put_together(cut)
+                check(one.wait_frames(2, wanted=is_error) == cut, "an error")
+                cut = error_parts(two, back, ends, sent, number + 10)
+                two.put_together(cut[::-1])
+                check(one.wait_frames(2, wanted=is_error) == cut, "an error, the last fragment first")
+            wait_drops(switch, vm1={}, vm2={})
+            # About another connection; and one that is cut within its quote's headers.
+            foreign = packets.udp(one_ip, two_ip, 4000, 54, bytes(1000))
+            two.put_together(error_parts(two, back, ends, foreign, 20))
+            wait_drops(switch, vm1={}, vm2={"connection-invalid": 2})
+            two.put_together(error_parts(two, back, ends, sent, 21, first=24))
+            wait_drops(switch, vm1={}, vm2={"connection-invalid": 2, "fragment-invalid": 2})
+            check(not list(filter(is_error, one.got())), "one went through")
+            [entry] = switch.json("conn", "list")
+            check(entry["reply"]["packets"] == 0, f"an error was counted as an answer: {entry}")
+
+
 GROUP, ALL = "01:00:5e:00:00:fb", "ff:ff:ff:ff:ff:ff"
 
 
