@@ -144,9 +144,33 @@ static void go_on(struct fragments *f, struct datagram *d)
 		datagram_set_state(f, d, DATAGRAM_DONE);
 }
 
+// The first one's key, and of TCP how far the segment has come with this piece.
+static void give_key(const struct datagram *d, const struct piece *piece, struct conn_key *key)
+{
+	*key = d->key;
+	if (!d->segment)
+		return;
+	key->end += piece->end - d->segment;
+	if (!piece->last)
+		key->flags &= (uint8_t)~KEY_FIN;
+	else if (key->flags & KEY_FIN)
+		key->end++;
+}
+
+static void begin(
+	struct datagram *d, const struct piece *piece, const struct packet *p, struct conn_key *key)
+{
+	if (p->l4_proto == IPPROTO_TCP && p->flags & PACKET_L4) {
+		piece_note_segment(key, p);
+		d->segment = piece->end;
+	}
+	d->key = *key;
+	d->begun = true;
+}
+
 // What was held is on its way again: it has been noted.
 static enum fragment_verdict see_again(const struct fragments *f, const struct datagram *d,
-	struct conn_key *key, struct fragment_drop *drop)
+	const struct piece *piece, struct conn_key *key, struct fragment_drop *drop)
 {
 	drop->reason = DROP_FRAGMENT_INCOMPLETE;
 	if (!d || datagram_index(f, d) != f->flight_of)
@@ -154,7 +178,7 @@ static enum fragment_verdict see_again(const struct fragments *f, const struct d
 	*drop = d->refused;
 	if (drop->reason != DROP_NONE)
 		return FRAGMENT_DROP;
-	*key = d->key;
+	give_key(d, piece, key);
 	return FRAGMENT_PASS;
 }
 
@@ -167,7 +191,7 @@ enum fragment_verdict fragments_see(struct fragments *f, const struct packet *pa
 	struct datagram *d = datagram_find(f, &piece.id);
 	*drop = (struct fragment_drop){DROP_FRAGMENT_LIMIT, port};
 	if (f->flight_of != NOTHING)
-		return see_again(f, d, key, drop);
+		return see_again(f, d, &piece, key, drop);
 	if (d && d->refused.reason != DROP_NONE) {
 		*drop = d->refused;
 		return FRAGMENT_DROP;
@@ -195,12 +219,10 @@ enum fragment_verdict fragments_see(struct fragments *f, const struct packet *pa
 		hold_frame(f, d, packet);
 		return FRAGMENT_HELD;
 	}
-	if (first) {
-		d->key = *key;
-		d->begun = true;
-	} else {
-		*key = d->key;
-	}
+	if (first)
+		begin(d, &piece, packet, key);
+	else
+		give_key(d, &piece, key);
 	go_on(f, d);
 	return FRAGMENT_PASS;
 }

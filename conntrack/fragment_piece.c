@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What a single fragment says of itself, and which parts of a datagram have been seen.
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "conntrack/fragment_private.h"
+#include "conntrack/tcp.h"
 
 enum {
 	IPV4_MORE = 0x2000,
@@ -15,13 +16,6 @@ enum {
 	FRAGMENT_HEADER_LEN = 8,
 	IP_LENGTH_MAX = 65535, // IPv4: all of it; IPv6: behind the fixed header
 };
-
-static uint16_t load16(const uint8_t *at)
-{
-	uint16_t word;
-	memcpy(&word, at, sizeof(word));
-	return ntohs(word);
-}
 
 // `before`: what the whole packet's length counts before the part that is cut. RFC 791 and RFC 8200
 // 4.5 for the length that must be a multiple of 8 and the end that must not be too far; nothing at
@@ -91,6 +85,15 @@ void piece_of(struct piece *piece, const struct packet *p, uint32_t zone, uint16
 		piece_of_ipv4(piece, p->data + p->l3_off);
 	else
 		piece_of_ipv6(piece, p);
+}
+
+void piece_note_segment(struct conn_key *key, const struct packet *p)
+{
+	struct tcp_segment segment = tcp_read(p);
+	key->seq = segment.seq;
+	key->end = segment.end;
+	if (segment.flags & TCP_FIN)
+		key->flags |= KEY_FIN;
 }
 
 enum ranges_verdict ranges_add(struct ranges *ranges, uint32_t start, uint32_t end)

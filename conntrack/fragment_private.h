@@ -37,6 +37,8 @@ struct piece {
 	bool sound; // no rule for a single fragment is broken
 };
 void piece_of(struct piece *piece, const struct packet *packet, uint32_t zone, uint16_t port);
+// What the segment's header says in a first fragment of TCP, with its L4 header.
+void piece_note_segment(struct conn_key *key, const struct packet *packet);
 
 // The parts of a datagram that have been seen, in order and with gaps between them.
 struct ranges {
@@ -87,9 +89,10 @@ struct datagram {
 	uint16_t first_frame, last_frame; // held ones, by their first slots
 	uint8_t state;                    // enum datagram_state
 	struct fragment_drop refused;
-	bool begun;      // the first fragment has come
-	uint32_t length; // where the last fragment ends; 0: not known
-	uint32_t reach;  // the highest end of any
+	bool begun;       // the first fragment has come
+	uint32_t length;  // where the last fragment ends; 0: not known
+	uint32_t reach;   // the highest end of any
+	uint32_t segment; // TCP: where the first fragment ends, as key.end does; else 0
 	struct ranges ranges;
 };
 

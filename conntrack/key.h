@@ -44,15 +44,21 @@ struct conn_id {
 
 enum conn_key_flag {
 	KEY_OF_ERROR = 1 << 0, // an ICMP error: the connection is that of what it quotes
+	KEY_FIN = 1 << 1,      // TCP: the segment has a FIN; of a later fragment: it is the last
 };
 
 struct conn_key {
 	struct conn_id id;
 	uint8_t v6[2][16]; // zeros for IPv4
 	uint32_t hash;     // by conn_keys_hash, of those that are looked up
+	// Of fragments of TCP: the sequence numbers of their segment and behind the last octet that
+	// this one brings, a FIN's behind the last one's.
+	uint32_t seq, end;
 	uint8_t direction;
 	uint8_t flags; // enum conn_key_flag; of fragments only
 };
+
+_Static_assert(sizeof(struct conn_key) == 64, "one line");
 
 static inline uint32_t conn_meta(uint32_t zone, uint8_t protocol, enum conn_family family)
 {

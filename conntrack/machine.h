@@ -66,6 +66,9 @@ static inline void step_anew(const struct step *s, unsigned direction)
 // called with the entry's lock held.
 enum drop_reason tcp_first(const struct step *s);
 enum drop_reason tcp_next(const struct step *s);
+// A fragment that is not the first; it changes how much its end has sent, and with the last one
+// whether that has ended.
+void tcp_later(const struct step *s, const struct conn_key *key);
 enum drop_reason sctp_first(const struct step *s);
 enum drop_reason sctp_next(const struct step *s);
 enum drop_reason udp_first(const struct step *s);

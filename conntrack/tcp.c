@@ -25,8 +25,6 @@
 //    one). Linux adds them.
 #include "conntrack/tcp.h"
 
-#include "conntrack/wire.h"
-
 enum event {
 	NONSENSE,
 	SYN,
@@ -104,20 +102,6 @@ static const uint8_t actions[CONN_TCP_CLOSED + 1][EVENTS][2] = {
 		[FIN] = BOTH(LATE),
 		[RST] = BOTH(RESET)},
 };
-
-static inline struct tcp_segment read_segment(const struct packet *p)
-{
-	const uint8_t *tcp = p->data + p->l4_off;
-	struct tcp_segment segment = {.seq = load32(tcp + 4),
-		.ack = load32(tcp + 8),
-		.window = load16(tcp + 14),
-		.flags = tcp[13]};
-	// A first fragment does not tell how much follows; it may be as much as one packet holds.
-	uint32_t l3_end = p->flags & PACKET_FRAGMENT ? p->l3_off + 65535u : packet_l3_end(p);
-	segment.end = segment.seq + l3_end - p->payload_off + !!(segment.flags & TCP_SYN) +
-		      (segment.flags & TCP_FIN);
-	return segment;
-}
 
 // Takes the SYN of one end over.
 static void take_syn(const struct step *s, unsigned direction, const struct conn_syn *syn)
@@ -369,12 +353,12 @@ static enum drop_reason act(const struct step *s, const struct tcp_segment *segm
 
 enum drop_reason tcp_first(const struct step *s)
 {
-	struct tcp_segment segment = read_segment(s->packet);
+	struct tcp_segment segment = tcp_read(s->packet);
 	return act(s, &segment);
 }
 
 enum drop_reason tcp_next(const struct step *s)
 {
-	struct tcp_segment segment = read_segment(s->packet);
+	struct tcp_segment segment = tcp_read(s->packet);
 	return act(s, &segment);
 }

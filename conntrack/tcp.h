@@ -5,6 +5,7 @@
 #define WEIR_CONNTRACK_TCP_H
 
 #include "conntrack/machine.h"
+#include "conntrack/wire.h"
 
 enum {
 	TCP_FIN = 1,
@@ -25,6 +26,8 @@ enum side_flag {
 	SIDE_ACKED = 1 << 4,     // `acked` is known
 	SIDE_FIN = 1 << 5,       // it has sent its FIN
 	SIDE_FIN_ACKED = 1 << 6, // and the other side has acknowledged it
+	SIDE_FIN_CUT =
+		1 << 7, // the first fragment of its FIN was seen; the last one tells its number
 };
 
 struct tcp_segment {
@@ -32,6 +35,8 @@ struct tcp_segment {
 	uint32_t end; // behind its last octet; SYN and FIN count for one each
 	uint16_t window;
 	uint8_t flags;
+	bool cut; // a first fragment: `end` is behind its own last octet, and its FIN is still to
+		  // come
 };
 
 struct tcp_options {
@@ -43,6 +48,19 @@ struct tcp_options {
 static inline bool tcp_after(uint32_t a, uint32_t b)
 {
 	return (int32_t)(b - a) < 0;
+}
+
+static inline struct tcp_segment tcp_read(const struct packet *p)
+{
+	const uint8_t *tcp = p->data + p->l4_off;
+	struct tcp_segment segment = {.seq = load32(tcp + 4),
+		.ack = load32(tcp + 8),
+		.window = load16(tcp + 14),
+		.flags = tcp[13],
+		.cut = p->flags & PACKET_FRAGMENT};
+	segment.end = segment.seq + packet_l3_end(p) - p->payload_off +
+		      !!(segment.flags & TCP_SYN) + (segment.cut ? 0 : segment.flags & TCP_FIN);
+	return segment;
 }
 
 void tcp_read_options(const struct packet *packet, struct tcp_options *options);

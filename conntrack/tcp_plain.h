@@ -7,7 +7,6 @@
 
 #include "base/likely.h"
 #include "conntrack/tcp.h"
-#include "conntrack/wire.h"
 
 // False, with nothing changed: the table has to say. An established entry that was not picked up
 // knows both ends' limits, was answered, and has seen no FIN; such a segment keeps it so.

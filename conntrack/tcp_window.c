@@ -79,7 +79,9 @@ void tcp_learn(const struct step *s, const struct tcp_segment *segment)
 	struct conn_side *peer = &s->conn->sides[!s->direction];
 	if (tcp_after(segment->end, us->end))
 		us->end = segment->end;
-	if (segment->flags & TCP_FIN && segment->end == us->end)
+	if (segment->flags & TCP_FIN && segment->cut)
+		us->flags |= SIDE_FIN_CUT;
+	else if (segment->flags & TCP_FIN && segment->end == us->end)
 		us->flags |= SIDE_FIN;
 	// Only of an entry that was picked up: what it did not see was sent too.
 	if (tcp_after(segment->ack, peer->end))
@@ -97,6 +99,29 @@ void tcp_learn(const struct step *s, const struct tcp_segment *segment)
 		us->window = segment->window;
 	if (peer->flags & SIDE_FIN && segment->ack == peer->end)
 		peer->flags |= SIDE_FIN_ACKED;
+}
+
+// The first does not tell how many octets follow, so each is sent with its own fragment. Where the
+// first did not count, they lie far behind, or ahead of all that was sent; or its acknowledgement
+// was wrong, and they were sent all the same.
+void tcp_later(const struct step *s, const struct conn_key *key)
+{
+	struct conn_side *us = &s->conn->sides[s->direction];
+	struct conn_syn *noted = &s->conn->syn;
+	if (noted->flags && noted->direction == s->direction && noted->isn == key->seq) {
+		uint16_t data = (uint16_t)(key->end - key->seq - 1);
+		noted->data = data > noted->data ? data : noted->data;
+		return;
+	}
+	if (!(us->flags & SIDE_SEEN) || step_state(s) == CONN_TCP_CLOSED ||
+		tcp_after(key->seq, us->end))
+		return;
+	if (tcp_after(key->end, us->end))
+		us->end = key->end;
+	if (key->flags & KEY_FIN && us->flags & SIDE_FIN_CUT && key->end == us->end) {
+		us->flags |= SIDE_FIN;
+		step_to(s, tcp_state_of(s->conn->sides));
+	}
 }
 
 enum conn_state tcp_state_of(const struct conn_side sides[2])

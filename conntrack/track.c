@@ -39,6 +39,20 @@ enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
 	return reason;
 }
 
+enum drop_reason track_later(const struct tracker *tracker, uint32_t index, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet)
+{
+	const struct step step = {tracker, index, conn, packet, key->direction};
+	// The packet's own protocol is not to be believed (RFC 8200 4.5).
+	if (conn_id_protocol(&key->id) == IPPROTO_TCP) {
+		conn_lock(tracker->table, conn);
+		tcp_later(&step, key);
+		conn_unlock(tracker->table, conn);
+	}
+	conn_count(conn, key->direction, packet->len);
+	return DROP_NONE;
+}
+
 enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet)
 {

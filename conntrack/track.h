@@ -30,18 +30,22 @@ enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
 enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet);
 
-// The same, and in line what most packets are: of a UDP conversation in both directions. Fragments
-// that are not the first belong to the connection and say nothing; they are counted.
+// Of a fragment that is not the first: it is counted, and of TCP its octets have been sent now. It
+// keeps nothing alive. DROP_NONE. Worker.
+enum drop_reason track_later(const struct tracker *tracker, uint32_t index, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet);
+
+// Either, and in line what most packets are: of a UDP conversation in both directions.
 static inline enum drop_reason track_packet(const struct tracker *tracker, uint32_t index,
 	struct conn *conn, const struct conn_key *key, const struct packet *packet)
 {
 	enum conn_state state = (enum conn_state)atomic_load_explicit(
 		&conn->state, memory_order_relaxed);
-	bool later = packet->flags & PACKET_LATER_FRAGMENT;
-	if (state != CONN_UDP_ANSWERED && !later)
+	if (__builtin_expect(packet->flags & PACKET_LATER_FRAGMENT, 0))
+		return track_later(tracker, index, conn, key, packet);
+	if (state != CONN_UDP_ANSWERED)
 		return track_next(tracker, index, conn, key, packet);
-	if (!later)
-		conn_seen(conn, tracker->now_s);
+	conn_seen(conn, tracker->now_s);
 	conn_count(conn, key->direction, packet->len);
 	return DROP_NONE;
 }

@@ -17,7 +17,7 @@ static struct fragments *f;
 static uint64_t now;
 static unsigned lost[DROP_REASON_COUNT], lost_at[64];
 static struct fragment_drop why;
-static struct conn_key key;
+static struct conn_key its_key;
 
 static inline void note_lost(
 	void *ctx, uint16_t port, enum drop_reason reason, const uint8_t *head, uint32_t len)
@@ -47,8 +47,8 @@ static inline void unmake(void)
 static inline enum fragment_verdict see(const struct cut *cut)
 {
 	now++;
-	memset(&key, 0, sizeof(key));
-	return cut_see(f, cut, 0, now, &key, &why);
+	memset(&its_key, 0, sizeof(its_key));
+	return cut_see(f, cut, 0, now, &its_key, &why);
 }
 
 static inline struct cut cut_of(unsigned version, uint32_t start, uint32_t len, bool more)
@@ -73,7 +73,8 @@ static inline enum fragment_verdict see_part(
 	do { \
 		struct conn_key want = cut_key(cut); \
 		cr_expect_eq(verdict, FRAGMENT_PASS, "%s", drop_name(why.reason)); \
-		cr_expect_eq(memcmp(&key, &want, sizeof(key)), 0, "not the first one's key"); \
+		cr_expect_eq( \
+			memcmp(&its_key, &want, sizeof(its_key)), 0, "not the first one's key"); \
 	} while (0)
 #define expect_drop(verdict, wanted) \
 	do { \
@@ -104,10 +105,10 @@ static inline void expect_follow(const struct cut *cuts, unsigned n)
 			cr_expect_eq(memcmp(frame, wire.bytes, wire.len), 0);
 			cr_expect_eq(port, cuts[done].port);
 			parse_packet(p);
-			memset(&key, 0, sizeof(key));
+			memset(&its_key, 0, sizeof(its_key));
 			now++;
 			enum fragment_verdict verdict = fragments_see(
-				f, p, cuts[done].zone, port, now, &key, &why);
+				f, p, cuts[done].zone, port, now, &its_key, &why);
 			expect_pass(verdict, &cuts[done]);
 		}
 		fragments_give_back(f);

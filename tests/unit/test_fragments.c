@@ -255,7 +255,7 @@ Test(fragments, held_ones_find_no_datagram)
 	expect_pass(see(&first), &first);
 	cr_assert_eq(fragments_take(f, &burst, &port), 1);
 	parse_packet(&burst.packets[0]);
-	expect_drop(fragments_see(f, &burst.packets[0], 11, port, now, &key, &why),
+	expect_drop(fragments_see(f, &burst.packets[0], 11, port, now, &its_key, &why),
 		DROP_FRAGMENT_INCOMPLETE);
 	fragments_give_back(f);
 	expect_nothing_held();
