@@ -13,7 +13,7 @@ import statistics
 import time
 
 from .cases import CPU_RATIO, SATURATED, Mark
-from .load import busiest, thread_times
+from .interval import NOTHING, SATURATION, Interval, Nothing, measure
 from weirvm.procs import Failure
 
 CALIBRATIONS = 3        # quiet ones, of at most CALIBRATIONS_MAX
@@ -31,13 +31,7 @@ CARRIED_MIN = 0.95
 REFUSED_MAX = WAIT_MAX
 NOT_CARRIED = "offered load not carried"
 LEAST_SHARE = 0.8   # of the share of the saturated rate that a case offers, when that is not carried
-WARM_UP = 0.1           # seconds before each interval
-WARM_MAX = 5            # ... and this many while a slow path still decides
-WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
-SEGMENTS = 8            # of a conversation
-SEEN_TWICE, SEE_ALL_MAX = 2, 20     # rounds over all connections before an interval; seconds for them
 PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
-SATURATION = 0          # the generator's word for "as fast as it goes"
 
 
 # -- statistics
@@ -70,122 +64,6 @@ def near_limit(trips):
 
 def ratio(weir, peer):
     return weir / peer if weir is not None and peer else None
-
-
-# -- one interval
-
-@dataclasses.dataclass
-class Interval:
-    """A lane under one load for a while."""
-    seconds: float
-    mpps: float                 # received, all directions
-    gbps: float
-    bytes_each: float           # of a received frame
-    generator_busy: float       # share of its rounds' time that moved frames
-    refused: float              # share of the frames due that found the generator's ring full
-    lost: float                 # share of the frames sent that were not received
-    misordered: int
-    corrupt: int
-    latency_us: dict
-    cycles: float               # busy cycles of the switching thread per packet delivered
-    switch_busy: float          # share of its time
-    burst: float                # packets a round of the switch, or of the generator where it does not count
-    cpu_ratio: float            # CPU time of all threads of the switch over its busy cycles
-    wait: float                 # the longer of the two polling threads' waits, as a share
-    misses: float               # share of the packets that a slow path decided
-    drops: dict
-
-    @property
-    def cycles_per_byte(self):
-        return self.cycles / self.bytes_each if self.bytes_each else None
-
-    def bottleneck(self):
-        switch, generator = self.switch_busy > SATURATED, self.generator_busy > SATURATED
-        return {(True, True): "both", (True, False): "switch",
-                (False, True): "generator", (False, False): "neither"}[switch, generator]
-
-
-def combine(said, before, after, load):
-    """An Interval from the generator's mark, the switch's counters around it, and the generator's
-    threads: (ran, waited) of the one that polls."""
-    packets = after.packets - before.packets
-    cycles = after.busy_cycles - before.busy_cycles
-    seconds = after.at - before.at
-    if not packets or not said["received"]:
-        raise Failure(f"nothing came through: the switch counted {packets} packets, the generator {said}")
-    bursts = after.bursts - before.bursts if after.bursts is not None else None
-    due = said["sent"] + said["refused"]
-    lost = max(0.0, 1 - said["received"] / said["sent"]) if said["sent"] else 0.0
-    # The generator's share of the switch's own count: not every side tells all its drops, and the two
-    # counts begin and end milliseconds apart.
-    delivered = packets * (1 - lost)
-    return Interval(
-        seconds=said["seconds"],
-        mpps=said["mpps"],
-        gbps=said["gbps"],
-        bytes_each=said["bytes"] / said["received"],
-        generator_busy=said["busy"],
-        refused=said["refused"] / due if due else 0.0,
-        lost=lost,
-        misordered=said["misordered"],
-        corrupt=said["corrupt"],
-        latency_us=said["latency_us"],
-        cycles=cycles / delivered,
-        switch_busy=cycles / (seconds * after.tsc_hz),
-        burst=packets / bursts if bursts else said["burst"],
-        cpu_ratio=(after.cpu_ns - before.cpu_ns) * after.tsc_hz / 1e9 / cycles if cycles else None,
-        wait=max((after.wait_ns - before.wait_ns) / 1e9 / seconds, load[1] / 1e9 / said["seconds"]),
-        misses=(after.misses - before.misses) / packets,
-        drops={name: n - before.drops.get(name, 0) for name, n in after.drops.items()
-               if n > before.drops.get(name, 0)},
-    )
-
-
-def warm_up(side):
-    """Waits, and returns the counters then. A side that has stood still may have forgotten what it
-    knew of the flows, and deciding anew is not what is measured."""
-    end = time.monotonic() + WARM_MAX
-    before = side.counters()
-    while True:
-        time.sleep(WARM_UP)
-        after = side.counters()
-        missed, packets = after.misses - before.misses, after.packets - before.packets
-        if missed <= WARM_MISSES * packets or time.monotonic() > end:
-            return after
-        before = after
-
-
-def begin(lane, traffic, rate):
-    """Lets the generator send; rate: frames/s."""
-    if traffic.conversations:
-        lane.load.talk(**traffic.words(), rate=round(rate / SEGMENTS))
-    else:
-        lane.load.start(**traffic.words(), rate=round(rate))
-    # The first packet of a connection is another case.
-    if lane.shape.tracking and not traffic.conversations and rate == SATURATION:
-        see_all(lane, traffic)
-
-
-def see_all(lane, traffic):
-    """Waits until each connection's packets have passed, both ways."""
-    left, end = SEEN_TWICE * traffic.directions * traffic.flows, time.monotonic() + SEE_ALL_MAX
-    while left > 0 and time.monotonic() < end:
-        time.sleep(WARM_UP)
-        left -= lane.load.mark()["received"]
-
-
-def measure(lane, traffic, rate, seconds):
-    """The running lane at one rate (frames/s; SATURATION) for `seconds`. All control work is at the edges."""
-    begin(lane, traffic, rate)
-    before = warm_up(lane.side)
-    lane.load.mark()
-    threads = thread_times(lane.load.pids())
-    time.sleep(seconds)
-    load = busiest(threads, thread_times(lane.load.pids()))
-    said = lane.load.mark()
-    after = lane.side.counters()
-    lane.load.stop()
-    return combine(said, before, after, load)
 
 
 # -- repetitions of a pair
@@ -238,6 +116,7 @@ class Repetition:
     weir: Half = None
     peer: Half = None   # one of them is missing if the other was first and cannot count
     first: str = "weir"
+    nothing: str = ""   # why nothing came through one of them
 
     def halves(self):
         return [half for half in (self.weir, self.peer) if half]
@@ -262,6 +141,8 @@ class Repetition:
 
     def flaw(self, near, refused_max=1.0):
         """Why it does not count; "" if it does."""
+        if self.nothing:
+            return NOTHING
         if max(self.trips) > near:
             return "far state"
         if max(self.trips) > CHANGED_FACTOR * min(self.trips):
@@ -293,17 +174,23 @@ class Run:
     def calibrate(self, pair, patience):
         """(saturated rate of each in frames/s): what each carried in the middle one of some quiet intervals.
         The best is a moment's, and nine tenths of it are not always carried; the worst a held-up side's."""
-        quiet, others = [], []
+        quiet, others, why = [], [], None
         for _ in range(CALIBRATIONS_MAX):
             trips = [self.wait_near(patience)]
-            each = [self.alone(lane, lambda lane, traffic=traffic:
-                               measure(lane, traffic, SATURATION, self.seconds / 2))
-                    for lane, traffic in zip(self.of(pair), pair.traffic)]
+            try:
+                each = [self.alone(lane, lambda lane, traffic=traffic:
+                                   measure(lane, traffic, SATURATION, self.seconds / 2))
+                        for lane, traffic in zip(self.of(pair), pair.traffic)]
+            except Nothing as error:
+                why = error
+                continue
             trips.append(self.near.trip())
             good = max(trips) <= self.near.limit and max(at.wait for at in each) <= WAIT_MAX
             (quiet if good else others).append([at.mpps * 1e6 for at in each])
             if len(quiet) == CALIBRATIONS:
                 break
+        if not quiet and not others:
+            raise why
         return [median(rates) for rates in zip(*(quiet or others))]
 
     def of(self, pair):
@@ -332,8 +219,11 @@ class Run:
             lanes.reverse()
         one = Repetition(offered, [first_trip], first=lanes[0][0])
         for side, lane, traffic in lanes:
-            setattr(one, side, self.alone(lane, lambda lane, traffic=traffic:
-                                          self.half(lane, traffic, offered, saturate)))
+            try:
+                setattr(one, side, self.alone(lane, lambda lane, traffic=traffic:
+                                              self.half(lane, traffic, offered, saturate)))
+            except Nothing as error:
+                one.nothing = f"{side}: {error}"
             one.trips.append(self.near.trip())
             if self.flaw(pair, one):
                 break
@@ -382,9 +272,9 @@ class Run:
             (f"{half.saturated.mpps:.2f} Mpps" if half.saturated else f"p50 {half.figures()['p50']:.2f} µs")
             + f" {half.paced.cycles:.0f} cycles" if half else "–" for half in (one.weir, one.peer))
         trips = "/".join(f"{trip:.0f}" for trip in one.trips)
-        wait = max(at.wait for at in one.intervals())
+        wait = max((at.wait for at in one.intervals()), default=0)
         return (f"  {number}: {halves}, {trips} ns, waited {100 * wait:.1f} %"
-                f"{f', discarded: {flaw}' if flaw else ''}")
+                f"{f', discarded: {one.nothing or flaw}' if flaw else ''}")
 
 
 # -- the result

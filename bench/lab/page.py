@@ -3,7 +3,8 @@ run; what people have to say stands in a file of its own."""
 import os
 
 from .cases import CPU_RATIO, SATURATED
-from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX, WARM_MAX
+from .interval import WARM_MAX
+from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
 from .report import DIGITS, UNITS, close, discards, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"

@@ -5,7 +5,9 @@ import unittest.mock
 
 from . import measure, report
 from .cases import CASES, Case, Mark, Pair, Shape, Traffic, plan
-from .measure import Half, Interval, Repetition
+from .interval import NOTHING, Interval, Nothing, combine, warm_up
+from .measure import Half, Repetition
+from weirvm.procs import Failure
 
 
 def interval(cycles=100.0, mpps=10.0, wait=0.0, refused=0.0, busy=0.5, p50=5.0):
@@ -122,6 +124,26 @@ class Ordering(unittest.TestCase):
         self.assertEqual(found["why_discarded"], {"offered load not carried": 4})
         self.assertEqual([round(rate) for rate in offered], [9000000] + [7200000] * 3)
 
+    def test_nothing_came_through(self):
+        """One interval without a packet discards a repetition, and not the pair."""
+        lanes = {("weir", Shape(), 0): Lane("weir", []), ("peer", Shape(), 0): Lane("peer", [])}
+        near, told = types.SimpleNamespace(limit=60, trip=lambda: 40), []
+        outcomes = iter([Nothing("none")] + [interval()] * 2 * measure.CALIBRATIONS
+                        + [Nothing("the reason")] + [interval()] * 8)
+
+        def made_up(*_):
+            outcome = next(outcomes)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        with unittest.mock.patch.object(measure, "measure", made_up):
+            found = measure.Run(lanes, near, repetitions=2, most=3, tell=told.append).pair(pair())
+        self.assertEqual((found["kept"], found["why_discarded"]), (2, {NOTHING: 1}))
+        self.assertIn("weir: the reason", told[1])
+        with unittest.mock.patch.object(measure, "measure", unittest.mock.Mock(side_effect=Nothing("x"))):
+            with self.assertRaises(Nothing):
+                measure.Run(lanes, near).calibrate(pair(), [1.0])
+
     def test_follows_the_state(self):
         """What is offered is a share of what both have just carried, not of the calibration's."""
         rates = iter([5.0, 5.0] * measure.CALIBRATIONS + [10.0, 9.0, 10.0, 9.0, 10.0, 9.0, 10.0, 9.0])
@@ -202,7 +224,7 @@ class Combining(unittest.TestCase):
                                          cpu_ns=cpu, wait_ns=wait, at=at, drops=drops, misses=0)
         before = counters(0, 0, 0, 0, 0.0, {"a": 1})
         after = counters(1000, 100000, 110000, 5000000, 0.5, {"a": 1, "b": 10})
-        found = measure.combine(said, before, after, (0, 10000000))
+        found = combine(said, before, after, (0, 10000000))
         self.assertEqual((found.burst, found.drops), (8.0, {"b": 10}))
         self.assertAlmostEqual(found.lost, 0.01)
         # Of packets delivered.
@@ -212,7 +234,31 @@ class Combining(unittest.TestCase):
         self.assertAlmostEqual(found.cycles_per_byte, 100000 / 990 / 64)
 
 
+    def test_nothing(self):
+        """The failure names who was idle."""
+        said = {"seconds": 0.5, "sent": 0, "received": 0, "refused": 7}
+        before = types.SimpleNamespace(packets=5, cpu_ns=0, at=1.0, drops={"a": 1})
+
+        def why(sent, ran, cpu):
+            after = types.SimpleNamespace(packets=5, busy_cycles=0, cpu_ns=cpu * 1e9, at=1.5, drops={"a": 3})
+            before.busy_cycles = 0
+            with self.assertRaises(Failure) as caught:
+                combine(said | {"sent": sent}, before, after, (ran * 1e9, 0))
+            return str(caught.exception)
+        self.assertIn("the generator hardly got its CPU", why(0, 0.05, 0.5))
+        self.assertIn("the switch hardly got its CPU", why(0, 0.5, 0.01))
+        self.assertIn("passed none of what was sent", why(96, 0.5, 0.5))
+        self.assertIn("frames that the switch had lost", why(0, 0.5, 0.5))
+        self.assertIn("{'a': 3}", why(0, 0.5, 0.5))
+
+
 class Warming(unittest.TestCase):
+    def test_nothing_moves(self):
+        """A side through which nothing has passed yet is not warm."""
+        packets = iter([0, 0, 0, 1000, 2000])
+        side = types.SimpleNamespace(counters=lambda: types.SimpleNamespace(packets=next(packets), misses=0))
+        self.assertEqual(warm_up(side).packets, 1000)
+
     def test_slow_path(self):
         """It goes on until the slow path sees next to nothing."""
         side = types.SimpleNamespace(misses=[0, 500, 900, 900, 900], asked=0)
@@ -221,7 +267,7 @@ class Warming(unittest.TestCase):
             side.asked += 1
             return types.SimpleNamespace(packets=1000 * side.asked, misses=side.misses[side.asked - 1])
         side.counters = counters
-        measure.warm_up(side)
+        warm_up(side)
         self.assertEqual(side.asked, 4)
 
 

@@ -60,7 +60,8 @@ extern struct tally load_tally; // since the last mark
 void load_run(void);
 
 enum {
-	PACE_JUMP = 10000000 // cycles: some milliseconds
+	PACE_JUMP = 10000000,  // cycles: some milliseconds
+	LOST_CYCLES = 50000000 // TSC: some 20 ms, more than a time slice
 };
 
 // Frames that are due at a steady rate.

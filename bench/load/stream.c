@@ -13,8 +13,7 @@
 enum {
 	CONTENT_EVERY = 256, // frames, of which one is checked whole
 	STAMP_EVERY = 16,    // frames, of which one's delay counts where no rate is given
-	IMIX_CYCLE = 12,
-	LOST_CYCLES = 50000000 // TSC: some 20 ms, more than a time slice
+	IMIX_CYCLE = 12
 };
 
 // Seven of 64, four of 576, one of 1500: the usual simple mix, well stirred.

@@ -70,6 +70,7 @@ static struct {
 	struct client clients[PORTS_MAX];
 	struct outbox boxes[PORTS_MAX];
 	unsigned flying[PORTS_MAX]; // sent from there and not received
+	uint64_t heard[PORTS_MAX];  // TSC of the last receipt of those, or of the last look at none
 	uint32_t begun;             // the highest number so far, of all runs
 	uint32_t swept;
 } talk;
@@ -133,9 +134,20 @@ static void take_turn(struct client *c, unsigned client_port)
 		send_step(c, from, slot, REQUEST_AND_ACK + 1);
 }
 
+// Frames that do not arrive for a while are lost, and no longer on their way: the conversations
+// that wait for them are given up later, and must not keep the others from going on.
 static bool has_room(unsigned port)
 {
-	return talk.flying[port] < FLYING_MAX && talk.boxes[port].end + 2 <= PORT_BURST;
+	if (talk.boxes[port].end + 2 > PORT_BURST)
+		return false;
+	if (talk.flying[port] < FLYING_MAX)
+		return true;
+	uint64_t now = rte_rdtsc();
+	if (now - talk.heard[port] < LOST_CYCLES)
+		return false;
+	talk.flying[port] = 0;
+	talk.heard[port] = now;
+	return true;
 }
 
 static unsigned send_all(void)
@@ -224,10 +236,11 @@ static unsigned receive_at(unsigned port)
 	unsigned n = rte_eth_rx_burst(load_ports.ids[port], 0, frames, PORT_BURST);
 	if (!n)
 		return 0;
-	uint32_t now = (uint32_t)(rte_rdtsc() >> 4);
+	uint64_t now = rte_rdtsc();
+	talk.heard[partner(port)] = now;
 	load_tally.calls++;
 	for (unsigned i = 0; i < n; i++)
-		take_segment(frames[i], port, now);
+		take_segment(frames[i], port, (uint32_t)(now >> 4));
 	rte_pktmbuf_free_bulk(frames, n);
 	return n;
 }
@@ -317,6 +330,7 @@ static int talk_start(const struct load_plan *plan)
 	talk.swept = clock_now();
 	for (unsigned port = 0; port < load_ports.count; port++) {
 		talk.flying[port] = 0;
+		talk.heard[port] = rte_rdtsc();
 		int rc = client_init(&talk.clients[port], port, plan);
 		if (rc) {
 			talk_stop();

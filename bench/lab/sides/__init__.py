@@ -99,6 +99,9 @@ class Side:
         """Those of Counters that it counts itself: packets, busy_cycles, tsc_hz, bursts, drops, misses."""
         raise NotImplementedError
 
+    def make_room(self):
+        """Waits until it can begin as many connections as an interval has."""
+
     def describe(self):
         """Lines: commands and configuration, and what is not the default."""
         raise NotImplementedError

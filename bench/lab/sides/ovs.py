@@ -21,6 +21,7 @@ TOOLS = ("ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl")
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 BRIDGE = "br0"
 MEMORY = 2048           # MiB for packet buffers, without huge pages: it takes 262144 of them or none
+SWEEP_MAX = 60          # seconds, twice what a full table was seen to take
 MACS = 8192             # the default of mac-table-size
 
 
@@ -286,6 +287,22 @@ class OvsCt(Ovs):
     def load_flows(self, deadline):
         super().load_flows(deadline)
         self.control.call("dpctl/ct-set-maxconns", str(self.setup.tracking.connections))
+
+    def connections(self):
+        """As Weir's; it evicts none."""
+        return int(self.control.call("dpctl/ct-get-nconns")), 0
+
+    def drops(self):
+        full = int(self.control.call("coverage/read-counter", "conntrack_full"))
+        return super().drops() | {"connection-table-full": full}
+
+    def make_room(self):
+        """It looks for entries that are over three times a minute, and not while it is stopped; a table that
+        is full lets no conversation begin."""
+        room = self.setup.tracking.connections
+        wait_until(lambda: self.connections()[0] < room // 2, SWEEP_MAX,
+                   lambda: f"{self.name} to remove what is over of {self.connections()[0]} connections; "
+                   f"it has room for {room}", 0.05, 0.5)
 
     def describe(self):
         return [*super().describe(), f"dpctl/ct-set-maxconns {self.setup.tracking.connections}"]
