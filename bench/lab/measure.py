@@ -103,9 +103,9 @@ class Half:
 
     def figures(self):
         """{name: value} of what can be compared; a latency where the load was paced only."""
-        at = self.paced
+        at, fast = self.paced, self.saturated
         return {"cycles": at.cycles, "cycles_per_byte": at.cycles_per_byte,
-                "mpps": self.saturated.mpps if self.saturated else None,
+                "cycles_saturated": fast.cycles if fast else None, "mpps": fast.mpps if fast else None,
                 "p50": at.latency_us["p50"], "p99": at.latency_us["p99"], "p999": at.latency_us["p999"]}
 
 
@@ -323,7 +323,7 @@ def result(pair, kept, flaws, rates, waited, wanted):
     """One object of the results: a case and a peer."""
     main = pair.case.main
     ratios = {name: over(kept, lambda one, name=name: one.ratios()[name])
-              for name in ("cycles", "cycles_per_byte", "mpps", "p50", "p99", "p999")}
+              for name in ("cycles", "cycles_saturated", "cycles_per_byte", "mpps", "p50", "p99", "p999")}
     of_main = [value for value in (one.ratios()[main] for one in kept) if value is not None]
     marks = judge(pair, kept, wanted)
     found = {

@@ -4,7 +4,9 @@ import os
 
 from .cases import CPU_RATIO, SATURATED
 from .interval import WARM_MAX
+from .markdown import section, text_table
 from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
+from .page_tracking import at_both_loads
 from .report import DIGITS, UNITS, close, discards, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"
@@ -73,18 +75,6 @@ did not carry the given load (less than {carried} of it was received, or see *re
 trips seen in the last run: {trips}. A frame is *misordered* if it overtook another one of its sender, of
 whatever flow.
 """
-
-
-def cells(values):
-    return "| " + " | ".join(str(value).replace("|", "\\|") for value in values) + " |"
-
-
-def text_table(head, rows):
-    return "\n".join([cells(head), cells(["---"] * len(head)), *map(cells, rows)]) + "\n"
-
-
-def section(title, text):
-    return f"## {title}\n\n{text}" if text else ""
 
 
 def both(one, key, digits=2):
@@ -303,7 +293,7 @@ def write(path, results, about, others, plots, plots_folder):
     """The page at `path`. Links are as from its folder. `others` is {"instructions": what that program of
     the bench wrote, or None; "footprint": likewise}."""
     parts = [INTRO.format(notes=NOTES), marks(results, others), cycles(results), saturated(results),
-             latency(results), instructions(others["instructions"]), footprint(others["footprint"]),
+             at_both_loads(results), latency(results), instructions(others["instructions"]), footprint(others["footprint"]),
              figures(plots, plots_folder), cases(results), not_measured(results, about),
              method(results, about), machine(results, about), sides(about)]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

@@ -129,13 +129,40 @@ HEADINGS = ["case", "peer", "Mpps", "peer's", "offered", "Weir", "peer", "unit",
             "p50 µs", "peer's", "burst", "peer's", "kept", "bottleneck", "marks", ""]
 
 
+def at_full_speed(results):
+    """Those that are judged by cycles while saturated."""
+    return [one for one in results if one.get("kept")
+            and any(mark["what"] == "cycles_saturated" for mark in one["marks"])]
+
+
+BOTH_LOADS = ["case", "peer", "saturated: Weir", "peer", "ratio", "burst", "peer's", "same load: Weir", "peer",
+              "ratio", "burst", "peer's"]
+
+
+def both_loads(one):
+    """The cells of such a result: cycles and bursts at both loads."""
+    cells = [one["case"], one["peer"]]
+    for what, which in (("cycles_saturated", "_saturated"), ("cycles", "")):
+        cells += [figure(one[f"weir_{what}"], 1), figure(one[f"peer_{what}"], 1), figure(one["ratios"][what]),
+                  figure(one[f"weir_burst{which}"], 1), figure(one[f"peer_burst{which}"], 1)]
+    return cells
+
+
+def aligned(rows):
+    """Lines of text, of rows with a first one of headings."""
+    # A row of a failure is short, and its last cell as wide as it likes.
+    widths = [max(len(one[place]) for one in rows if len(one) == len(rows[0]) or place < 2)
+              for place in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(one, widths)).rstrip() for one in rows]
+
+
 def table(results):
     """Lines of text."""
-    rows = [HEADINGS, *map(row, results)]
-    # A row of a failure is short, and its last cell as wide as it likes.
-    widths = [max(len(one[place]) for one in rows if len(one) == len(HEADINGS) or place < 2)
-              for place in range(len(HEADINGS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(one, widths)).rstrip() for one in rows]
+    lines = aligned([HEADINGS, *map(row, results)])
+    fast = at_full_speed(results)
+    if fast:
+        lines += ["", "cycles at both loads:", *aligned([BOTH_LOADS, *map(both_loads, fast)])]
+    return lines
 
 
 def notes(results, absent):

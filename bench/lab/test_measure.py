@@ -189,6 +189,18 @@ class Judging(unittest.TestCase):
         self.assertEqual(report.close(marks, False), "")
         self.assertEqual(report.close(marks[:2], True), " (close)")
 
+    def test_saturated(self):
+        """Cycles at full speed are judged by themselves; those at the same load stand beside them."""
+        def half(fast, slow):
+            return Half(interval(fast), interval(slow))
+        kept = [Repetition(1e6, [40, 40, 40], half(100.0, 600.0), half(1000.0, 1000.0))] * 5
+        found = self.result(kept, Mark("cycles_saturated", 0.15))
+        self.assertEqual((found["met"], found["ratio"], found["ratios"]["cycles_saturated"]), (True, 0.6, 0.1))
+        self.assertEqual(report.at_full_speed([found]), [found])
+        self.assertEqual(report.both_loads(found)[2:], ["100", "1000", "0.10", "10.0", "10.0",
+                                                        "600", "1000", "0.60", "10.0", "10.0"])
+        self.assertEqual(report.at_full_speed([self.result(kept, Mark("cycles", 0.15))]), [])
+
     def test_too_few(self):
         found = self.result([repetition()] * 4, Mark("cycles", 0.5))
         self.assertIsNone(found["met"])
