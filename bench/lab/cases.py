@@ -59,6 +59,7 @@ class Shape(NamedTuple):
     idle: int = 0                   # connected ports beside the two that are busy
     nic: bool = False               # the second port is net_af_packet on a veth
     tracking: Tracking = None       # connections
+    hugepages: str = ""             # Weir's switch.hugepages; "": the default. "required": reserved for it
 
     def text(self):
         words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo),
@@ -66,6 +67,7 @@ class Shape(NamedTuple):
         words += [f"{self.macs} addresses behind each port"] if self.macs > 1 else []
         words += [f"{self.idle + 2} ports"] if self.idle else []
         words += [self.tracking.text()] if self.tracking else []
+        words += [f"hugepages: {self.hugepages}"] if self.hugepages else []
         return ", ".join(words) or "two ports"
 
 
@@ -147,6 +149,14 @@ def beside_few_rules(name, about, traffic, tracking, *marks):
                 rival_marks=marks)
 
 
+def on_huge_pages(name, flows):
+    """The same room for both, so that they share their lanes."""
+    traffic = Traffic(flows=flows)
+    huge, ordinary = (Shape(tracking=Tracking(MILLION), hugepages=word) for word in ("required", "off"))
+    return Case(name, f"{flows:,} UDP connections; packet buffers and connection table on huge pages beside "
+                "ordinary ones", traffic, huge, rival=Rival("weir, ordinary pages", traffic, ordinary))
+
+
 MANY = Traffic(flows=10000, macs=5000)
 KNOWN = Shape(macs=5000)
 MILLION = 1 << 20       # connections in the table
@@ -191,6 +201,8 @@ CASES = (
     tracked("64 B, 100,000 connections", 100000, 1.0, 0.16),
     tracked("64 B, 1,000,000 connections", 1000000, 1.25, 0.16, MILLION),
     tracked("1500 B, 1,000 connections", 1000, 0.6, None, frame=1500),
+    on_huge_pages("100,000 connections, huge pages", 100000),
+    on_huge_pages("1,000,000 connections, huge pages", 1000000),
     Case("TCP conversations", "SYN to the last ACK, 8 segments, 1,000 at once", TALK, TALKING,
          peers={CT: (*at_full_speed(0.2), Mark("mpps", 4.0, least=True))}),
     beside_few_rules("1,000 connections, 10,000 rules", "one group; the last of its rules allows them",

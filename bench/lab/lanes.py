@@ -7,6 +7,7 @@ import os
 import time
 
 from . import ROOT
+from .hugepages import HugePages
 from .idle import IdlePeers
 from .load import Load, program
 from .sides import SIDES, Setup, stopped
@@ -86,7 +87,7 @@ class Lane:
         self.name = name
         self.shape = shape
         self.work = Workdir("weir-bench-")
-        self.side = self.load = self.idle = self.veth = None
+        self.side = self.load = self.idle = self.veth = self.pages = None
         self.paused = False
         try:
             self._start(bench)
@@ -98,6 +99,8 @@ class Lane:
 
     def _start(self, bench):
         generator, switch = bench.cpus
+        if self.shape.hugepages == "required":
+            self.pages = HugePages(self.shape.tracking.connections)
         sockets = [self.work.file(f"vm{number}.sock") for number in range(2)]
         ends = list(sockets)
         if self.shape.nic:
@@ -106,6 +109,7 @@ class Lane:
         idle = [self.work.file(f"idle{number}.sock") for number in range(self.shape.idle)]
         setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
                       macs=self.shape.macs, cpu=switch, idle=idle, tracking=self.shape.tracking,
+                      hugepages=self.shape.hugepages,
                       prefix=self.veth.prefix("near") if self.veth else [])
         self.load = Load(ends, self.work.file("load.log"), cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
@@ -144,11 +148,13 @@ class Lane:
 
     def close(self):
         """End all of it, however far it came. What goes wrong is told when all is done."""
-        side, idle, load, veth = self.side, self.idle, self.load, self.veth
-        self.side = self.idle = self.load = self.veth = None
+        side, idle, load, veth, pages = self.side, self.idle, self.load, self.veth, self.pages
+        self.side = self.idle = self.load = self.veth = self.pages = None
         with contextlib.ExitStack() as stack:
             # In the reverse order: the switch ends before the VMs that it is connected to.
             stack.callback(self.work.remove)
+            if pages:
+                stack.callback(pages.close)
             if veth:
                 stack.callback(veth.close)
             if load:

@@ -7,7 +7,7 @@ from .interval import WARM_MAX
 from .markdown import section, text_table
 from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
 from .page_tracking import at_both_loads
-from .report import DIGITS, UNITS, close, discards, figure, main_figures, percent, verdict
+from .report import DIGITS, UNITS, close, discards, failed, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"
 
@@ -225,7 +225,7 @@ def cases(results):
 
 def not_measured(results, about):
     lines = [f"- {name} was left out: {why}\n" for name, why in sorted(about["absent"].items())]
-    lines += [f"- {one['case']} / {one['peer']} failed: {one['error'].splitlines()[0]}\n"
+    lines += [f"- {one['case']} / {one['peer']} {failed(one)}: {one['error'].splitlines()[0]}\n"
               for one in results if one.get("error")]
     lines += [f"- {one['case']} / {one['peer']}: {one['kept']} of {one['wanted']} repetitions could be kept\n"
               for one in results if not one.get("error") and one["kept"] < one["wanted"]]
@@ -246,7 +246,8 @@ def totals(results):
 def pages(about):
     """What the size of pages does to whom; the peers are started with --no-huge everywhere."""
     if about["machine"].get("huge pages") == "none":
-        return ("pages of 4 KiB for everyone.** No huge pages are reserved on this machine, so the packet "
+        return ("pages of 4 KiB for everyone**, but where a case's name says otherwise: it reserves huge pages "
+                "for Weir while it runs.\nElse none are reserved on this machine, so the packet "
                 "buffers\nof all sides and the VMs' memory lie on small pages. That costs the peers more "
                 "than Weir: they copy each\npacket into a buffer of a large pool and out of it again, with "
                 "more pages than the TLB holds. With huge\npages their figures would probably be better; by "

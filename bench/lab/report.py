@@ -85,9 +85,13 @@ def close(marks, met):
     return " (close)" if any(decisive) and (met or all(decisive)) else ""
 
 
+def failed(one):
+    return "left out" if one.get("left_out") else "failed"
+
+
 def verdict(one):
     if "error" in one:
-        return "failed"
+        return failed(one)
     if not one["mark"]:
         return "no mark"
     met = one["met"]
@@ -113,7 +117,7 @@ DIGITS = {"cycles": 1, "cycles_per_byte": 3, "p50": 2}
 def row(one):
     """The cells of a result in the table."""
     if "error" in one:
-        return [one["case"], one["peer"], "failed: " + one["error"].splitlines()[0][:60]]
+        return [one["case"], one["peer"], f"{failed(one)}: {one['error'].splitlines()[0][:60]}"]
     weir, peer = main_figures(one)
     digits = DIGITS[one["main"]]
     marks = ", ".join(f"{mark['text']}: {figure(mark['value'])}" for mark in one["marks"])

@@ -30,6 +30,7 @@ class Setup:
     prefix: list = field(default_factory=list)  # words before its command: where its interfaces are
     idle: list = field(default_factory=list)    # sockets of peers that are connected and send nothing
     tracking: object = None     # a Tracking: connections are tracked
+    hugepages: str = ""         # of Weir: switch.hugepages, if not the default
 
     @property
     def ports(self):

@@ -103,6 +103,8 @@ class Weir(Side):
     def document(self, setup, paths):
         document = {"switch": {"workers": [setup.cpu]},
                     "ports": {f"vm{number}": self.port(setup, path) for number, path in enumerate(paths)}}
+        if setup.hugepages:
+            document["switch"]["hugepages"] = setup.hugepages
         if setup.tracking:
             room = setup.tracking.connections
             document["groups"], own = weir_groups(setup.tracking)
@@ -138,6 +140,14 @@ class Weir(Side):
             return {port["name"]: port["text"] for port in self.control.items("port.list")
                     if port["state"] != "up"}
         wait_until(lambda: not states(), timeout, lambda: f"ports of Weir to be up: {states()}")
+        self.check_pages()
+
+    def check_pages(self):
+        """The connection table takes ordinary pages where it finds no huge ones."""
+        table = self.control.call("status")["connections"]
+        if self.setup.hugepages and table and table["hugepages"] != (self.setup.hugepages == "required"):
+            raise Failure(f"hugepages: {self.setup.hugepages}, and the connection table's are "
+                          f"{'huge' if table['hugepages'] else 'ordinary'}")
 
     def end(self):
         if self.control:
