@@ -91,6 +91,19 @@ class Case:
     load: float = LOAD
 
 
+class Trial(NamedTuple):
+    """What a switch is asked to do for a while, alone and not by turns; its figures stand for themselves."""
+    name: str
+    about: str
+    kind: str                   # of trials.KINDS
+    tracking: Tracking
+    mark: str = ""              # of Weir
+    traffic: Traffic = None
+    sides: tuple = ("weir",)
+    seconds: int = 0
+    load: float = 0             # as a share of the saturated rate
+
+
 class Pair(NamedTuple):
     """Weir in a case and what it is compared with: two lanes, two loads."""
     case: Case
@@ -213,6 +226,19 @@ CASES = (
                      TALK, Tracking(MILLION, rules=10000), Mark("mpps", 0.7, least=True)),
     beside_few_rules("TCP conversations, 1,000 groups", "of 10 rules; the port is in 16 of them",
                      TALK, Tracking(MILLION, groups=1000, rules=10), Mark("mpps", 0.7, least=True)),
+)
+
+
+TRIALS = (
+    Trial("TCP conversations, a minute", "at the rate for which a table of 262,144 has room: each leaves its entry "
+          "behind for its TIME_WAIT of one to two seconds", "sustain", Tracking(),
+          "none is refused for want of an entry", TALK, ("weir", CT), seconds=60),
+    Trial("apply, 10,000 rules", "one group; weirctl apply from 2 rules to them, and once more without a change",
+          "apply", Tracking(rules=10000)),
+    Trial("apply, 1,000 groups", "of 10 rules, likewise", "apply", Tracking(groups=1000, rules=10)),
+    Trial("an apply per second", "10,000 connections, 30 % of the saturated rate; each document adds or removes a "
+          "rule, so that all connections are resolved anew", "applies", Tracking(),
+          "no packet is lost, or no more than without", Traffic(flows=10000), seconds=10, load=0.3),
 )
 
 

@@ -6,7 +6,7 @@ from .cases import CPU_RATIO, SATURATED
 from .interval import WARM_MAX
 from .markdown import section, text_table
 from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
-from .page_tracking import at_both_loads
+from .page_tracking import at_both_loads, trial_rows, trials
 from .report import DIGITS, UNITS, close, discards, failed, figure, main_figures, percent, verdict
 
 NOTES = "performance-notes.md"
@@ -125,13 +125,14 @@ def other_rows(others):
     return rows
 
 
-def marks(results, others):
+def marks(results, tried, others):
     rows = [[one["case"], one["peer"], mark["text"], figure(mark["value"]),
              MET[mark["met"]] + close([mark], mark["met"])]
             for one in results for mark in one.get("marks", []) if mark["what"] != "cpu_ratio"]
     text = text_table(["case", "peer", "mark", "measured", ""],
-                      [*rows, cpu_row(results), *other_rows(others)])
+                      [*rows, cpu_row(results), *trial_rows(tried), *other_rows(others)])
     missed = [f"{one['case']} / {one['peer']}" for one in results if one.get("met") is False]
+    missed += [one["trial"] for one in tried if one.get("met") is False]
     if missed:
         text += f"\nMissed: {'; '.join(missed)}. Profiles and remedies tried: [{NOTES}]({NOTES}).\n"
     absent = [f"`bench/{name}`" for name, found in others.items() if not found]
@@ -290,11 +291,12 @@ def sides(about):
     return section("Sides", text)
 
 
-def write(path, results, about, others, plots, plots_folder):
+def write(path, results, tried, about, others, plots, plots_folder):
     """The page at `path`. Links are as from its folder. `others` is {"instructions": what that program of
     the bench wrote, or None; "footprint": likewise}."""
-    parts = [INTRO.format(notes=NOTES), marks(results, others), cycles(results), saturated(results),
-             at_both_loads(results), latency(results), instructions(others["instructions"]), footprint(others["footprint"]),
+    parts = [INTRO.format(notes=NOTES), marks(results, tried, others), cycles(results), saturated(results),
+             at_both_loads(results), trials(tried), latency(results),
+             instructions(others["instructions"]), footprint(others["footprint"]),
              figures(plots, plots_folder), cases(results), not_measured(results, about),
              method(results, about), machine(results, about), sides(about)]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

@@ -8,6 +8,8 @@ import unittest
 
 from .cases import TRACKED, Shape, Traffic
 from .lanes import Bench, Lane
+from .tracking import Tracking
+from .trials import REFUSED, sustain
 from weirvm.procs import Failure
 
 # Frames a second, all directions: so few that a ring still has room for what comes while a busy machine
@@ -31,6 +33,8 @@ PLAIN = (
     ("200 MACs behind each port", Traffic(flows=1000, macs=200), RATE),
     ("a frame now and then", Traffic(), CALM_RATE),
 )
+FEW = Shape(tracking=Tracking(connections=2048))
+ROOM_SECONDS = 3        # longer than an entry stays
 GROUPS = (
     ("two ports", Shape(), PLAIN),
     ("TSO", Shape(tso=True), (("64 KiB TSO, one way", Traffic("tso", 1, proto="tcp"), 500),
@@ -41,6 +45,7 @@ GROUPS = (
                                 ("1500 B, a VM and net_af_packet", Traffic(1500), 5000))),
     ("tracked", TRACKED, (("10,000 connections", Traffic(flows=10000), 4 * RATE),
                           ("1500 B, 100 connections", Traffic(1500, flows=100), RATE))),
+    ("a small table", FEW, ()),
     ("idle peers", Shape(idle=6), (("64 B beside six idle ports", Traffic(), RATE),)),
 )
 
@@ -141,18 +146,22 @@ def is_tracked(lane):
 
 def applies(lane):
     """Each document has other rules than the one before, so every connection is resolved anew."""
-    setup, paths = lane.side.setup, lane.side.setup.ports
-
     def work(at):
         lane.load.start(**Traffic(flows=10000).words(), rate=round(at))
         for number in range(APPLIES):
-            document = lane.side.document(setup, paths)
-            document["groups"]["group0"]["to-vm"].append({"allow": "tcp", "dport": 1000 + number})
-            lane.side.control.call("config.apply", text=json.dumps(document))
+            lane.side.apply([{"allow": "tcp", "dport": 1000 + number}])
             time.sleep(SECONDS)
         return lane.load.stop()
     said = settled(lane, work, RATE)
     return f"{APPLIES} documents, {said['received']} frames"
+
+
+def room(lane):
+    """So many conversations that entries are used again, and none is missing when it is asked for."""
+    found = sustain(lane, ROOM_SECONDS, conversations=100)
+    if found[REFUSED] or not found["conversations"]:
+        raise Failure(f"entries or conversations are missing: {found}")
+    return f"{found['conversations']} conversations, {found['entries at the end']} entries"
 
 
 def pause(lane):
@@ -178,9 +187,9 @@ def latency(lane):
 
 
 def statistics():
-    """The logic of near states, medians and verdicts."""
-    from . import test_measure
-    suite = unittest.defaultTestLoader.loadTestsFromModule(test_measure)
+    """The logic of near states, medians and verdicts, and the words for them."""
+    from . import test_measure, test_words
+    suite = unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromModule, (test_measure, test_words)))
     with open(os.devnull, "w") as nowhere:
         outcome = unittest.TextTestRunner(stream=nowhere).run(suite)
     for test, trace in outcome.failures + outcome.errors:
@@ -192,7 +201,9 @@ def group(report, bench, name, shape, steps, only):
     extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
              ("conversations from both ends", lambda lane: talk(lane, 2)),
              ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
-    if shape.tracking:
+    if shape == FEW:
+        extra = [("conversations at the rate for which it has room", room)]
+    elif shape.tracking:
         extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
                  ("one lookup for each packet", is_tracked),
                  ("other rules while frames go", applies)]

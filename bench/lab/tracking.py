@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 TABLE = 262144
 
-# (Weir's keys of switch.timeouts, those of Open vSwitch's time-out policies, seconds). TIME_WAIT is as
-# short as it may be, so that a minute of conversations needs no table of a minute's size.
+TIME_WAIT = 1           # seconds, as short as it may be: a minute of conversations needs no table of its size
+
+# (Weir's keys of switch.timeouts, those of Open vSwitch's time-out policies, seconds).
 TIMEOUTS = (
     (("tcp-syn-sent",), ("tcp_syn_sent", "tcp_syn_sent2"), 30),
     (("tcp-syn-received",), ("tcp_syn_recv",), 30),
     (("tcp-established",), ("tcp_established",), 600),
     (("tcp-fin-wait", "tcp-close-wait", "tcp-last-ack"), ("tcp_fin_wait", "tcp_close_wait", "tcp_last_ack"), 30),
-    (("tcp-time-wait",), ("tcp_time_wait",), 1),
+    (("tcp-time-wait",), ("tcp_time_wait",), TIME_WAIT),
     (("tcp-closed",), ("tcp_close",), 1),
     (("udp-unanswered", "udp-answered"), ("udp_first", "udp_single", "udp_multiple"), 600),
 )
@@ -31,6 +32,12 @@ class Tracking(NamedTuple):
         words += [f"{self.groups} groups"] if self.groups > 1 else []
         words += [f"{self.rules} rules each"] if self.rules > 2 else []
         return ", ".join(words)
+
+
+def sustained(connections):
+    """Conversations per second for which a table has room: each leaves its entry behind for its TIME_WAIT, and
+    for up to a second more, since clocks of whole seconds cut no time-out short."""
+    return connections // (TIME_WAIT + 1)
 
 
 def weir_timeouts():

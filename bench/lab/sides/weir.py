@@ -112,6 +112,13 @@ class Weir(Side):
             document["ports"]["vm1"].update(groups=own, limits={"connections": room})
         return document
 
+    def apply(self, rules):
+        """What `weirctl apply` asks for: the document with further rules of the first group. Without its
+        process, which would take CPU time beside the generator."""
+        document = self.document(self.setup, self.setup.ports)
+        document["groups"]["group0"]["to-vm"] += rules
+        self.control.call("config.apply", text=json.dumps(document))
+
     def shown(self):
         """The document, without thousands of rules."""
         document = self.document(self.setup, self.setup.sockets)
@@ -171,6 +178,11 @@ class Weir(Side):
         bursts = total("bursts") if all("bursts" in worker for worker in workers) else None
         return {"packets": total("packets"), "busy_cycles": total("busy_cycles"),
                 "tsc_hz": workers[0]["tsc_hz"], "bursts": bursts, "drops": drops}
+
+    def connections(self):
+        """(entries in use, evicted before their time)."""
+        table = self.control.call("status")["connections"]
+        return table["used"], table["evicted"]
 
     def describe(self):
         lines = [self.plain(shlex.join(self.switch.command())),
