@@ -79,7 +79,6 @@ struct change {
 	struct port *ports[PORTS_MAX];
 	bool reopen[PORTS_MAX];
 	bool port_is_new[PORTS_MAX];
-	bool forget[PORTS_MAX]; // its addresses change
 	bool bridge_is_new[BRIDGES_MAX];
 	struct policy_change policy;
 };
@@ -219,8 +218,8 @@ static void commit(struct change *c)
 	for (size_t i = 0; i < c->nports; i++) {
 		struct port *port = c->ports[i];
 		const struct config_port *wanted = wanted_port(c->config, port->config.name);
-		c->forget[i] = memcmp(
-			&port->config.addresses, &wanted->addresses, sizeof(wanted->addresses));
+		if (memcmp(&port->config.addresses, &wanted->addresses, sizeof(wanted->addresses)))
+			port->forget = true;
 		if (c->port_is_new[i])
 			policy_port_moves(sw, wanted);
 		policy_port_changes(sw, &port->config, wanted);
@@ -233,11 +232,6 @@ static void commit(struct change *c)
 		sw->publish_due = true;
 		log_error(LOG_SWITCH, "no memory to publish the new configuration; trying again");
 	}
-	// What was learned behind a port while it might send from other addresses. Once that was
-	// published, no worker learns by the old snapshot any more.
-	for (size_t i = 0; i < c->nports; i++)
-		if (c->forget[i])
-			mac_flush(c->ports[i]->bridge->macs, c->ports[i]->id, -1, NULL);
 	// Whether or not that was published: no port of the published snapshot is on one of these,
 	// since a port that leaves its bridge was retired.
 	for (size_t i = 0; i < nold; i++)

@@ -39,23 +39,12 @@ static bool built_in_at(const struct weir_switch *sw, size_t position, struct ru
 	return false;
 }
 
-// By its position from 0, to-vm first; 0: none.
-static uint32_t id_at(const struct rules *rules, const char *group, size_t position)
-{
-	uint32_t id = rules_id_of(rules, group, RULE_TO_VM, (uint32_t)position + 1);
-	for (size_t n = 0; !id && n <= position; n++)
-		if (!rules_id_of(rules, group, RULE_TO_VM, (uint32_t)n + 1))
-			return rules_id_of(
-				rules, group, RULE_FROM_VM, (uint32_t)(position - n) + 1);
-	return id;
-}
-
 bool switch_rule_at(
 	const struct weir_switch *sw, const char *group, size_t position, struct rule_state *state)
 {
 	if (!*group)
 		return built_in_at(sw, position, state);
-	return sw->rules && switch_rule_find(sw, id_at(sw->rules, group, position), state);
+	return sw->rules && switch_rule_find(sw, rules_id_at(sw->rules, group, position), state);
 }
 
 static uint32_t ports_in(const struct weir_switch *sw, const char *group)

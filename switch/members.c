@@ -17,13 +17,15 @@ enum {
 
 struct network {
 	address first, last;
-	uint32_t list; // in lists
+	uint32_t list;   // in lists
+	uint8_t reached; // its length in bits and 1
 };
 
 // From here to the next run's start.
 struct run {
 	address first;
 	uint32_t list; // or NOBODY
+	uint8_t reached;
 };
 
 struct runs {
@@ -53,6 +55,7 @@ static void make_network(struct network *network, const struct config_prefix *pr
 	network->first = number_of(prefix->address, size);
 	network->last = network->first | (open == 128 ? ~(address)0 : ((address)1 << open) - 1);
 	network->list = list;
+	network->reached = prefix->length + 1;
 }
 
 // Outer networks before those inside them.
@@ -66,7 +69,7 @@ static int in_order(const void *a, const void *b)
 	return x->list < y->list ? -1 : x->list > y->list;
 }
 
-static void add_groups(struct group_list *to, const struct group_list *from)
+void group_list_add(struct group_list *to, const struct group_list *from)
 {
 	for (uint16_t i = 0; i < from->count; i++) {
 		bool has = false;
@@ -77,11 +80,13 @@ static void add_groups(struct group_list *to, const struct group_list *from)
 	}
 }
 
-static void add_run(struct runs *runs, address first, uint32_t list)
+// NULL: nobody's.
+static void add_run(struct runs *runs, address first, const struct network *network)
 {
 	if (runs->count && runs->of[runs->count - 1].first == first)
 		runs->count--;
-	runs->of[runs->count++] = (struct run){first, list};
+	runs->of[runs->count++] = (struct run){first, network ? network->list : NOBODY,
+		network ? network->reached : 0};
 }
 
 // The list that the network closes behind it is that of the one around it.
@@ -89,7 +94,7 @@ static void close_network(struct runs *runs, const struct network *stack[], unsi
 {
 	const struct network *top = stack[--*depth];
 	if (top->last != ~(address)0)
-		add_run(runs, top->last + 1, *depth ? stack[*depth - 1]->list : NOBODY);
+		add_run(runs, top->last + 1, *depth ? stack[*depth - 1] : NULL);
 }
 
 // Networks in order, none twice; they lie inside each other or apart.
@@ -100,12 +105,12 @@ static int flatten(struct runs *runs, const struct network *networks, uint32_t c
 	runs->of = calloc(2 * (size_t)count + 1, sizeof(*runs->of));
 	if (!runs->of)
 		return -1;
-	add_run(runs, 0, NOBODY);
+	add_run(runs, 0, NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		while (depth && stack[depth - 1]->last < networks[i].first)
 			close_network(runs, stack, &depth);
 		stack[depth++] = &networks[i];
-		add_run(runs, networks[i].first, networks[i].list);
+		add_run(runs, networks[i].first, &networks[i]);
 	}
 	while (depth)
 		close_network(runs, stack, &depth);
@@ -129,7 +134,7 @@ static uint32_t merge_equal(struct members *members, struct network *networks, u
 			last->list = members->nlists++;
 			shared = true;
 		}
-		add_groups(&members->lists[last->list], &members->lists[networks[i].list]);
+		group_list_add(&members->lists[last->list], &members->lists[networks[i].list]);
 	}
 	return kept;
 }
@@ -188,7 +193,7 @@ void members_free(struct members *members)
 	free(members);
 }
 
-void members_find(const struct members *members, enum conn_family family, const uint8_t *bytes,
+unsigned members_find(const struct members *members, enum conn_family family, const uint8_t *bytes,
 	struct group_list *list)
 {
 	const struct runs *runs = &members->runs[family];
@@ -205,4 +210,5 @@ void members_find(const struct members *members, enum conn_family family, const 
 		list->count = 0;
 	else
 		*list = members->lists[runs->of[at].list];
+	return runs->of[at].reached;
 }

@@ -36,10 +36,10 @@ int policy_prepare(struct policy_change *c, struct weir_switch *sw, const struct
 	struct error *err)
 {
 	*c = (struct policy_change){.sw = sw, .config = config};
-	if (!sw->conns && !needs_table(config))
-		return 0;
-	int rc = sw->conns ? 0 : new_table(c, err);
-	if (!rc && (!sw->rules || rules_differ(sw->rules, config)))
+	int rc = !sw->conns && needs_table(config) ? new_table(c, err) : 0;
+	// Groups that no port is in yet are listed, too.
+	bool wanted = sw->rules || c->conns || config->ngroups;
+	if (!rc && wanted && (!sw->rules || rules_differ(sw->rules, config)))
 		rc = rules_compile(&c->rules, config, sw->nworkers, sw->rules, err);
 	if (rc)
 		policy_abandon(c);

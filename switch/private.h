@@ -22,7 +22,7 @@ struct weir_switch {
 	bool bridge_used[BRIDGE_NUMBERS]; // likewise
 	struct config_switch config;
 	struct conn_table *conns; // NULL: no port has had groups yet
-	struct rules *rules;      // of the present configuration; NULL: likewise
+	struct rules *rules;      // of the present configuration; NULL: there were no groups yet
 	struct rules *old_rules;  // of published snapshots, until another is published
 	uint32_t epoch;
 	bool look_again; // at connections' time-outs, once they are published

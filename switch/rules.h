@@ -83,6 +83,8 @@ uint32_t rules_id_end(const struct rules *rules);
 // The id of a group's rule, by its position from 1; 0: there is none.
 uint32_t rules_id_of(const struct rules *rules, const char *group, enum rule_direction direction,
 	uint32_t position);
+// The same by its position from 0 in both directions, to-vm first.
+uint32_t rules_id_at(const struct rules *rules, const char *group, size_t position);
 // A group's name and numbers of rules, by its position in the order of names; NULL beyond the last.
 const char *rules_group_at(
 	const struct rules *rules, size_t position, uint32_t counts[RULE_DIRECTIONS]);
@@ -97,8 +99,11 @@ struct members *members_new(const struct rules *rules, struct config_port *const
 // NULL is allowed. Main thread.
 void members_free(struct members *members);
 // The groups of whoever has the address: of the port with the longest network that it is in, and of
-// all ports with that one. Count 0: nobody. Worker.
-void members_find(const struct members *members, enum conn_family family, const uint8_t *address,
-	struct group_list *list);
+// all ports with that one. Returns the network's length in bits and 1; 0: nobody, and count is 0.
+// Worker.
+unsigned members_find(const struct members *members, enum conn_family family,
+	const uint8_t *address, struct group_list *list);
+// Adds those of `from` that are not there yet, as far as there is room. Any thread.
+void group_list_add(struct group_list *to, const struct group_list *from);
 
 #endif

@@ -266,6 +266,18 @@ uint32_t rules_id_of(const struct rules *rules, const char *group, enum rule_dir
 	return rules->rules[of->first + position - 1].id;
 }
 
+uint32_t rules_id_at(const struct rules *rules, const char *group, size_t position)
+{
+	int number = rules_group_number(rules, group);
+	for (unsigned i = 0; number >= 0 && i < RULE_DIRECTIONS; i++) {
+		const struct group_rules *of = &rules->of[number][i];
+		if (position < of->count)
+			return rules->rules[of->first + position].id;
+		position -= of->count;
+	}
+	return 0;
+}
+
 const char *rules_group_at(
 	const struct rules *rules, size_t position, uint32_t counts[RULE_DIRECTIONS])
 {

@@ -94,6 +94,7 @@ struct port {
 	struct nic *nic;          // of a NIC; likewise
 	struct error failure;
 	uint64_t retry_at_ns;
+	bool forget; // its addresses have changed: with the next publication what was learned goes
 	char last_text[256];             // state as last reported
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed

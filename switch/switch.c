@@ -46,6 +46,13 @@ int switch_publish(struct weir_switch *sw)
 	synchronize_rcu();
 	if (old != sw->nothing)
 		snapshot_free(old);
+	// No worker learns by the old snapshot any more.
+	for (size_t i = 0; i < sw->nports; i++) {
+		struct port *port = sw->ports[i];
+		if (port->forget)
+			mac_flush(port->bridge->macs, port->id, -1, NULL);
+		port->forget = false;
+	}
 	policy_published(sw);
 	return 0;
 }

@@ -131,12 +131,20 @@ void zones_find(const struct zones *zones, uint32_t zone, enum conn_family famil
 {
 	const struct members *members = members_in(zones, zone);
 	uint32_t vlan = zone % VLAN_COUNT;
+	unsigned longest = 0;
 	list->count = 0;
 	if (members)
-		members_find(members, family, address, list);
-	for (size_t t = 0; t < zones->ntrunks && !list->count; t++) {
+		longest = members_find(members, family, address, list);
+	for (size_t t = 0; t < zones->ntrunks; t++) {
 		const struct trunk *trunk = &zones->trunks[t];
-		if (trunk->zone == zone - vlan && trunk->vlans[vlan / 64] >> (vlan % 64) & 1)
-			members_find(trunk->members, family, address, list);
+		struct group_list found;
+		if (trunk->zone != zone - vlan || !(trunk->vlans[vlan / 64] >> (vlan % 64) & 1))
+			continue;
+		unsigned reached = members_find(trunk->members, family, address, &found);
+		if (reached > longest)
+			*list = found;
+		else if (reached && reached == longest)
+			group_list_add(list, &found);
+		longest = reached > longest ? reached : longest;
 	}
 }

@@ -1,6 +1,7 @@
 """Connections and groups as weirctl shows them: lists and their filters, counts, flushing, hits."""
 import itertools
 import re
+import time
 
 from cases import BOTH, case, check, fixture, slow
 from connections import ground, put_all, talk
@@ -177,3 +178,18 @@ def pages(lan):
         except Refused as error:
             check(error.code == -32602 and "cursor" in error.text, str(error))
     return f"300 in {page + 1} pages"
+
+
+@case("groups: those that no port is in are listed, and a long one is shown at once", presets=BOTH)
+def without_ports():
+    many = {"from-vm": [{"deny": "tcp", "dport": port + 1} for port in range(10000)]}
+    with ground(groups={"idle": {"to-vm": [{"deny": "any"}]}, "many": many}) as one:
+        one.apply()
+        rows = {row["name"]: (row["to_vm"], row["from_vm"], row["ports"]) for row in one.switch.json("group", "list")}
+        check(rows == {"idle": (1, 0, 0), "many": (0, 10000, 0)}, rows)
+        begin = time.monotonic()
+        rules = one.switch.json("group", "show", "many")["rules"]
+        took = time.monotonic() - begin
+        check(len(rules) == 10000 and rules[-1]["position"] == 10000, len(rules))
+        print(f"10,000 rules shown in {took:.2f} s")
+        check(took < slow(3), f"10,000 rules took {took:.1f} s")

@@ -29,7 +29,8 @@ static void finds(const struct members *members, const char *text, const char *e
 	struct group_list list;
 	bool v6 = strchr(text, ':');
 	cr_assert_eq(inet_pton(v6 ? AF_INET6 : AF_INET, text, address), 1);
-	members_find(members, v6 ? CONN_IPV6 : CONN_IPV4, address, &list);
+	unsigned reached = members_find(members, v6 ? CONN_IPV6 : CONN_IPV4, address, &list);
+	cr_expect_eq(!reached, !list.count, "%s: %u", text, reached);
 	for (uint16_t i = 0; i < list.count; i++)
 		sprintf(found + strlen(found), " %u", list.of[i]);
 	cr_expect_str_eq(found, expected, "%s:%s", text, found);
