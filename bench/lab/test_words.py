@@ -40,6 +40,12 @@ class Trials(unittest.TestCase):
         self.assertEqual(page_tracking.trial_rows([found]), [])
         self.assertIn("weir failed: a reason\n", page_tracking.trials([found]))
 
+    def test_room(self):
+        def kept(rate, refused):
+            return trials.room_kept({"offered per second": 1000, "conversations per second": rate,
+                                     trials.REFUSED: refused})
+        self.assertEqual([kept(950, 0), kept(949, 0), kept(100, 1)], [True, None, False])
+
     def test_chosen(self):
         names = [trials.name(*one) for one in trials.chosen(lambda side: False, lambda name: "minute" in name)]
         self.assertEqual(names, ["TCP conversations, a minute / weir"])

@@ -10,7 +10,7 @@ from .cases import TRIALS, Shape
 from .interval import SATURATION, measure
 from .lanes import Lane
 from .load import busiest, thread_times
-from .measure import WAIT_MAX
+from .measure import CARRIED_MIN, WAIT_MAX
 from .sides import Setup
 from .sides.weir import Weir
 from .tracking import Tracking, sustained
@@ -76,7 +76,14 @@ def sustain(lane, seconds, conversations):
 def a_minute(bench, trial, side):
     with Lane(bench, side, Shape(tracking=trial.tracking)) as lane:
         found = sustain(lane, trial.seconds, trial.traffic.conversations)
-    return found, REFUSED, not found[REFUSED]
+    return found, REFUSED, room_kept(found)
+
+
+def room_kept(found):
+    """None: so few were held that nothing is said of the room."""
+    if found[REFUSED]:
+        return False
+    return True if found["conversations per second"] >= CARRIED_MIN * found["offered per second"] else None
 
 
 def timed(work):
