@@ -77,8 +77,8 @@ struct pressure {
 	uint32_t left; // entries of the pass that is being counted
 	uint32_t closing, closing_seen;
 	uint32_t unanswered[PORT_IDS], unanswered_seen[PORT_IDS];
-	// The last whole pass left none that may be removed. How many connections had been asked for
-	// when it began, and when this one did.
+	// The last whole pass left none that may be removed. How many connections had been asked
+	// for when it began, and when this one did.
 	bool barren;
 	uint64_t tried, tried_seen;
 };

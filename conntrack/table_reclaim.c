@@ -12,8 +12,8 @@
 #include "conntrack/table_inner.h"
 
 enum {
-	COUNT_BELOW = 8,   // of the table's entries are free: 1 in this
-	REMOVE_BELOW = 16, // likewise
+	COUNT_BELOW = 8,    // of the table's entries are free: 1 in this
+	REMOVE_BELOW = 16,  // likewise
 	HURRY_BEHIND = 256, // as many new ones are asked for in a barren table: 1 in this
 	BATCH = 64,
 	AHEAD = 8, // entries from one step of fetching to the next

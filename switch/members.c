@@ -85,8 +85,8 @@ static void add_run(struct runs *runs, address first, const struct network *netw
 {
 	if (runs->count && runs->of[runs->count - 1].first == first)
 		runs->count--;
-	runs->of[runs->count++] = (struct run){first, network ? network->list : NOBODY,
-		network ? network->reached : 0};
+	runs->of[runs->count++] = (struct run){
+		first, network ? network->list : NOBODY, network ? network->reached : 0};
 }
 
 // The list that the network closes behind it is that of the one around it.

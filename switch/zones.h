@@ -13,8 +13,8 @@ struct zones;
 struct zones *zones_new(const struct rules *rules, struct port *const *ports, size_t nports);
 // NULL is allowed. Main thread.
 void zones_free(struct zones *zones);
-// The groups of whoever has the address in the zone, by an access VLAN or a trunk: of the ports with
-// the longest network that it is in; count 0: nobody. Worker.
+// The groups of whoever has the address in the zone, by an access VLAN or a trunk: of the ports
+// with the longest network that it is in; count 0: nobody. Worker.
 void zones_find(const struct zones *zones, uint32_t zone, enum conn_family family,
 	const uint8_t *address, struct group_list *list);
 

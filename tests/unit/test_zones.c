@@ -32,8 +32,7 @@ static struct zones *zones_of(const struct config *config, const struct rules *r
 	return zones;
 }
 
-static void finds(
-	const struct zones *zones, uint32_t vlan, const char *text, const char *expected)
+static void finds(const struct zones *zones, uint32_t vlan, const char *text, const char *expected)
 {
 	uint8_t address[4];
 	char found[128] = "";
