@@ -254,21 +254,34 @@ static void forget(struct conn_table *t, uint32_t index)
 	atomic_store_explicit(&t->due[index], 0, memory_order_release);
 }
 
+static bool in_any_case(const struct conn *conn, const void *ctx)
+{
+	(void)conn, (void)ctx;
+	return true;
+}
+
 bool index_remove(struct conn_table *t, uint32_t index)
 {
-	uint32_t hash = conn_at(t, index)->hash;
+	return index_remove_if(t, index, in_any_case, NULL);
+}
+
+bool index_remove_if(struct conn_table *t, uint32_t index,
+	bool (*wanted)(const struct conn *conn, const void *ctx), const void *ctx)
+{
+	const struct conn *conn = conn_at(t, index);
+	uint32_t hash = conn->hash;
 	struct pair pair = pair_of(t, hash);
 	bucket_lock(pair.first);
-	bool was = take_out(pair.first, index, hash);
+	bool still = wanted(conn, ctx), was = still && take_out(pair.first, index, hash);
 	bool elsewhere = atomic_load_explicit(&pair.first->overflow, memory_order_relaxed);
 	if (was)
 		forget(t, index);
 	bucket_unlock(pair.first);
-	if (was || !elsewhere)
+	if (was || !still || !elsewhere)
 		return was;
 	// Nothing comes back to the first: it is in the second, or another thread takes it out.
 	pair_lock(pair);
-	was = take_out(pair.second, index, hash);
+	was = wanted(conn, ctx) && take_out(pair.second, index, hash);
 	if (was) {
 		overflow_add(pair.first, -1);
 		forget(t, index);

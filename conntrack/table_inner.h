@@ -183,6 +183,9 @@ uint32_t index_add(struct conn_table *table, uint32_t index, uint32_t due_s);
 // Takes an entry out; false: it is not in it. The entry stays as it is until it is free. Any thread
 // in which the entry cannot become free meanwhile.
 bool index_remove(struct conn_table *table, uint32_t index);
+// The same, if the entry is still wanted out when its bucket is locked. False: it stays.
+bool index_remove_if(struct conn_table *table, uint32_t index,
+	bool (*wanted)(const struct conn *conn, const void *ctx), const void *ctx);
 
 // --- free entries: conntrack/table_vacant.c
 

@@ -40,10 +40,38 @@ static void flush_batch(struct slice *s)
 	s->nbatch = 0;
 }
 
-static bool take_away(struct slice *s, uint32_t index, _Atomic uint64_t *count)
+// --- time
+
+struct moment {
+	enum conn_state state;
+	uint32_t seen_s;
+};
+
+static struct moment moment_of(const struct conn *conn)
+{
+	return (struct moment){atomic_load_explicit(&conn->state, memory_order_relaxed),
+		atomic_load_explicit(&conn->seen_s, memory_order_relaxed)};
+}
+
+// When its time-out passes. Seconds begin anywhere within one: with one more none is cut short.
+static uint32_t end_of(const struct slice *s, const struct moment *moment)
+{
+	return moment->seen_s + s->settings->timeouts_s[moment->state] + 1;
+}
+
+static bool is_as_before(const struct conn *conn, const void *ctx)
+{
+	const struct moment *before = ctx;
+	struct moment now = moment_of(conn);
+	return now.state == before->state && now.seen_s == before->seen_s;
+}
+
+// Unless a worker has renewed it since that moment: the janitor may have been held up in between.
+static bool take_away(
+	struct slice *s, uint32_t index, const struct moment *moment, _Atomic uint64_t *count)
 {
 	struct conn_table *t = s->table;
-	if (!index_remove(t, index))
+	if (!index_remove_if(t, index, is_as_before, moment))
 		return false;
 	atomic_fetch_sub_explicit(
 		&t->header->of_port[conn_at(t, index)->owner], 1, memory_order_relaxed);
@@ -54,21 +82,6 @@ static bool take_away(struct slice *s, uint32_t index, _Atomic uint64_t *count)
 	return true;
 }
 
-// --- time
-
-struct moment {
-	enum conn_state state;
-	uint32_t end_s; // when its time-out passes
-};
-
-static struct moment moment_of(const struct slice *s, const struct conn *conn)
-{
-	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
-	uint32_t seen_s = atomic_load_explicit(&conn->seen_s, memory_order_relaxed);
-	// Seconds begin anywhere within one: with one more no time-out is cut short.
-	return (struct moment){state, seen_s + s->settings->timeouts_s[state] + 1};
-}
-
 // True: its time-out has passed. Else it is due again when it will.
 static bool is_over(struct slice *s, uint32_t index, struct moment *moment)
 {
@@ -76,10 +89,10 @@ static bool is_over(struct slice *s, uint32_t index, struct moment *moment)
 	_Atomic uint32_t *due = &s->table->due[index];
 	uint32_t before = atomic_load_explicit(due, memory_order_relaxed);
 	for (;;) {
-		*moment = moment_of(s, conn);
-		if ((int32_t)(s->now_s - moment->end_s) >= 0)
+		*moment = moment_of(conn);
+		uint32_t end_s = end_of(s, moment), next = end_s ? end_s : 1;
+		if ((int32_t)(s->now_s - end_s) >= 0)
 			return true;
-		uint32_t next = moment->end_s ? moment->end_s : 1;
 		// It fails if it was removed or has come to be due earlier; both are right as they
 		// are.
 		if (!before || before == next ||
@@ -89,8 +102,8 @@ static bool is_over(struct slice *s, uint32_t index, struct moment *moment)
 		// As conn_due writes the state before it looks at the time: one of the two sees
 		// what the other has written.
 		atomic_thread_fence(memory_order_seq_cst);
-		struct moment again = moment_of(s, conn);
-		if ((int32_t)(again.end_s - moment->end_s) >= 0)
+		struct moment again = moment_of(conn);
+		if ((int32_t)(end_of(s, &again) - end_s) >= 0)
 			return false;
 		before = next;
 	}
@@ -172,26 +185,27 @@ static void look_for_pressure(struct slice *s)
 	find_greediest(s);
 }
 
-static void evict(struct slice *s, uint32_t index, uint32_t *of_kind)
+static void evict(struct slice *s, uint32_t index, const struct moment *moment, uint32_t *of_kind)
 {
-	if (!take_away(s, index, &s->table->header->evicted))
+	if (!take_away(s, index, moment, &s->table->header->evicted))
 		return;
 	s->lacking--;
 	*of_kind -= *of_kind > 0;
 }
 
-static void under_pressure(struct slice *s, uint32_t index, enum conn_class class)
+static void under_pressure(struct slice *s, uint32_t index, const struct moment *moment)
 {
+	enum conn_class class = conn_state_class(moment->state);
 	struct pressure *p = &s->table->pressure;
 	uint16_t owner = conn_at(s->table, index)->owner;
 	if (class == CONN_CLASS_CLOSING) {
 		if (s->lacking)
-			evict(s, index, &p->closing);
+			evict(s, index, moment, &p->closing);
 		else
 			p->closing_seen++;
 	} else if (class == CONN_CLASS_UNANSWERED) {
 		if (s->lacking && p->known && !p->closing && owner == s->greediest && s->surplus) {
-			evict(s, index, &p->unanswered[owner]);
+			evict(s, index, moment, &p->unanswered[owner]);
 			if (!--s->surplus)
 				find_greediest(s);
 		} else {
@@ -206,9 +220,9 @@ static void look_at(struct slice *s, uint32_t index)
 {
 	struct moment moment;
 	if (is_over(s, index, &moment))
-		take_away(s, index, &s->table->header->expired);
+		take_away(s, index, &moment, &s->table->header->expired);
 	else if (s->look_at_all)
-		under_pressure(s, index, conn_state_class(moment.state));
+		under_pressure(s, index, &moment);
 }
 
 static bool is_due(const struct slice *s, uint32_t due)

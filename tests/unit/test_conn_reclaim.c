@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Time, grace periods and pressure.
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "tests/unit/kit_conn_table.h"
 
@@ -73,6 +76,39 @@ Test(conn_reclaim, removed_entries_are_free_behind_the_grace_period_of_their_mar
 	cr_assert_eq(add(kit_key4(201), 1, CONN_UDP_ANSWERED, 0, &index), -ENOSPC);
 	grace();
 	cr_assert_eq(add(kit_key4(201), 1, CONN_UDP_ANSWERED, 0, &index), 0);
+}
+
+// Held up in front of the entry's bucket, as by a worker, and slow in itself.
+static void *reclaim_all(void *arg)
+{
+	conn_reclaim(table, &settings, 1051, 1000);
+	return arg;
+}
+
+Test(conn_reclaim, what_is_renewed_while_the_janitor_is_held_up_stays)
+{
+	make(1000, 1);
+	uint32_t before = added(1, 1, CONN_UDP_UNANSWERED, 1000), n = 2;
+	struct conn *conn;
+	struct bucket *bucket = &table->buckets[bucket_first(table, conn_at(table, before)->hash)];
+	// The janitor looks at entries by number: when the first has gone it is at the other.
+	do
+		conn = conn_at(table, added(n++, 1, CONN_UDP_UNANSWERED, 1000));
+	while (&table->buckets[bucket_first(table, conn->hash)] == bucket);
+	bucket = &table->buckets[bucket_first(table, conn->hash)];
+	bucket->lock = 1;
+	pthread_t janitor;
+	cr_assert_eq(pthread_create(&janitor, NULL, reclaim_all, NULL), 0);
+	while (table->due[before])
+		sched_yield();
+	usleep(20000); // sooner, the janitor would see the new time, and nothing be tested
+	conn_seen(conn, 1040);
+	atomic_store_explicit(&bucket->lock, 0, memory_order_release);
+	pthread_join(janitor, NULL);
+	cr_assert_neq(find(kit_key4(n - 1)), 0);
+	cr_assert_eq(conn_count_of(table, 1), 1);
+	cr_assert_eq(conn_reclaim(table, &settings, 1070, 1000), 0);
+	cr_assert_eq(conn_reclaim(table, &settings, 1071, 1000), 1);
 }
 
 static void reclaim_rounds(uint32_t now_s, int rounds)
