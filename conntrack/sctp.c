@@ -21,7 +21,6 @@ enum {
 	INIT_LEN = 20, // of INIT and INIT-ACK without parameters
 	CHUNKS_MAX = 16,
 	REFLECTED = 1, // the T bit
-	SIDE_OVER = 1, // the association has ended
 };
 
 enum event {
@@ -52,6 +51,7 @@ static const uint8_t events[16] = {
 enum action {
 	REFUSE,
 	STAY,
+	BEGIN,     // an INIT where there is no association, or none any more
 	OFFER,     // an INIT: its tag is kept
 	REPLY,     // an INIT-ACK: likewise
 	ADOPT,     // a COOKIE-ECHO: both offered tags are the association's now
@@ -62,10 +62,11 @@ enum action {
 };
 
 // [state - CONN_SCTP_HANDSHAKE][event]; tags tell the directions apart.
-static const uint8_t actions[3][EVENTS] = {
+static const uint8_t actions[4][EVENTS] = {
 	{STAY, OFFER, REPLY, OVER, STAY, STAY, ADOPT, ESTABLISH, OVER},
 	{STAY, OFFER, REPLY, OVER, CLOSING, CLOSING, ADOPT, STAY, OVER},
 	{STAY, OFFER, REPLY, OVER, STAY, STAY, ADOPT, STAY, OVER},
+	{STAY, BEGIN, REPLY, OVER, STAY, STAY, ADOPT, STAY, OVER},
 };
 
 struct chunks {
@@ -158,9 +159,12 @@ static void adopt(const struct step *s, uint32_t tag)
 	}
 }
 
-static void set_over(const struct step *s, uint8_t over)
+static void begin(const struct step *s, const struct chunks *c)
 {
-	s->conn->sides[0].flags = s->conn->sides[1].flags = over;
+	if (step_state(s) != CONN_FREE)
+		step_anew(s, s->direction);
+	offer(&s->conn->sides[s->direction], c->init);
+	step_to(s, CONN_SCTP_HANDSHAKE);
 }
 
 static enum drop_reason act(const struct step *s, const struct chunks *c)
@@ -171,15 +175,17 @@ static enum drop_reason act(const struct step *s, const struct chunks *c)
 	switch ((enum action)actions[state - CONN_SCTP_HANDSHAKE][c->event]) {
 	case STAY:
 		break;
+	case BEGIN:
+		begin(s, c);
+		break;
 	case OFFER:
 	case REPLY:
 		offer(us, c->init);
 		break;
 	case ADOPT:
 		adopt(s, c->tag);
-		set_over(s, 0);
 		// A restart leaves an association that is shutting down as if it began.
-		if (state == CONN_SCTP_SHUTDOWN && !running)
+		if (state >= CONN_SCTP_SHUTDOWN && !running)
 			step_to(s, CONN_SCTP_HANDSHAKE);
 		break;
 	case ESTABLISH:
@@ -193,8 +199,7 @@ static enum drop_reason act(const struct step *s, const struct chunks *c)
 	case OVER:
 		if (c->event == ABORT && state != CONN_SCTP_HANDSHAKE && !c->reflected && !running)
 			break; // it refuses a restart
-		set_over(s, SIDE_OVER);
-		step_to(s, CONN_SCTP_SHUTDOWN);
+		step_to(s, CONN_SCTP_CLOSED);
 		break;
 	default:
 		return DROP_CONNECTION_INVALID;
@@ -203,20 +208,14 @@ static enum drop_reason act(const struct step *s, const struct chunks *c)
 	return DROP_NONE;
 }
 
-static enum drop_reason begin(const struct step *s, const struct chunks *c)
-{
-	if (c->event != INIT || c->tag)
-		return DROP_CONNECTION_INVALID;
-	offer(&s->conn->sides[s->direction], c->init);
-	step_to(s, CONN_SCTP_HANDSHAKE);
-	step_done(s);
-	return DROP_NONE;
-}
-
 enum drop_reason sctp_first(const struct step *s)
 {
 	struct chunks c;
-	return read_chunks(s->packet, &c) ? begin(s, &c) : DROP_CONNECTION_INVALID;
+	if (!read_chunks(s->packet, &c) || c.event != INIT || c.tag)
+		return DROP_CONNECTION_INVALID;
+	begin(s, &c);
+	step_done(s);
+	return DROP_NONE;
 }
 
 enum drop_reason sctp_next(const struct step *s)
@@ -224,9 +223,5 @@ enum drop_reason sctp_next(const struct step *s)
 	struct chunks c;
 	if (!read_chunks(s->packet, &c))
 		return DROP_CONNECTION_INVALID;
-	if (c.event == INIT && !c.tag && s->conn->sides[0].flags & SIDE_OVER) {
-		step_anew(s, s->direction);
-		return begin(s, &c);
-	}
 	return tag_fits(s, &c) ? act(s, &c) : DROP_CONNECTION_INVALID;
 }

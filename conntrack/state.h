@@ -7,12 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// When the table runs short, entries go in this order; an established one never.
+// When the table runs short, entries go in this order; one in use never.
 enum conn_class {
 	CONN_CLASS_NONE,
-	CONN_CLASS_CLOSING,    // both sides have said so, or one has reset it
+	// Over: all was acknowledged, or one has reset it. At worst the last acknowledgement was
+	// lost, and who waits for it gives up.
+	CONN_CLASS_OVER,
 	CONN_CLASS_UNANSWERED, // nobody has answered, or the handshake is not complete
-	CONN_CLASS_ESTABLISHED,
+	// Data may be on its way, or have to be sent again: also while it is being closed (RFC 9293
+	// 3.6: LAST-ACK; RFC 9260 9.2: until the SHUTDOWN-COMPLETE).
+	CONN_CLASS_IN_USE,
 };
 
 // X(id, name, default time-out in seconds, class). The name is that of `weirctl conn list` and of
@@ -22,21 +26,22 @@ enum conn_class {
 #define CONN_STATES(X) \
 	X(TCP_SYN_SENT, "tcp-syn-sent", 120, UNANSWERED) \
 	X(TCP_SYN_RECEIVED, "tcp-syn-received", 60, UNANSWERED) \
-	X(TCP_ESTABLISHED, "tcp-established", 86400, ESTABLISHED) \
-	X(TCP_FIN_WAIT, "tcp-fin-wait", 120, ESTABLISHED) \
-	X(TCP_CLOSE_WAIT, "tcp-close-wait", 3600, ESTABLISHED) \
-	X(TCP_LAST_ACK, "tcp-last-ack", 30, CLOSING) \
-	X(TCP_TIME_WAIT, "tcp-time-wait", 120, CLOSING) \
-	X(TCP_CLOSED, "tcp-closed", 10, CLOSING) \
+	X(TCP_ESTABLISHED, "tcp-established", 86400, IN_USE) \
+	X(TCP_FIN_WAIT, "tcp-fin-wait", 120, IN_USE) \
+	X(TCP_CLOSE_WAIT, "tcp-close-wait", 3600, IN_USE) \
+	X(TCP_LAST_ACK, "tcp-last-ack", 30, IN_USE) \
+	X(TCP_TIME_WAIT, "tcp-time-wait", 120, OVER) \
+	X(TCP_CLOSED, "tcp-closed", 10, OVER) \
 	X(UDP_UNANSWERED, "udp-unanswered", 30, UNANSWERED) \
-	X(UDP_ANSWERED, "udp-answered", 120, ESTABLISHED) \
+	X(UDP_ANSWERED, "udp-answered", 120, IN_USE) \
 	X(ICMP_UNANSWERED, "icmp-unanswered", 30, UNANSWERED) \
-	X(ICMP_ANSWERED, "icmp-answered", 30, ESTABLISHED) \
+	X(ICMP_ANSWERED, "icmp-answered", 30, IN_USE) \
 	X(SCTP_HANDSHAKE, "sctp-handshake", 10, UNANSWERED) \
-	X(SCTP_ESTABLISHED, "sctp-established", 210, ESTABLISHED) \
-	X(SCTP_SHUTDOWN, "sctp-shutdown", 10, CLOSING) \
+	X(SCTP_ESTABLISHED, "sctp-established", 210, IN_USE) \
+	X(SCTP_SHUTDOWN, "sctp-shutdown", 10, IN_USE) \
+	X(SCTP_CLOSED, "sctp-closed", 10, OVER) \
 	X(OTHER_UNANSWERED, "other-unanswered", 60, UNANSWERED) \
-	X(OTHER_ANSWERED, "other-answered", 600, ESTABLISHED)
+	X(OTHER_ANSWERED, "other-answered", 600, IN_USE)
 
 enum conn_state {
 	CONN_FREE, // no connection

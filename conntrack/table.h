@@ -72,8 +72,8 @@ void conn_unlock(struct conn_table *table, struct conn *conn);
 // --- janitor
 
 // Looks at up to `budget` entries, from where the last call ended, and removes those whose state's
-// time-out has passed; where free entries are few, also closing ones, and then unanswered ones of
-// the port that has most of them. What is removed is not found any more, and is free after
+// time-out has passed; where free entries are few, also those that are over, and then unanswered
+// ones of the port that has most of them. What is removed is not found any more, and is free after
 // conn_reclaimed. Returns how many were removed.
 uint32_t conn_reclaim(struct conn_table *table, const struct track_settings *settings,
 	uint32_t now_s, uint32_t budget);

@@ -75,7 +75,7 @@ struct header {
 struct pressure {
 	bool known;    // a whole pass has been counted
 	uint32_t left; // entries of the pass that is being counted
-	uint32_t closing, closing_seen;
+	uint32_t over, over_seen; // entries in a state of that class
 	uint32_t unanswered[PORT_IDS], unanswered_seen[PORT_IDS];
 	// The last whole pass left none that may be removed. How many connections had been asked
 	// for when it began, and when this one did.

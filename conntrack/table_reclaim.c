@@ -3,10 +3,10 @@
 //
 // Usually a slice reads due times only, and the entries that are due. When less than an eighth is
 // free it looks at all entries in use and counts them, a pass over the table after the other:
-// closing ones, and unanswered ones by the port that they count for. When less than a sixteenth is
-// free it removes: closing ones where it meets them, and, once a whole pass has left none of those,
-// unanswered ones of the port that had most in that pass. Nothing is counted on a packet's way for
-// this.
+// ones that are over, and unanswered ones by the port that they count for. When less than a
+// sixteenth is free it removes: ones that are over where it meets them, and, once a whole pass has
+// left none of those, unanswered ones of the port that had most in that pass. Nothing is counted on
+// a packet's way for this.
 #include <string.h>
 
 #include "conntrack/table_inner.h"
@@ -141,7 +141,7 @@ static void pass_begins(struct conn_table *t)
 {
 	struct pressure *p = &t->pressure;
 	p->left = t->capacity;
-	p->closing_seen = 0;
+	p->over_seen = 0;
 	p->tried_seen = tried(t);
 	memset(p->unanswered_seen, 0, sizeof(p->unanswered_seen));
 }
@@ -150,9 +150,9 @@ static void pass_ends(struct conn_table *t)
 {
 	struct pressure *p = &t->pressure;
 	p->known = true;
-	p->closing = p->closing_seen;
+	p->over = p->over_seen;
 	memcpy(p->unanswered, p->unanswered_seen, sizeof(p->unanswered));
-	p->barren = !p->closing;
+	p->barren = !p->over;
 	for (uint32_t port = 0; p->barren && port < PORT_IDS; port++)
 		p->barren = !p->unanswered[port];
 	p->tried = p->tried_seen;
@@ -198,13 +198,13 @@ static void under_pressure(struct slice *s, uint32_t index, const struct moment 
 	enum conn_class class = conn_state_class(moment->state);
 	struct pressure *p = &s->table->pressure;
 	uint16_t owner = conn_at(s->table, index)->owner;
-	if (class == CONN_CLASS_CLOSING) {
+	if (class == CONN_CLASS_OVER) {
 		if (s->lacking)
-			evict(s, index, moment, &p->closing);
+			evict(s, index, moment, &p->over);
 		else
-			p->closing_seen++;
+			p->over_seen++;
 	} else if (class == CONN_CLASS_UNANSWERED) {
-		if (s->lacking && p->known && !p->closing && owner == s->greediest && s->surplus) {
+		if (s->lacking && p->known && !p->over && owner == s->greediest && s->surplus) {
 			evict(s, index, moment, &p->unanswered[owner]);
 			if (!--s->surplus)
 				find_greediest(s);

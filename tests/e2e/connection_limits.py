@@ -119,7 +119,7 @@ def quarter():
 
 @case("connections: a full table", presets=BOTH)
 def full():
-    """Established ones stay, closing ones go first, then unanswered ones of who has most of them."""
+    """Established ones stay, those that are over go first, then unanswered ones of who has most of them."""
     many = {"connections": 2 * TABLE}
     with ground(switch={"connections": TABLE}) as lan:
         pair(lan, **many)
@@ -133,7 +133,7 @@ def full():
             ends = (lan.a, lan.b)
             check(len(offer(ends[step[0][0]], ends[1 - step[0][0]], [frame for _, frame in step])) == 200, "a FIN")
         check(states(lan) == {"tcp-established": 400, "tcp-time-wait": 200}, f"states: {states(lan)}")
-        # What comes now needs the room of the closing ones.
+        # What comes now needs the room of those that are over.
         begun = []
 
         def fill():
@@ -148,7 +148,7 @@ def full():
         wait_until(one_more, slow(10), "another port to begin a connection in a full table", 0.01)
         now = states(lan)
         check(now["tcp-established"] == 400, f"established ones are lost: {now}")
-        check(now["tcp-time-wait"] < 200, f"closing ones are still there: {now}")
+        check(now["tcp-time-wait"] < 200, f"those that are over are still there: {now}")
         for way in (0, 1):
             arrived = offer((lan.a, lan.b)[way], (lan.a, lan.b)[1 - way], [each.data(way) for each in live])
             check(len(arrived) == 400, f"{len(arrived)} of 400 established ones go on")

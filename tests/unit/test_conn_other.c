@@ -160,7 +160,7 @@ static void check_sctp(void)
 	expect(sctp(1, 11, HEARTBEAT, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
 	expect(sctp(1, 11, SHUTDOWN, 0), DROP_NONE, CONN_SCTP_SHUTDOWN);
 	expect(sctp(0, 21, SHUTDOWN_ACK, 0), DROP_NONE, CONN_SCTP_SHUTDOWN);
-	expect(sctp(1, 11, COMPLETE, 0), DROP_NONE, CONN_SCTP_SHUTDOWN);
+	expect(sctp(1, 11, COMPLETE, 0), DROP_NONE, CONN_SCTP_CLOSED);
 	talk_conn(&talk)->epoch = 3;
 	expect(sctp(1, 0, INIT, 33), DROP_NONE, CONN_SCTP_HANDSHAKE);
 	cr_assert_eq(talk_conn(&talk)->epoch, 0u);
@@ -182,7 +182,7 @@ static void check_sctp_ends(void)
 	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		open_sctp();
 		expect(sctp(ends[i].from, ends[i].tag, ends[i].chunk, 0), DROP_NONE,
-			CONN_SCTP_SHUTDOWN);
+			CONN_SCTP_CLOSED);
 	}
 }
 

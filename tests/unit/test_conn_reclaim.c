@@ -119,7 +119,7 @@ static void reclaim_rounds(uint32_t now_s, int rounds)
 	}
 }
 
-Test(conn_reclaim, under_pressure_closing_ones_go_first)
+Test(conn_reclaim, under_pressure_those_that_are_over_go_first)
 {
 	make(1600, 1);
 	uint32_t n = 0;
@@ -138,7 +138,7 @@ Test(conn_reclaim, under_pressure_closing_ones_go_first)
 	cr_assert_eq(stats_now().evicted, 101);
 }
 
-Test(conn_reclaim, unanswered_ones_stay_while_closing_ones_are_known)
+Test(conn_reclaim, unanswered_ones_stay_while_some_are_known_to_be_over)
 {
 	make(1600, 1);
 	uint32_t n = 0;
@@ -174,12 +174,14 @@ Test(conn_reclaim, then_unanswered_ones_of_the_port_that_has_most)
 	cr_assert_eq(count_state(CONN_TCP_ESTABLISHED, 1), 1000);
 }
 
-Test(conn_reclaim, never_established_ones)
+Test(conn_reclaim, never_those_whose_data_may_be_on_its_way)
 {
+	static const enum conn_state states[] = {CONN_TCP_ESTABLISHED, CONN_TCP_FIN_WAIT,
+		CONN_TCP_CLOSE_WAIT, CONN_TCP_LAST_ACK, CONN_SCTP_ESTABLISHED, CONN_SCTP_SHUTDOWN};
 	make(1600, 1);
 	uint32_t index;
 	for (uint32_t n = 0; n < 1600; n++)
-		added(n, 1, n % 2 ? CONN_TCP_ESTABLISHED : CONN_TCP_FIN_WAIT, 0);
+		added(n, 1, states[n % (sizeof(states) / sizeof(states[0]))], 0);
 	reclaim_rounds(1, 60);
 	cr_assert_eq(stats_now().used, 1600);
 	cr_assert_eq(add(kit_key4(1600), 2, CONN_UDP_UNANSWERED, 0, &index), -ENOSPC);

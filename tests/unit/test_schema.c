@@ -596,6 +596,7 @@ Test(schema, printing_with_defaults_changes_nothing)
 		"    sctp-handshake: 10s\n"
 		"    sctp-established: 210s\n"
 		"    sctp-shutdown: 10s\n"
+		"    sctp-closed: 10s\n"
 		"    other-unanswered: 60s\n"
 		"    other-answered: 600s\n"
 		"bridges:\n"
