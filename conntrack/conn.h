@@ -8,6 +8,10 @@
 // under `lock`. What an entry is called (`id`, `addresses`) is written before the entry is found by
 // anyone and stays until the grace period behind its removal. Ports and rules are named by stable
 // numbers and nothing is a pointer, so that another process can take the table over.
+//
+// A conversation can begin anew in its entry (conntrack/track.h). Then `generation` is another one,
+// written last: whoever decides something about the connection takes it first, and stores what was
+// decided under `lock` if it is still the same.
 #ifndef WEIR_CONNTRACK_CONN_H
 #define WEIR_CONNTRACK_CONN_H
 
@@ -55,7 +59,7 @@ struct conn {
 	_Atomic uint8_t state;   // enum conn_state
 	_Atomic uint8_t flags;   // enum conn_flag
 	_Atomic uint8_t lock;    // 1: held
-	uint8_t spare;
+	_Atomic uint8_t generation;
 	// By direction, where the MAC table has the source's address and, in the upper half, the
 	// destination's: where to look first, no more. Of no meaning to this layer.
 	_Atomic uint32_t places[2];
@@ -67,10 +71,10 @@ struct conn {
 	struct conn_side sides[2];
 	// --- cold
 	uint32_t hash; // its key's
-	uint32_t created_s;
+	_Atomic uint32_t created_s;
 	_Atomic uint32_t packets_high[2];
 	_Atomic uint32_t rules[2]; // ids of the rules that allowed it: from-vm, to-vm; 0: none did
-	uint16_t owner;            // the port that it counts for; 0: none
+	_Atomic uint16_t owner;    // the port that it counts for; 0: none
 	uint16_t nat;              // reserved for address translation
 	uint32_t isns[2];          // TCP: sequence numbers of both SYNs, under `lock`
 	struct conn_syn syn;
@@ -89,6 +93,11 @@ static inline unsigned conn_original_direction(const struct conn *conn)
 static inline uint32_t conn_epoch(const struct conn *conn)
 {
 	return atomic_load_explicit(&conn->epoch, memory_order_relaxed);
+}
+
+static inline uint8_t conn_generation(const struct conn *conn)
+{
+	return atomic_load_explicit(&conn->generation, memory_order_acquire);
 }
 
 // The port behind the end that a direction comes from.

@@ -15,6 +15,7 @@ struct step {
 	struct conn *conn;
 	const struct packet *packet;
 	unsigned direction;
+	bool anew; // the packet may begin the connection anew
 };
 
 static inline enum conn_state step_state(const struct step *s)
@@ -55,22 +56,32 @@ static inline void step_done(const struct step *s)
 // A fresh connection in place of the old; its first packet went that direction.
 static inline void step_anew(const struct step *s, unsigned direction)
 {
-	atomic_store_explicit(&s->conn->epoch, 0, memory_order_relaxed);
-	atomic_store_explicit(
-		&s->conn->flags, direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
-	memset(s->conn->sides, 0, sizeof(s->conn->sides));
-	memset(&s->conn->syn, 0, sizeof(s->conn->syn));
+	struct conn *conn = s->conn;
+	uint8_t generation = atomic_load_explicit(&conn->generation, memory_order_relaxed);
+	atomic_store_explicit(&conn->epoch, 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->flags, direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->created_s, s->tracker->now_s, memory_order_relaxed);
+	for (unsigned i = 0; i < 2; i++) {
+		atomic_store_explicit(&conn->packets[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&conn->packets_high[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&conn->bytes[i], 0, memory_order_relaxed);
+	}
+	memset(conn->sides, 0, sizeof(conn->sides));
+	memset(&conn->syn, 0, sizeof(conn->syn));
+	atomic_store_explicit(&conn->generation, (uint8_t)(generation + 1), memory_order_release);
 }
 
 // Each: the first packet of an entry that nobody sees yet, and any later one. tcp and sctp are
-// called with the entry's lock held.
+// called with the entry's lock held; of them, too, what a later one would begin (track_begins).
 enum drop_reason tcp_first(const struct step *s);
 enum drop_reason tcp_next(const struct step *s);
+enum drop_reason tcp_begins(const struct step *s);
 // A fragment that is not the first; it changes how much its end has sent, and with the last one
 // whether that has ended.
 void tcp_later(const struct step *s, const struct conn_key *key);
 enum drop_reason sctp_first(const struct step *s);
 enum drop_reason sctp_next(const struct step *s);
+enum drop_reason sctp_begins(const struct step *s);
 enum drop_reason udp_first(const struct step *s);
 enum drop_reason udp_next(const struct step *s);
 enum drop_reason icmp_first(const struct step *s);

@@ -218,10 +218,26 @@ enum drop_reason sctp_first(const struct step *s)
 	return DROP_NONE;
 }
 
+// An INIT after the end.
+static enum drop_reason begins(const struct step *s, const struct chunks *c)
+{
+	bool over = step_state(s) == CONN_SCTP_CLOSED;
+	return over && c->event == INIT && !c->tag ? TRACK_ANEW : DROP_NONE;
+}
+
+enum drop_reason sctp_begins(const struct step *s)
+{
+	struct chunks c;
+	return read_chunks(s->packet, &c) ? begins(s, &c) : DROP_NONE;
+}
+
 enum drop_reason sctp_next(const struct step *s)
 {
 	struct chunks c;
 	if (!read_chunks(s->packet, &c))
 		return DROP_CONNECTION_INVALID;
+	enum drop_reason anew = s->anew ? DROP_NONE : begins(s, &c);
+	if (anew != DROP_NONE)
+		return anew;
 	return tag_fits(s, &c) ? act(s, &c) : DROP_CONNECTION_INVALID;
 }

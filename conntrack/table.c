@@ -12,10 +12,11 @@
 //              └ cancelled ────────────────────↑
 //
 // A worker takes a free one (conn_reserve), which nobody else knows, and fills it. conn_publish
-// puts it into the index; from then on its id, addresses, hash, owner and creation time do not
-// change. The janitor, or the control plane, takes it out of the index again; then it waits in the
-// ring until a grace period has passed (conn_reclaim_mark, grace period, conn_reclaimed), for
-// workers may still handle packets of it. due[] tells published (not 0) from all others.
+// puts it into the index; from then on its id, addresses and hash do not change, and owner and
+// creation time only if its conversation begins anew. The janitor, or the control plane, takes it
+// out of the index again; then it waits in the ring until a grace period has passed
+// (conn_reclaim_mark, grace period, conn_reclaimed), for workers may still handle packets of it.
+// due[] tells published (not 0) from all others.
 //
 // Index: buckets of one cache line with ten places: tag and entry number. A key has a first and a
 // second bucket. It goes to the first while that has two free places left, else to the emptier one.

@@ -56,6 +56,14 @@ static inline struct conn *conn_at(const struct conn_table *table, uint32_t inde
 // own); -ENOSPC: no entry is free.
 int conn_reserve(struct conn_table *table, uint16_t worker, const struct conn_key *key,
 	uint16_t owner, uint32_t limit, uint32_t now_s, uint32_t *index);
+// Counts one more for the owner, for a connection that begins anew in an entry that is there;
+// false: it has `limit`. An entry that counts for it already is renewed whatever the limit.
+// conn_owner_give gives it back; conn_owner_change has the entry count for it, and no more for the
+// one before.
+bool conn_owner_take(
+	struct conn_table *table, const struct conn *conn, uint16_t owner, uint32_t limit);
+void conn_owner_give(struct conn_table *table, uint16_t owner);
+void conn_owner_change(struct conn_table *table, struct conn *conn, uint16_t owner);
 // Lets the reserved entry be found; due_s is when the janitor looks at it first. Returns it, or the
 // one that another worker has made for the key in the meantime: then the reserved one is given
 // back. 0: no place in the index could be made; it is given back too.
@@ -68,6 +76,17 @@ void conn_due(struct conn_table *table, uint32_t index, uint32_t due_s);
 // The entry's own lock, a spinlock; innermost. Not taken where there is one worker.
 void conn_lock(struct conn_table *table, struct conn *conn);
 void conn_unlock(struct conn_table *table, struct conn *conn);
+
+// What was decided about a connection: under which policy epoch, between which ports, by which
+// rules.
+struct conn_resolved {
+	uint32_t epoch, rules[2];
+	uint16_t ports[2]; // behind the lower and the higher end; 0: not known
+};
+// Notes it, if the connection has not begun anew since it was this generation. Takes the entry's
+// lock.
+void conn_resolve(struct conn_table *table, struct conn *conn, uint8_t generation,
+	const struct conn_resolved *resolved);
 
 // --- janitor
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An entry's way into the table, its due time and its lock. The rules are in conntrack/table.c.
+// An entry's way into the table, whom it counts for, its due time and its lock. The rules are in
+// conntrack/table.c.
 #include <errno.h>
 #include <string.h>
 
@@ -29,9 +30,34 @@ static bool owner_take(struct conn_table *t, uint16_t owner, uint32_t limit)
 	return true;
 }
 
-static void owner_give(struct conn_table *t, uint16_t owner)
+void conn_owner_give(struct conn_table *t, uint16_t owner)
 {
 	atomic_fetch_sub_explicit(&t->header->of_port[owner], 1, memory_order_relaxed);
+}
+
+bool conn_owner_take(struct conn_table *t, const struct conn *conn, uint16_t owner, uint32_t limit)
+{
+	bool same = atomic_load_explicit(&conn->owner, memory_order_relaxed) == owner;
+	return owner_take(t, owner, same ? 0 : limit);
+}
+
+void conn_owner_change(struct conn_table *t, struct conn *conn, uint16_t owner)
+{
+	uint16_t before = atomic_load_explicit(&conn->owner, memory_order_relaxed);
+	do {
+		if (before == OWNER_GONE) {
+			conn_owner_give(t, owner);
+			return;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(
+		&conn->owner, &before, owner, memory_order_relaxed, memory_order_relaxed));
+	conn_owner_give(t, before);
+}
+
+void owner_leave(struct conn_table *t, struct conn *conn)
+{
+	conn_owner_give(
+		t, atomic_exchange_explicit(&conn->owner, OWNER_GONE, memory_order_relaxed));
 }
 
 int conn_reserve(struct conn_table *t, uint16_t worker, const struct conn_key *key, uint16_t owner,
@@ -41,7 +67,7 @@ int conn_reserve(struct conn_table *t, uint16_t worker, const struct conn_key *k
 		return -EDQUOT;
 	*index = vacant_take(t, worker);
 	if (unlikely(!*index)) {
-		owner_give(t, owner);
+		conn_owner_give(t, owner);
 		add_relaxed(&t->caches[worker].full);
 		return -ENOSPC;
 	}
@@ -51,14 +77,14 @@ int conn_reserve(struct conn_table *t, uint16_t worker, const struct conn_key *k
 	if (conn_id_family(&key->id) == CONN_IPV6)
 		memcpy(conn->addresses, key->v6, sizeof(conn->addresses));
 	conn->hash = key->hash;
-	conn->created_s = now_s;
-	conn->owner = owner;
+	atomic_store_explicit(&conn->created_s, now_s, memory_order_relaxed);
+	atomic_store_explicit(&conn->owner, owner, memory_order_relaxed);
 	return 0;
 }
 
 void conn_cancel(struct conn_table *t, uint16_t worker, uint32_t index)
 {
-	owner_give(t, conn_at(t, index)->owner);
+	owner_leave(t, conn_at(t, index));
 	vacant_give(t, worker, index);
 }
 
@@ -102,4 +128,20 @@ void conn_unlock(struct conn_table *t, struct conn *conn)
 {
 	if (!t->head.alone)
 		atomic_store_explicit(&conn->lock, 0, memory_order_release);
+}
+
+void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
+	const struct conn_resolved *resolved)
+{
+	conn_lock(t, conn);
+	if (conn_generation(conn) == generation) {
+		for (unsigned i = 0; i < 2; i++) {
+			atomic_store_explicit(
+				&conn->rules[i], resolved->rules[i], memory_order_relaxed);
+			atomic_store_explicit(
+				&conn->ports[i], resolved->ports[i], memory_order_relaxed);
+		}
+		atomic_store_explicit(&conn->epoch, resolved->epoch, memory_order_relaxed);
+	}
+	conn_unlock(t, conn);
 }

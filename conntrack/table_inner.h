@@ -24,6 +24,7 @@ enum {
 	BUCKET_ROOMY = 8,
 	CACHE_ENTRIES = 48,
 	CACHE_BATCH = 24,
+	OWNER_GONE = UINT16_MAX, // of an entry that was removed and does not count any more
 };
 
 // One cache line. A tag is 16 bits of the hash, never 0 but in a free place. Readers compare all
@@ -73,8 +74,8 @@ struct header {
 
 // What the janitor knows about pressure; conntrack/table_reclaim.c.
 struct pressure {
-	bool known;    // a whole pass has been counted
-	uint32_t left; // entries of the pass that is being counted
+	bool known;               // a whole pass has been counted
+	uint32_t left;            // entries of the pass that is being counted
 	uint32_t over, over_seen; // entries in a state of that class
 	uint32_t unanswered[PORT_IDS], unanswered_seen[PORT_IDS];
 	// The last whole pass left none that may be removed. How many connections had been asked
@@ -186,6 +187,9 @@ bool index_remove(struct conn_table *table, uint32_t index);
 // The same, if the entry is still wanted out when its bucket is locked. False: it stays.
 bool index_remove_if(struct conn_table *table, uint32_t index,
 	bool (*wanted)(const struct conn *conn, const void *ctx), const void *ctx);
+
+// Has an entry that was taken out not count any more; a worker may be making it another owner's.
+void owner_leave(struct conn_table *table, struct conn *conn);
 
 // --- free entries: conntrack/table_vacant.c
 

@@ -73,8 +73,7 @@ static bool take_away(
 	struct conn_table *t = s->table;
 	if (!index_remove_if(t, index, is_as_before, moment))
 		return false;
-	atomic_fetch_sub_explicit(
-		&t->header->of_port[conn_at(t, index)->owner], 1, memory_order_relaxed);
+	owner_leave(t, conn_at(t, index));
 	atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
 	s->batch[s->nbatch++] = index;
 	if (s->nbatch == BATCH)
@@ -197,7 +196,10 @@ static void under_pressure(struct slice *s, uint32_t index, const struct moment 
 {
 	enum conn_class class = conn_state_class(moment->state);
 	struct pressure *p = &s->table->pressure;
-	uint16_t owner = conn_at(s->table, index)->owner;
+	uint16_t owner = atomic_load_explicit(
+		&conn_at(s->table, index)->owner, memory_order_relaxed);
+	if (owner == OWNER_GONE)
+		return; // the control plane has removed it meanwhile
 	if (class == CONN_CLASS_OVER) {
 		if (s->lacking)
 			evict(s, index, moment, &p->over);

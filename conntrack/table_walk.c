@@ -9,12 +9,11 @@ bool conn_remove(struct conn_table *t, uint32_t index, const struct conn_id *id)
 	if (!index || index > t->capacity)
 		return false;
 	pthread_mutex_lock(&t->reading);
-	const struct conn *conn = conn_at(t, index);
+	struct conn *conn = conn_at(t, index);
 	bool was = atomic_load_explicit(&t->due[index], memory_order_acquire) &&
 		   !memcmp(&conn->id, id, sizeof(*id)) && index_remove(t, index);
 	if (was) {
-		atomic_fetch_sub_explicit(
-			&t->header->of_port[conn->owner], 1, memory_order_relaxed);
+		owner_leave(t, conn);
 		vacant_wait(t, &index, 1);
 		atomic_fetch_add_explicit(&t->header->removed, 1, memory_order_relaxed);
 	}
@@ -48,10 +47,10 @@ static void view_of(const struct conn *conn, uint32_t index, struct conn_view *v
 			.direction = (uint8_t)conn_original_direction(conn)},
 		.state = atomic_load_explicit(&conn->state, memory_order_relaxed),
 		.flags = atomic_load_explicit(&conn->flags, memory_order_relaxed),
-		.owner = conn->owner,
+		.owner = atomic_load_explicit(&conn->owner, memory_order_relaxed),
 		.epoch = atomic_load_explicit(&conn->epoch, memory_order_relaxed),
 		.seen_s = atomic_load_explicit(&conn->seen_s, memory_order_relaxed),
-		.created_s = conn->created_s,
+		.created_s = atomic_load_explicit(&conn->created_s, memory_order_relaxed),
 	};
 	memcpy(view->key.v6, conn->addresses, sizeof(view->key.v6));
 	for (unsigned i = 0; i < 2; i++) {

@@ -305,21 +305,43 @@ static enum drop_reason abandon(const struct step *s, const struct tcp_segment *
 	return DROP_NONE; // it answers what was passed to it
 }
 
-static enum drop_reason reuse(const struct step *s, const struct tcp_segment *segment)
+static bool is_newer(const struct step *s, const struct tcp_segment *segment)
 {
 	struct tcp_options options;
 	tcp_read_options(s->packet, &options);
-	bool newer = !tcp_after(s->conn->sides[s->direction].end, segment->seq);
-	return newer || options.timestamps ? begin(s, segment) : syn_again(s, segment);
+	return options.timestamps || !tcp_after(s->conn->sides[s->direction].end, segment->seq);
 }
 
-static enum drop_reason act(const struct step *s, const struct tcp_segment *segment)
+static enum action action_of(const struct step *s, const struct tcp_segment *segment)
 {
 	enum event event = (enum event)events[segment->flags & 0x37];
 	enum conn_state state = step_state(s);
 	if (state > CONN_TCP_CLOSED)
-		return DROP_CONNECTION_INVALID;
-	switch ((enum action)actions[state][event][state != CONN_FREE && step_is_reply(s)]) {
+		return REFUSE;
+	return (enum action)actions[state][event][state != CONN_FREE && step_is_reply(s)];
+}
+
+// What the action would make of an entry that has been there.
+static enum drop_reason begins(
+	const struct step *s, const struct tcp_segment *segment, enum action action)
+{
+	switch (action) {
+	case BEGIN:
+		return TRACK_ANEW;
+	case REUSE:
+		return is_newer(s, segment) ? TRACK_ANEW : DROP_NONE;
+	case ANSWER:
+	case RESYNC:
+		return acks_noted(s, segment) ? TRACK_ANEW_ANSWERED : DROP_NONE;
+	default:
+		return DROP_NONE;
+	}
+}
+
+static enum drop_reason act(
+	const struct step *s, const struct tcp_segment *segment, enum action action)
+{
+	switch (action) {
 	case PASS:
 		return DROP_NONE;
 	case BEGIN:
@@ -345,7 +367,7 @@ static enum drop_reason act(const struct step *s, const struct tcp_segment *segm
 	case ABANDON:
 		return abandon(s, segment);
 	case REUSE:
-		return reuse(s, segment);
+		return is_newer(s, segment) ? begin(s, segment) : syn_again(s, segment);
 	default:
 		return DROP_CONNECTION_INVALID;
 	}
@@ -354,11 +376,19 @@ static enum drop_reason act(const struct step *s, const struct tcp_segment *segm
 enum drop_reason tcp_first(const struct step *s)
 {
 	struct tcp_segment segment = tcp_read(s->packet);
-	return act(s, &segment);
+	return act(s, &segment, action_of(s, &segment));
+}
+
+enum drop_reason tcp_begins(const struct step *s)
+{
+	struct tcp_segment segment = tcp_read(s->packet);
+	return begins(s, &segment, action_of(s, &segment));
 }
 
 enum drop_reason tcp_next(const struct step *s)
 {
 	struct tcp_segment segment = tcp_read(s->packet);
-	return act(s, &segment);
+	enum action action = action_of(s, &segment);
+	enum drop_reason anew = s->anew ? DROP_NONE : begins(s, &segment, action);
+	return anew == DROP_NONE ? act(s, &segment, action) : anew;
 }

@@ -21,14 +21,33 @@ struct tracker {
 enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet);
 
+// Beside drop reasons: the packet would begin the conversation anew, where the old one is over or
+// has lost its memory (a SYN in TIME_WAIT, RFC 9293 3.6.1 and RFC 6191; an INIT after the end; the
+// COOKIE-ECHO of a restart, RFC 9260 5.2). Whoever tracks it has to ask first whether it may, as
+// for the first packet of any connection, and who pays.
+#define TRACK_ANEW ((enum drop_reason)DROP_REASON_COUNT)
+// ... and its original direction is the other one: a SYN-ACK shows that a SYN has begun it.
+#define TRACK_ANEW_ANSWERED ((enum drop_reason)(DROP_REASON_COUNT + 1))
+
 // Advances the connection by one packet of it, counts it and notes the time. DROP_NONE;
 // DROP_CONNECTION_INVALID: no state allows it; DROP_TCP_WINDOW: outside of what the other side has
-// offered, or an RST whose sequence number is not the expected one (RFC 5961). A packet that begins
-// the conversation anew, where the old one is over (a SYN in TIME_WAIT, RFC 9293 3.6.1 and RFC
-// 6191; an INIT), makes the entry a fresh one in place: its epoch is 0 then, its original direction
-// the packet's. Worker.
+// offered, or an RST whose sequence number is not the expected one (RFC 5961). TRACK_ANEW or
+// TRACK_ANEW_ANSWERED: nothing has changed. Worker.
 enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet);
+
+// Whether the packet would begin the conversation anew: DROP_NONE, TRACK_ANEW or
+// TRACK_ANEW_ANSWERED. Changes nothing. Worker.
+enum drop_reason track_begins(const struct tracker *tracker, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet);
+
+// As track_next, for a packet that may begin the conversation anew. If it does, the entry becomes a
+// fresh one in place: its epoch is 0, its original direction the one that was asked about, its
+// counters begin with the packet, it counts for `owner`, for which one was taken (conn_owner_take),
+// and *generation is its new one. -1: another worker was faster, and it was tracked as any packet;
+// what was taken is given back. Worker.
+enum drop_reason track_anew(const struct tracker *tracker, uint32_t index, struct conn *conn,
+	const struct conn_key *key, const struct packet *packet, uint16_t owner, int *generation);
 
 // Of a fragment that is not the first: it is counted, and of TCP its octets have been sent now. It
 // keeps nothing alive. DROP_NONE. Worker.

@@ -193,11 +193,15 @@ static inline void connect_packet(
 	}
 	enum drop_reason reason = track_packet(&pass->tracker, index, conn, key, p);
 	if (unlikely(reason != DROP_NONE)) {
-		packet_drop(p, reason);
+		// What begins it anew has to be allowed first.
+		if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED)
+			p->flags |= PACKET_UNDECIDED;
+		else
+			packet_drop(p, reason);
 		return;
 	}
 	p->flags |= PACKET_TRACKED;
-	// Begun anew it is to be resolved anew.
+	// Another worker may have begun it anew meanwhile.
 	if (unlikely(conn_epoch(conn) != pass->snapshot->epoch) ||
 		unlikely(!forward_known(pass, p, conn, key->direction, last)))
 		p->flags |= PACKET_UNDECIDED;

@@ -12,114 +12,8 @@
 // groups can then be nobody's: whatever speaks against it keeps it from ports with groups only.
 #include "switch/policy_private.h"
 
-#include <errno.h>
-
 #include "base/likely.h"
 #include "switch/fragments.h"
-
-// Who pays for a connection: the port it begins at, if that has groups, else the one it goes to.
-static const struct port_view *owner_of(const struct ends *ends)
-{
-	return ends->from->groups || !ends->to || !ends->to->groups ? ends->from : ends->to;
-}
-
-// No connection allows it. Where nobody's rules may be the ones that count, tx drops it, receiver
-// by receiver.
-static void refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
-	enum drop_reason reason, uint16_t port)
-{
-	if (out || pass->in->groups)
-		policy_drop(pass, p, reason, port);
-	else
-		p->flags &= (uint16_t)~PACKET_CONNECTION;
-}
-
-// --- connections that are there
-
-static void go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct port_view *out)
-{
-	struct conn *conn = conn_at(pass->tracker.table, p->conn);
-	struct ends ends = policy_ends_of(pass, key, conn, out);
-	if (!policy_reaches_asker(pass, p, key, conn, out) ||
-		!policy_resolve(pass, p, key, conn, &ends))
-		return;
-	if (!(p->flags & PACKET_TRACKED)) {
-		enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
-		if (reason != DROP_NONE) {
-			refuse(pass, p, out, reason, pass->in->id);
-			return;
-		}
-		p->flags |= PACKET_TRACKED;
-		// Begun anew it may have another original direction.
-		ends = policy_ends_of(pass, key, conn, out);
-		if (!conn_epoch(conn) && !policy_resolve(pass, p, key, conn, &ends))
-			return;
-	}
-	if (p->verdict == VERDICT_FORWARD)
-		policy_note_places(pass, p, conn, key->direction);
-}
-
-// --- connections that begin
-
-// Lets it be found. Another worker may have made it in this moment, out of another packet: then
-// that one is it.
-static void publish(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct port_view *out, uint32_t index)
-{
-	struct conn_table *table = pass->tracker.table;
-	struct conn *conn = conn_at(table, index);
-	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
-	if (p->verdict == VERDICT_FORWARD)
-		policy_note_places(pass, p, conn, key->direction);
-	p->conn = conn_publish(table, pass->worker, index,
-		pass->now_s + pass->tracker.settings->timeouts_s[state]);
-	if (!p->conn) {
-		refuse(pass, p, out, DROP_CONNECTION_TABLE_FULL, pass->in->id);
-		return;
-	}
-	p->flags |= PACKET_CONNECTION;
-	if (p->conn == index)
-		p->flags |= PACKET_TRACKED;
-	else
-		go_on(pass, p, key, out);
-}
-
-static void begin(
-	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
-{
-	struct conn_table *table = pass->tracker.table;
-	const struct port_view *owner = owner_of(ends);
-	struct rule_query query;
-	uint32_t rules[2], index;
-	policy_query(key, key->direction, &query);
-	if (!policy_allows(pass, ends, &query, p, rules))
-		return;
-	int rc = conn_reserve(
-		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
-	if (rc) {
-		refuse(pass, p, ends->to,
-			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
-			owner->id);
-		return;
-	}
-	struct conn *conn = conn_at(table, index);
-	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
-	if (reason != DROP_NONE) {
-		conn_cancel(table, pass->worker, index);
-		refuse(pass, p, ends->to, reason, pass->in->id);
-		return;
-	}
-	// Only for what begins a connection: stray packets use up nobody's budget.
-	if (owner->new_connections.cost &&
-		!budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc)) {
-		conn_cancel(table, pass->worker, index);
-		refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
-		return;
-	}
-	policy_note_resolved(pass, conn, key->direction, ends, rules);
-	publish(pass, p, key, ends->to, index);
-}
 
 // A packet before it in the burst may have begun it.
 static void find_or_begin(
@@ -129,12 +23,12 @@ static void find_or_begin(
 	pass->lookups++;
 	if (p->conn) {
 		p->flags |= PACKET_CONNECTION;
-		go_on(pass, p, key, ends->to);
+		policy_go_on(pass, p, key, ends->to);
 	} else if (p->flags & PACKET_LATER_FRAGMENT) {
 		// Its first has begun none, or that has gone.
-		refuse(pass, p, ends->to, DROP_CONNECTION_INVALID, pass->in->id);
+		policy_refuse(pass, p, ends->to, DROP_CONNECTION_INVALID, pass->in->id);
 	} else {
-		begin(pass, p, key, ends);
+		policy_begin(pass, p, key, ends);
 	}
 }
 
@@ -150,7 +44,7 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 	// the burst.
 	p->conn = p->flags & PACKET_KEYED ? conn_find(pass->tracker.table, key) : 0;
 	if (!p->conn) {
-		refuse(pass, p, out, DROP_CONNECTION_INVALID, pass->in->id);
+		policy_refuse(pass, p, out, DROP_CONNECTION_INVALID, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
@@ -176,7 +70,7 @@ static void decide(struct pass *pass, struct packet *p)
 	else if (!(p->flags & PACKET_KEYED) || packet_is_to_group(p))
 		policy_decide_alone(pass, p, &ends);
 	else if (p->flags & PACKET_CONNECTION)
-		go_on(pass, p, key, out);
+		policy_go_on(pass, p, key, out);
 	else
 		find_or_begin(pass, p, key, &ends);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the three files of the policy stage share. Worker, all of it.
+// What the files of the policy stage share. Worker, all of it.
 #ifndef WEIR_SWITCH_POLICY_PRIVATE_H
 #define WEIR_SWITCH_POLICY_PRIVATE_H
 
@@ -18,9 +18,25 @@ void policy_query(const struct conn_key *key, unsigned direction, struct rule_qu
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
 	struct packet *p, uint32_t rules[2]);
 
+// No connection allows it. Where nobody's rules may be the ones that count, tx drops it, receiver
+// by receiver.
+void policy_refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
+	enum drop_reason reason, uint16_t port);
+
+// Begins a connection by its first packet, or drops that.
+void policy_begin(
+	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends);
+// Goes on with a packet of the connection p->conn, or drops it; it may begin it anew.
+void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out);
+
 // The packet's ends in the original direction of its connection; out NULL: not known.
-struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out);
+struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
+	const struct port_view *out);
+// Asks the rules for a connection in that direction, and fills in those ends that are not known.
+// False: denied, and the packet is dropped.
+bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct conn *conn, unsigned original, struct ends *ends, uint32_t rules[2]);
 // Resolves the connection if it is not for today's policy and these ends, and fills in those that
 // are not known. False: denied, and the packet is dropped.
 bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
@@ -28,10 +44,11 @@ bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *
 // Whether a reply goes to the port where its connection began, or would be let in there by itself.
 // False: the packet is dropped.
 bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out);
-// Notes under which policy, between which ports and by which rules it was resolved.
-void policy_note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
-	const struct ends *ends, const uint32_t rules[2]);
+	const struct conn *conn, unsigned original, const struct port_view *out);
+// Notes under which policy, between which ports and by which rules it was resolved, unless another
+// worker has begun it anew since it was that generation.
+void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t generation,
+	unsigned original, const struct ends *ends, const uint32_t rules[2]);
 // Notes where the MAC table has both addresses now, so that the next packet finds its way by the
 // entry.
 void policy_note_places(

@@ -19,15 +19,14 @@ void policy_note_places(
 	pass->lookups += 2;
 }
 
-void policy_note_resolved(const struct pass *pass, struct conn *conn, unsigned original,
-	const struct ends *ends, const uint32_t rules[2])
+void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t generation,
+	unsigned original, const struct ends *ends, const uint32_t rules[2])
 {
-	for (unsigned i = 0; i < 2; i++)
-		atomic_store_explicit(&conn->rules[i], rules[i], memory_order_relaxed);
-	atomic_store_explicit(&conn->ports[original], ends->from->id, memory_order_relaxed);
-	atomic_store_explicit(
-		&conn->ports[!original], ends->to ? ends->to->id : 0, memory_order_relaxed);
-	atomic_store_explicit(&conn->epoch, pass->snapshot->epoch, memory_order_relaxed);
+	struct conn_resolved resolved = {
+		.epoch = pass->snapshot->epoch, .rules = {rules[0], rules[1]}};
+	resolved.ports[original] = ends->from->id;
+	resolved.ports[!original] = ends->to ? ends->to->id : 0;
+	conn_resolve(pass->tracker.table, conn, generation, &resolved);
 }
 
 // Whether it is resolved for today's policy and these ends, as far as they are known.
@@ -53,14 +52,10 @@ static void complete_ends(
 		ends->to = views[conn_port(conn, !original)];
 }
 
-bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
-	struct conn *conn, struct ends *ends)
+bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct conn *conn, unsigned original, struct ends *ends, uint32_t rules[2])
 {
-	unsigned original = conn_original_direction(conn);
 	struct rule_query query;
-	uint32_t rules[2];
-	if (is_resolved(pass, conn, original, ends))
-		return true;
 	complete_ends(pass, conn, original, ends);
 	// Where it began there is no port any more.
 	if (!ends->from) {
@@ -68,21 +63,27 @@ bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *
 		return false;
 	}
 	policy_query(key, original, &query);
-	if (!policy_allows(pass, ends, &query, p, rules))
+	return policy_allows(pass, ends, &query, p, rules);
+}
+
+bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, struct ends *ends)
+{
+	uint8_t generation = conn_generation(conn);
+	unsigned original = conn_original_direction(conn);
+	uint32_t rules[2];
+	if (is_resolved(pass, conn, original, ends))
+		return true;
+	if (!policy_ask(pass, p, key, conn, original, ends, rules))
 		return false;
-	policy_note_resolved(pass, conn, original, ends, rules);
+	policy_note_resolved(pass, conn, generation, original, ends, rules);
 	return true;
 }
 
-static bool is_reply(const struct conn_key *key, const struct conn *conn)
+struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
+	const struct port_view *out)
 {
-	return key->direction != conn_original_direction(conn);
-}
-
-struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out)
-{
-	if (is_reply(key, conn))
+	if (key->direction != original)
 		return (struct ends){out, pass->in};
 	return (struct ends){pass->in, out};
 }
@@ -92,12 +93,12 @@ struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key,
 // So its rules are asked as if the reply began a connection. If the address has really moved, its
 // own next packet says so.
 bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct conn *conn, const struct port_view *out)
+	const struct conn *conn, unsigned original, const struct port_view *out)
 {
 	const struct ends ends = {pass->in, out};
 	struct rule_query query;
 	uint32_t rules[2];
-	if (!out || !out->groups || !is_reply(key, conn) ||
+	if (!out || !out->groups || key->direction == original ||
 		conn_port(conn, !key->direction) == out->id)
 		return true;
 	policy_query(key, key->direction, &query);

@@ -96,7 +96,17 @@ static void track(const struct tracker *tracker, const struct packet *packet)
 	} else if (conn_find(table, &key) == entry) {
 		struct conn *conn = conn_at(table, entry);
 		uint32_t packets = conn->packets[key.direction];
+		enum drop_reason how = track_begins(tracker, conn, &key, packet);
 		enum drop_reason reason = track_next(tracker, entry, conn, &key, packet);
+		check(how == DROP_NONE || reason == how);
+		if (how != DROP_NONE) {
+			int generation;
+			check(conn_owner_take(table, conn, 1, 0));
+			reason = track_anew(tracker, entry, conn, &key, packet, 1, &generation);
+			check(reason == DROP_NONE && generation == conn->generation);
+			check(conn_count_of(table, 1) == 1);
+			packets = 0;
+		}
 		check(reason == DROP_NONE || reason == DROP_CONNECTION_INVALID ||
 			reason == DROP_TCP_WINDOW);
 		check(conn->packets[key.direction] == packets + (reason == DROP_NONE));

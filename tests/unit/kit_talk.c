@@ -76,6 +76,25 @@ void talk_free(struct talk_packet *packet)
 	free(packet->block);
 }
 
+static enum drop_reason track_on(const struct talk *talk, const struct tracker *tracker,
+	uint32_t index, const struct conn_key *key, const struct packet *packet)
+{
+	struct conn *conn = conn_at(talk->table, index);
+	enum drop_reason how = track_begins(tracker, conn, key, packet);
+	enum drop_reason reason = track_next(tracker, index, conn, key, packet);
+	int generation;
+	if (how != DROP_NONE && reason != how)
+		abort();
+	if (how == DROP_NONE || talk->denies)
+		return reason;
+	if (!conn_owner_take(talk->table, conn, 1, 0))
+		abort();
+	reason = track_anew(tracker, index, conn, key, packet, 1, &generation);
+	if (generation < 0)
+		abort();
+	return reason;
+}
+
 enum drop_reason talk_track(struct talk *talk, const struct packet *packet)
 {
 	struct tracker tracker = {talk->table, &talk->settings, talk->now_s};
@@ -87,7 +106,7 @@ enum drop_reason talk_track(struct talk *talk, const struct packet *packet)
 	uint32_t index = conn_find(talk->table, &key);
 	last = index;
 	if (index)
-		return track_next(&tracker, index, conn_at(talk->table, index), &key, packet);
+		return track_on(talk, &tracker, index, &key, packet);
 	if (conn_reserve(talk->table, 0, &key, 1, 0, talk->now_s, &index) < 0)
 		abort();
 	enum drop_reason reason = track_first(&tracker, conn_at(talk->table, index), &key, packet);

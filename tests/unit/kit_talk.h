@@ -16,6 +16,7 @@ struct talk {
 	uint32_t now_s;
 	bool high; // end 0 is the higher one
 	bool v6;
+	bool denies; // what would begin anew
 	uint16_t ports[2];
 };
 
@@ -32,7 +33,8 @@ void talk_end(struct talk *talk);
 void talk_build(const struct talk *talk, struct talk_packet *packet, unsigned from,
 	uint8_t protocol, const uint8_t *l4, uint32_t len, uint32_t payload);
 void talk_free(struct talk_packet *packet);
-// Looks the packet up and tracks it; makes an entry where there is none.
+// Looks the packet up and tracks it; makes an entry where there is none. What begins anew may do
+// so, for owner 1.
 enum drop_reason talk_track(struct talk *talk, const struct packet *packet);
 // Both, and the packet is freed.
 enum drop_reason talk_say(struct talk *talk, unsigned from, uint8_t protocol, const uint8_t *l4,

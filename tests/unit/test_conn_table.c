@@ -245,6 +245,53 @@ Test(conn_table, a_walk_sees_each_survivor_once)
 	}
 }
 
+Test(conn_table, what_begins_anew_counts_for_its_new_owner)
+{
+	make(100, 2);
+	struct conn *conn = conn_at(table, added(1, 3, CONN_TCP_TIME_WAIT, 0));
+	added(2, 4, CONN_UDP_ANSWERED, 0);
+	cr_assert_not(conn_owner_take(table, conn, 4, 1), "it has its limit");
+	cr_assert(conn_owner_take(table, conn, 4, 2));
+	conn_owner_give(table, 4);
+	cr_assert_eq(conn_count_of(table, 4), 1);
+	cr_assert(conn_owner_take(table, conn, 4, 2));
+	conn_owner_change(table, conn, 4);
+	cr_assert_eq(conn->owner, 4);
+	cr_assert_eq(conn_count_of(table, 3), 0);
+	cr_assert_eq(conn_count_of(table, 4), 2);
+	cr_assert(conn_owner_take(table, conn, 4, 2), "it is no further one");
+	conn_owner_change(table, conn, 4);
+	cr_assert_eq(conn_count_of(table, 4), 2);
+	// It is removed in the moment between.
+	cr_assert(conn_owner_take(table, conn, 3, 2));
+	cr_assert(conn_remove(table, find(kit_key4(1)), &conn->id));
+	conn_owner_change(table, conn, 3);
+	cr_assert_eq(conn_count_of(table, 3), 0);
+	cr_assert_eq(conn_count_of(table, 4), 1);
+}
+
+Test(conn_table, what_was_decided_about_an_older_one_is_not_noted)
+{
+	make(100, 2);
+	struct conn *conn = conn_at(table, added(1, 3, CONN_TCP_TIME_WAIT, 0));
+	const struct conn_resolved old = {7, {8, 9}, {3, 4}}, new = {7, {5, 6}, {4, 3}};
+	uint8_t generation = conn_generation(conn);
+	conn_resolve(table, conn, generation, &old);
+	cr_assert_eq(conn_port(conn, 0), 3);
+	cr_assert_eq(conn->rules[1], 9u);
+	// Another worker begins it anew.
+	conn->epoch = 0;
+	conn->generation++;
+	conn_resolve(table, conn, generation, &old);
+	cr_assert_eq(conn_epoch(conn), 0u);
+	conn_resolve(table, conn, conn_generation(conn), &new);
+	cr_assert_eq(conn_epoch(conn), 7u);
+	cr_assert_eq(conn_port(conn, 0), 4);
+	conn_resolve(table, conn, generation, &old);
+	cr_assert_eq(conn_port(conn, 0), 4);
+	cr_assert_eq(conn->lock, 0);
+}
+
 Test(conn_table, a_lock_is_taken_where_there_are_several_workers)
 {
 	make(100, 2);

@@ -2,6 +2,7 @@
 // TCP through one entry: who sends what, and what becomes of it. Each scenario runs with the client
 // as the lower and as the higher end, over IPv4 and IPv6, and with sequence numbers that wrap.
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "tests/unit/kit_talk.h"
 
@@ -31,6 +32,13 @@ struct line {
 static struct talk talk;
 static const uint32_t isns[][2] = {{1000, 5000}, {0xffffff00, 0xfffffff0}, {0x7fffff00, 0}};
 
+static const char *name_of(enum drop_reason drop)
+{
+	if (drop == TRACK_ANEW || drop == TRACK_ANEW_ANSWERED)
+		return "anew";
+	return drop ? drop_name(drop) : "none";
+}
+
 static void play_one(const struct line *lines, size_t n, const uint32_t isn[2])
 {
 	for (size_t i = 0; i < n; i++) {
@@ -44,8 +52,8 @@ static void play_one(const struct line *lines, size_t n, const uint32_t isn[2])
 			.scale = l->scale - 1,
 			.timestamps = l->timestamps};
 		enum drop_reason drop = talk_tcp(&talk, from, &tcp);
-		cr_assert_eq(drop, l->drop, "line %zu (%s): drop %s instead of %s", i, l->flags,
-			drop ? drop_name(drop) : "none", l->drop ? drop_name(l->drop) : "none");
+		cr_assert_eq(drop, l->drop, "line %zu (%s): %s instead of %s", i, l->flags,
+			name_of(drop), name_of(l->drop));
 		enum conn_state state = talk_state(&talk);
 		cr_assert_eq(state, l->state, "line %zu (%s): %s instead of %s", i, l->flags,
 			conn_state_name(state), conn_state_name(l->state));
@@ -305,6 +313,49 @@ Test(conn_tcp, a_syn_that_is_answered_begins_anew)
 			{b, "RA", 0xfff00000, 70001, 0, 0, OK, DEAD, 0, 0}};
 		play(refused);
 	}
+}
+
+// Who is denied changes nothing: the old connection ends as it would have.
+static void deny_anew(const struct line *before, size_t n, const struct line *anew,
+	enum drop_reason how, const struct line *then, const struct line *begun)
+{
+	for (int high = 0; high < 2; high++) {
+		talk_begin(&talk, high, false);
+		play_one(before, n, isns[0]);
+		struct conn *conn = talk_conn(&talk), copy = *conn;
+		struct line denied = *anew;
+		denied.drop = how;
+		talk.denies = true;
+		play_one(&denied, 1, isns[0]);
+		cr_assert_eq(memcmp(conn, &copy, sizeof(copy)), 0);
+		play_one(then, 1, isns[0]);
+		// And once it is allowed all counts begin with it.
+		talk.denies = false;
+		talk.now_s += 5;
+		play_one(begun, 1, isns[0]);
+		cr_assert_eq(conn->generation, 1);
+		cr_assert_eq(conn->created_s, 1005u);
+		cr_assert_eq(conn->packets[0] + conn->packets[1], 1u);
+		cr_assert_eq(conn->bytes[0] + conn->bytes[1], 54u);
+		cr_assert_eq(conn_count_of(talk.table, 1), 1u);
+		talk_end(&talk);
+	}
+}
+
+Test(conn_tcp, what_begins_anew_is_asked_about_before_anything_changes)
+{
+	const struct line over[] = {HANDSHAKE, BOTH_FINS};
+	const struct line fin = {S, "FA", 1, 2, 1000, 0, OK, TIMW, 0, 0};
+	const struct line syn = {S, "S", 2000, 0, 1000, 0, OK, TIMW, 0, 0};
+	struct line begun = syn;
+	begun.state = NEW;
+	deny_anew(over, 6, &syn, TRACK_ANEW, &fin, &begun);
+	const struct line open[] = {HANDSHAKE, {S, "S", 70000, 0, 1000, 0, OK, EST, 0, 0}};
+	const struct line data = {C, "A", 1, 1, 1000, 10, OK, EST, 0, 0};
+	const struct line answer = {C, "SA", 90000, 70001, 1000, 0, OK, EST, 0, 0};
+	begun = answer;
+	begun.state = HALF;
+	deny_anew(open, 4, &answer, TRACK_ANEW_ANSWERED, &data, &begun);
 }
 
 Test(conn_tcp, an_answered_syn_asks_the_policy_again)

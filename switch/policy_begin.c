@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Connections that begin, those that begin anew in an entry that is there, and those that go on.
+//
+// Both kinds of beginnings are asked about and paid for before anything changes: the rules, then
+// the owner's count, then its budget. A beginning anew that is denied leaves the old connection as
+// it was, to end by itself.
+#include "switch/policy_private.h"
+
+#include <errno.h>
+
+#include "base/likely.h"
+
+// Who pays for a connection: the port it begins at, if that has groups, else the one it goes to.
+static const struct port_view *owner_of(const struct ends *ends)
+{
+	return ends->from->groups || !ends->to || !ends->to->groups ? ends->from : ends->to;
+}
+
+// Only for what begins a connection: stray packets use up nobody's budget.
+static bool has_budget(const struct pass *pass, const struct port_view *owner)
+{
+	return !owner->new_connections.cost ||
+	       budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc);
+}
+
+void policy_refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
+	enum drop_reason reason, uint16_t port)
+{
+	if (out || pass->in->groups)
+		policy_drop(pass, p, reason, port);
+	else
+		p->flags &= (uint16_t)~PACKET_CONNECTION;
+}
+
+// --- anew
+
+// By a packet for which track_begins or track_next has said so.
+static void begin_anew(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out, enum drop_reason how)
+{
+	struct conn_table *table = pass->tracker.table;
+	struct conn *conn = conn_at(table, p->conn);
+	unsigned original = how == TRACK_ANEW_ANSWERED ? !key->direction : key->direction;
+	struct ends ends = policy_ends_of(pass, key, original, out);
+	uint32_t rules[2];
+	int generation;
+	if (!policy_reaches_asker(pass, p, key, conn, original, out) ||
+		!policy_ask(pass, p, key, conn, original, &ends, rules))
+		return;
+	const struct port_view *owner = owner_of(&ends);
+	if (!conn_owner_take(table, conn, owner->id, owner->conn_limit)) {
+		policy_refuse(pass, p, out, DROP_CONNECTION_LIMIT, owner->id);
+		return;
+	}
+	if (!has_budget(pass, owner)) {
+		conn_owner_give(table, owner->id);
+		policy_refuse(pass, p, out, DROP_CONNECTION_RATE, owner->id);
+		return;
+	}
+	enum drop_reason reason = track_anew(
+		&pass->tracker, p->conn, conn, key, p, owner->id, &generation);
+	if (reason != DROP_NONE) {
+		policy_refuse(pass, p, out, reason, pass->in->id);
+		return;
+	}
+	p->flags |= PACKET_TRACKED;
+	if (generation >= 0)
+		policy_note_resolved(pass, conn, (uint8_t)generation, original, &ends, rules);
+	policy_go_on(pass, p, key, out);
+}
+
+// --- connections that are there
+
+// False: it does not go on as a part of the connection, and all is said about it.
+static bool advance(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, const struct port_view *out)
+{
+	enum drop_reason reason = track_packet(&pass->tracker, p->conn, conn, key, p);
+	if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED)
+		begin_anew(pass, p, key, out, reason);
+	else if (reason != DROP_NONE)
+		policy_refuse(pass, p, out, reason, pass->in->id);
+	else
+		p->flags |= PACKET_TRACKED;
+	return reason == DROP_NONE;
+}
+
+void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out)
+{
+	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	// First: it need not be allowed what the old connection was, nor the other way round.
+	enum drop_reason how = p->flags & PACKET_TRACKED
+				       ? DROP_NONE
+				       : track_begins(&pass->tracker, conn, key, p);
+	if (how != DROP_NONE) {
+		begin_anew(pass, p, key, out, how);
+		return;
+	}
+	unsigned original = conn_original_direction(conn);
+	struct ends ends = policy_ends_of(pass, key, original, out);
+	if (!policy_reaches_asker(pass, p, key, conn, original, out) ||
+		!policy_resolve(pass, p, key, conn, &ends))
+		return;
+	if (!(p->flags & PACKET_TRACKED) && !advance(pass, p, key, conn, out))
+		return;
+	if (p->verdict == VERDICT_FORWARD)
+		policy_note_places(pass, p, conn, key->direction);
+}
+
+// --- connections that begin
+
+// Lets it be found. Another worker may have made it in this moment, out of another packet: then
+// that one is it.
+static void publish(struct pass *pass, struct packet *p, const struct conn_key *key,
+	const struct port_view *out, uint32_t index)
+{
+	struct conn_table *table = pass->tracker.table;
+	struct conn *conn = conn_at(table, index);
+	enum conn_state state = atomic_load_explicit(&conn->state, memory_order_relaxed);
+	if (p->verdict == VERDICT_FORWARD)
+		policy_note_places(pass, p, conn, key->direction);
+	p->conn = conn_publish(table, pass->worker, index,
+		pass->now_s + pass->tracker.settings->timeouts_s[state]);
+	if (!p->conn) {
+		policy_refuse(pass, p, out, DROP_CONNECTION_TABLE_FULL, pass->in->id);
+		return;
+	}
+	p->flags |= PACKET_CONNECTION;
+	if (p->conn == index)
+		p->flags |= PACKET_TRACKED;
+	else
+		policy_go_on(pass, p, key, out);
+}
+
+void policy_begin(
+	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
+{
+	struct conn_table *table = pass->tracker.table;
+	const struct port_view *owner = owner_of(ends);
+	struct rule_query query;
+	uint32_t rules[2], index;
+	policy_query(key, key->direction, &query);
+	if (!policy_allows(pass, ends, &query, p, rules))
+		return;
+	int rc = conn_reserve(
+		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
+	if (rc) {
+		policy_refuse(pass, p, ends->to,
+			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
+			owner->id);
+		return;
+	}
+	struct conn *conn = conn_at(table, index);
+	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
+	if (reason != DROP_NONE) {
+		conn_cancel(table, pass->worker, index);
+		policy_refuse(pass, p, ends->to, reason, pass->in->id);
+		return;
+	}
+	if (!has_budget(pass, owner)) {
+		conn_cancel(table, pass->worker, index);
+		policy_refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
+		return;
+	}
+	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, rules);
+	publish(pass, p, key, ends->to, index);
+}
