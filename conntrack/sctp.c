@@ -2,8 +2,10 @@
 // SCTP (RFC 9260), by its verification tags: each end chooses the tag that packets to it carry, in
 // its INIT or INIT-ACK. What an end has offered is kept beside the tag in use until a COOKIE-ECHO
 // takes it, so a restart (5.2.2) and a lost INIT-ACK (each has another tag) leave a running
-// association alone. Only the chunks in the stash are looked at, and of them the one that decides:
-// INIT, INIT-ACK and SHUTDOWN-COMPLETE stand alone (3.3), COOKIE-ECHO and COOKIE-ACK come first.
+// association alone. A restart is a new association, in the direction of its INIT, once its
+// COOKIE-ECHO is allowed. Only the chunks in the stash are looked at, and of them the one that
+// decides: INIT, INIT-ACK and SHUTDOWN-COMPLETE stand alone (3.3), COOKIE-ECHO and COOKIE-ACK come
+// first.
 //
 // Of an end's side: `end` is its tag, `limit` the one it has offered last and `acked` the one
 // before.
@@ -51,10 +53,10 @@ static const uint8_t events[16] = {
 enum action {
 	REFUSE,
 	STAY,
-	BEGIN,     // an INIT where there is no association, or none any more
-	OFFER,     // an INIT: its tag is kept
-	REPLY,     // an INIT-ACK: likewise
-	ADOPT,     // a COOKIE-ECHO: both offered tags are the association's now
+	BEGIN, // an INIT where there is no association, or none any more
+	OFFER, // an INIT: its tag is kept
+	REPLY, // an INIT-ACK: likewise
+	ADOPT, // a COOKIE-ECHO: both offered tags are the association's now, perhaps a new one's
 	ESTABLISH, // a COOKIE-ACK
 	CLOSING,
 	OVER,
@@ -146,16 +148,30 @@ static void offer(struct conn_side *side, uint32_t tag)
 	side->limit = tag;
 }
 
+// A COOKIE-ECHO of an association that is not the running one.
+static bool restarts(const struct step *s, const struct chunks *c)
+{
+	const struct conn_side *peer = &s->conn->sides[!s->direction];
+	return c->event == COOKIE_ECHO && step_state(s) != CONN_SCTP_HANDSHAKE &&
+	       c->tag != peer->end && is_offered(peer, c->tag);
+}
+
 // The one who echoes has the other's tag from its INIT-ACK; its own is that of its INIT.
-static void adopt(const struct step *s, uint32_t tag)
+static void adopt(const struct step *s, const struct chunks *c)
 {
 	struct conn_side *us = &s->conn->sides[s->direction];
 	struct conn_side *peer = &s->conn->sides[!s->direction];
-	bool handshake = step_state(s) == CONN_SCTP_HANDSHAKE;
-	// A COOKIE-ECHO that comes again says nothing new.
-	if (is_offered(peer, tag) && (handshake || tag != peer->end)) {
-		peer->end = tag;
-		us->end = us->limit;
+	uint32_t own = us->limit;
+	if (restarts(s, c)) {
+		step_anew(s, s->direction);
+		step_to(s, CONN_SCTP_HANDSHAKE);
+		offer(us, own);
+		offer(peer, c->tag);
+	}
+	// One that comes again says nothing new.
+	if (step_state(s) == CONN_SCTP_HANDSHAKE && is_offered(peer, c->tag)) {
+		peer->end = c->tag;
+		us->end = own;
 	}
 }
 
@@ -183,10 +199,7 @@ static enum drop_reason act(const struct step *s, const struct chunks *c)
 		offer(us, c->init);
 		break;
 	case ADOPT:
-		adopt(s, c->tag);
-		// A restart leaves an association that is shutting down as if it began.
-		if (state >= CONN_SCTP_SHUTDOWN && !running)
-			step_to(s, CONN_SCTP_HANDSHAKE);
+		adopt(s, c);
 		break;
 	case ESTABLISH:
 		if (!running)
@@ -218,11 +231,12 @@ enum drop_reason sctp_first(const struct step *s)
 	return DROP_NONE;
 }
 
-// An INIT after the end.
+// An INIT after the end, or the COOKIE-ECHO of a restart, which shows that the other end has
+// answered its INIT.
 static enum drop_reason begins(const struct step *s, const struct chunks *c)
 {
-	bool over = step_state(s) == CONN_SCTP_CLOSED;
-	return over && c->event == INIT && !c->tag ? TRACK_ANEW : DROP_NONE;
+	bool over = step_state(s) == CONN_SCTP_CLOSED && c->event == INIT && !c->tag;
+	return over || restarts(s, c) ? TRACK_ANEW : DROP_NONE;
 }
 
 enum drop_reason sctp_begins(const struct step *s)

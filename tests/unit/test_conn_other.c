@@ -201,7 +201,9 @@ static void check_sctp_restart(void)
 	expect(sctp(1, 33, ABORT, 0), DROP_NONE, CONN_SCTP_ESTABLISHED); // refused: all goes on
 	expect(sctp(1, 11, DATA, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
 	expect(sctp(1, 33, INIT_ACK, 44), DROP_NONE, CONN_SCTP_ESTABLISHED);
-	expect(sctp(0, 44, COOKIE_ECHO, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	expect(sctp(0, 44, COOKIE_ECHO, 0), DROP_NONE, CONN_SCTP_HANDSHAKE);
+	expect(sctp(0, 44, COOKIE_ECHO, 0), DROP_NONE, CONN_SCTP_HANDSHAKE); // comes again
+	expect(sctp(0, 22, DATA, 0), BAD, CONN_SCTP_HANDSHAKE);
 	expect(sctp(1, 33, COOKIE_ACK, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
 	expect(sctp(0, 44, DATA, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
 	expect(sctp(0, 22, DATA, 0), BAD, CONN_SCTP_ESTABLISHED);
@@ -210,4 +212,31 @@ static void check_sctp_restart(void)
 Test(conn_other, sctp_can_restart)
 {
 	each_way(check_sctp_restart);
+}
+
+// The end that did not begin the association restarts it: a new one, in that direction.
+static void check_sctp_restart_denied(void)
+{
+	open_sctp();
+	expect(sctp(1, 0, INIT, 33), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	expect(sctp(0, 33, INIT_ACK, 44), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	struct conn *conn = talk_conn(&talk), copy = *conn;
+	talk.denies = true;
+	expect(sctp(1, 44, COOKIE_ECHO, 0), TRACK_ANEW, CONN_SCTP_ESTABLISHED);
+	cr_assert_eq(memcmp(conn, &copy, sizeof(copy)), 0);
+	expect(sctp(0, 22, DATA, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	expect(sctp(1, 11, DATA, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	talk.denies = false;
+	expect(sctp(1, 44, COOKIE_ECHO, 0), DROP_NONE, CONN_SCTP_HANDSHAKE);
+	cr_assert_eq(conn_original_direction(conn), !talk.high);
+	cr_assert_eq(conn_generation(conn), 1);
+	cr_assert_eq(conn->packets[0] + conn->packets[1], 1u);
+	expect(sctp(0, 33, COOKIE_ACK, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
+	expect(sctp(0, 22, DATA, 0), BAD, CONN_SCTP_ESTABLISHED);
+	expect(sctp(0, 33, DATA, 0), DROP_NONE, CONN_SCTP_ESTABLISHED);
+}
+
+Test(conn_other, an_sctp_restart_is_asked_about)
+{
+	each_way(check_sctp_restart_denied);
 }
