@@ -74,7 +74,7 @@ struct conn {
 	_Atomic uint32_t created_s;
 	_Atomic uint32_t packets_high[2];
 	_Atomic uint32_t rules[2]; // ids of the rules that allowed it: from-vm, to-vm; 0: none did
-	_Atomic uint16_t owner;    // the port that it counts for; 0: none
+	_Atomic uint16_t owner;    // whom it counts for: conn_owner of conntrack/table.h
 	uint16_t nat;              // reserved for address translation
 	uint32_t isns[2];          // TCP: sequence numbers of both SYNs, under `lock`
 	struct conn_syn syn;

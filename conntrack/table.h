@@ -14,6 +14,28 @@
 
 struct conn_table;
 
+// Whom a connection counts for: a port, and apart from those that began there the ones that came to
+// it from ports without groups. So nobody outside can use up what a VM has for its own.
+enum {
+	CONN_OWNERS = 2 * PORT_IDS
+};
+
+static inline uint16_t conn_owner(uint16_t port, bool came)
+{
+	return (uint16_t)(port + (came ? PORT_IDS : 0));
+}
+
+static inline bool conn_owner_came(uint16_t owner)
+{
+	return owner >= PORT_IDS && owner < CONN_OWNERS;
+}
+
+// 0: it has been removed.
+static inline uint16_t conn_owner_port(uint16_t owner)
+{
+	return owner < CONN_OWNERS ? owner % PORT_IDS : 0;
+}
+
 struct conn_table_options {
 	uint32_t connections; // that it holds
 	uint16_t nworkers;
@@ -53,7 +75,7 @@ static inline struct conn *conn_at(const struct conn_table *table, uint32_t inde
 
 // A free entry of the worker's, zeroed but for id, addresses and hash of the key, created_s and
 // owner; nobody finds it yet. *index, and 0; -EDQUOT: the owner has `limit` (0: no limit of its
-// own); -ENOSPC: no entry is free.
+// own), which the janitor hears of; -ENOSPC: no entry is free.
 int conn_reserve(struct conn_table *table, uint16_t worker, const struct conn_key *key,
 	uint16_t owner, uint32_t limit, uint32_t now_s, uint32_t *index);
 // Counts one more for the owner, for a connection that begins anew in an entry that is there;
@@ -91,9 +113,10 @@ void conn_resolve(struct conn_table *table, struct conn *conn, uint8_t generatio
 // --- janitor
 
 // Looks at up to `budget` entries, from where the last call ended, and removes those whose state's
-// time-out has passed; where free entries are few, also those that are over, and then unanswered
-// ones of the port that has most of them. What is removed is not found any more, and is free after
-// conn_reclaimed. Returns how many were removed.
+// time-out has passed; at the limit of those that come to a port, also the ones of them that are
+// over or have not been answered within three seconds; where free entries are few, also those that
+// are over, and then unanswered ones of the owner that has most of them. What is removed is not
+// found any more, and is free after conn_reclaimed. Returns how many were removed.
 uint32_t conn_reclaim(struct conn_table *table, const struct track_settings *settings,
 	uint32_t now_s, uint32_t budget);
 // After a grace period: what conn_reclaim and conn_remove have removed before it began is free.
@@ -117,7 +140,7 @@ struct conn_view {
 	struct conn_key key;
 	enum conn_state state;
 	uint8_t flags;
-	uint16_t ports[2], owner;
+	uint16_t ports[2], owner; // behind both ends; conn_owner
 	uint32_t epoch, seen_s, created_s;
 	uint32_t rules[2];
 	uint64_t packets[2], bytes[2];
@@ -138,6 +161,6 @@ struct conn_stats {
 	bool hugepages;
 };
 void conn_table_stats(const struct conn_table *table, struct conn_stats *stats);
-uint32_t conn_count_of(const struct conn_table *table, uint16_t port);
+uint32_t conn_count_of(const struct conn_table *table, uint16_t owner);
 
 #endif

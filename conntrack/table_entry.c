@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An entry's way into the table, whom it counts for, its due time and its lock. The rules are in
-// conntrack/table.c.
+// An entry's way into the table, its due time and its lock. The rules are in conntrack/table.c.
 #include <errno.h>
 #include <string.h>
 
@@ -10,54 +9,6 @@ static void add_relaxed(_Atomic uint64_t *count)
 {
 	atomic_store_explicit(
 		count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
-// Counts one more for the owner; false: it has its limit. A loop: nobody may be refused for one
-// that is refused itself.
-static bool owner_take(struct conn_table *t, uint16_t owner, uint32_t limit)
-{
-	_Atomic uint32_t *count = &t->header->of_port[owner];
-	if (!limit) {
-		atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
-		return true;
-	}
-	uint32_t now = atomic_load_explicit(count, memory_order_relaxed);
-	do {
-		if (now >= limit)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		count, &now, now + 1, memory_order_relaxed, memory_order_relaxed));
-	return true;
-}
-
-void conn_owner_give(struct conn_table *t, uint16_t owner)
-{
-	atomic_fetch_sub_explicit(&t->header->of_port[owner], 1, memory_order_relaxed);
-}
-
-bool conn_owner_take(struct conn_table *t, const struct conn *conn, uint16_t owner, uint32_t limit)
-{
-	bool same = atomic_load_explicit(&conn->owner, memory_order_relaxed) == owner;
-	return owner_take(t, owner, same ? 0 : limit);
-}
-
-void conn_owner_change(struct conn_table *t, struct conn *conn, uint16_t owner)
-{
-	uint16_t before = atomic_load_explicit(&conn->owner, memory_order_relaxed);
-	do {
-		if (before == OWNER_GONE) {
-			conn_owner_give(t, owner);
-			return;
-		}
-	} while (!atomic_compare_exchange_weak_explicit(
-		&conn->owner, &before, owner, memory_order_relaxed, memory_order_relaxed));
-	conn_owner_give(t, before);
-}
-
-void owner_leave(struct conn_table *t, struct conn *conn)
-{
-	conn_owner_give(
-		t, atomic_exchange_explicit(&conn->owner, OWNER_GONE, memory_order_relaxed));
 }
 
 int conn_reserve(struct conn_table *t, uint16_t worker, const struct conn_key *key, uint16_t owner,

@@ -17,7 +17,7 @@
 #define TABLE_MAGIC UINT64_C(0x4e4e4f4352494557) // "WEIRCONN"
 
 enum {
-	TABLE_VERSION = 1,
+	TABLE_VERSION = 2,
 	BUCKET_ENTRIES = 10,
 	BUCKET_MEAN = 5, // entries of a bucket when the table is full
 	// A first bucket with fewer entries takes a key without a look at the second.
@@ -25,6 +25,9 @@ enum {
 	CACHE_ENTRIES = 48,
 	CACHE_BATCH = 24,
 	OWNER_GONE = UINT16_MAX, // of an entry that was removed and does not count any more
+	// At the limit of a port those that came to it have so long to be answered: a SYN is sent
+	// again after one second, and after three (RFC 6298).
+	ANSWER_WITHIN_S = 3,
 };
 
 // One cache line. A tag is 16 bits of the hash, never 0 but in a free place. Readers compare all
@@ -69,7 +72,10 @@ struct header {
 	struct vacant vacant;
 	_Atomic uint64_t expired, evicted, removed __attribute__((aligned(64)));
 	_Atomic uint32_t look_again; // grows when time-outs have changed
-	_Atomic uint32_t of_port[PORT_IDS] __attribute__((aligned(64)));
+	_Atomic bool limits;         // some port is in at_limit
+	_Atomic uint32_t of_owner[CONN_OWNERS] __attribute__((aligned(64)));
+	// Ports that were refused one that came to them, since the janitor has looked last.
+	_Atomic bool at_limit[PORT_IDS];
 };
 
 // What the janitor knows about pressure; conntrack/table_reclaim.c.
@@ -77,7 +83,7 @@ struct pressure {
 	bool known;               // a whole pass has been counted
 	uint32_t left;            // entries of the pass that is being counted
 	uint32_t over, over_seen; // entries in a state of that class
-	uint32_t unanswered[PORT_IDS], unanswered_seen[PORT_IDS];
+	uint32_t unanswered[CONN_OWNERS], unanswered_seen[CONN_OWNERS];
 	// The last whole pass left none that may be removed. How many connections had been asked
 	// for when it began, and when this one did.
 	bool barren;
@@ -100,8 +106,10 @@ struct conn_table {
 	// worker holds it. Never taken by a worker.
 	pthread_mutex_t reading;
 	// --- the janitor's
-	uint32_t scan_at; // the entry to look at next
-	uint32_t looked_again, look_left;
+	uint32_t scan_at;                 // the entry to look at next
+	uint32_t looked_again, look_left; // the pass that is under way, and how far it is
+	uint32_t limits_left;             // entries of the pass that looks at at_limit
+	bool at_limit[PORT_IDS];
 	struct pressure pressure;
 };
 
@@ -188,8 +196,17 @@ bool index_remove(struct conn_table *table, uint32_t index);
 bool index_remove_if(struct conn_table *table, uint32_t index,
 	bool (*wanted)(const struct conn *conn, const void *ctx), const void *ctx);
 
+// --- owners: conntrack/table_owner.c
+
+// Counts one more for the owner; false: it has its limit. 0: none. Worker.
+bool owner_take(struct conn_table *table, uint16_t owner, uint32_t limit);
 // Has an entry that was taken out not count any more; a worker may be making it another owner's.
 void owner_leave(struct conn_table *table, struct conn *conn);
+// Begins a pass over all entries if some port is at its limit. Janitor.
+void limits_look(struct conn_table *table);
+// Whether the entry is to go for its port's limit, in this pass. Janitor.
+bool limits_want_out(const struct conn_table *table, const struct conn *conn, enum conn_state state,
+	uint32_t now_s);
 
 // --- free entries: conntrack/table_vacant.c
 

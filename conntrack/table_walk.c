@@ -97,9 +97,9 @@ bool conn_view_at(const struct conn_table *table, uint32_t index, struct conn_vi
 	return there;
 }
 
-uint32_t conn_count_of(const struct conn_table *t, uint16_t port)
+uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)
 {
-	return atomic_load_explicit(&t->header->of_port[port], memory_order_relaxed);
+	return atomic_load_explicit(&t->header->of_owner[owner], memory_order_relaxed);
 }
 
 void conn_table_stats(const struct conn_table *t, struct conn_stats *stats)

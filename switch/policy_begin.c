@@ -10,17 +10,25 @@
 
 #include "base/likely.h"
 
-// Who pays for a connection: the port it begins at, if that has groups, else the one it goes to.
-static const struct port_view *owner_of(const struct ends *ends)
+// Who pays for a connection: the port it begins at, if that has groups, else the one it comes to.
+// That pays apart from what it begins itself, which nobody outside may use up.
+struct payer {
+	const struct port_view *port;
+	bool came;
+};
+
+static struct payer payer_of(const struct ends *ends)
 {
-	return ends->from->groups || !ends->to || !ends->to->groups ? ends->from : ends->to;
+	bool came = !ends->from->groups && ends->to && ends->to->groups;
+	return (struct payer){came ? ends->to : ends->from, came};
 }
 
 // Only for what begins a connection: stray packets use up nobody's budget.
-static bool has_budget(const struct pass *pass, const struct port_view *owner)
+static bool has_budget(const struct pass *pass, const struct payer *payer)
 {
-	return !owner->new_connections.cost ||
-	       budget_take(&owner->port->new_connections, &owner->new_connections, pass->tsc);
+	const struct port_view *view = payer->port;
+	return !view->new_connections.cost || budget_take(&view->port->new_connections[payer->came],
+						      &view->new_connections, pass->tsc);
 }
 
 void policy_refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
@@ -47,18 +55,19 @@ static void begin_anew(struct pass *pass, struct packet *p, const struct conn_ke
 	if (!policy_reaches_asker(pass, p, key, conn, original, out) ||
 		!policy_ask(pass, p, key, conn, original, &ends, rules))
 		return;
-	const struct port_view *owner = owner_of(&ends);
-	if (!conn_owner_take(table, conn, owner->id, owner->conn_limit)) {
-		policy_refuse(pass, p, out, DROP_CONNECTION_LIMIT, owner->id);
+	struct payer payer = payer_of(&ends);
+	uint16_t owner = conn_owner(payer.port->id, payer.came);
+	if (!conn_owner_take(table, conn, owner, payer.port->conn_limit)) {
+		policy_refuse(pass, p, out, DROP_CONNECTION_LIMIT, payer.port->id);
 		return;
 	}
-	if (!has_budget(pass, owner)) {
-		conn_owner_give(table, owner->id);
-		policy_refuse(pass, p, out, DROP_CONNECTION_RATE, owner->id);
+	if (!has_budget(pass, &payer)) {
+		conn_owner_give(table, owner);
+		policy_refuse(pass, p, out, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
 	enum drop_reason reason = track_anew(
-		&pass->tracker, p->conn, conn, key, p, owner->id, &generation);
+		&pass->tracker, p->conn, conn, key, p, owner, &generation);
 	if (reason != DROP_NONE) {
 		policy_refuse(pass, p, out, reason, pass->in->id);
 		return;
@@ -137,18 +146,18 @@ void policy_begin(
 	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
 {
 	struct conn_table *table = pass->tracker.table;
-	const struct port_view *owner = owner_of(ends);
+	struct payer payer = payer_of(ends);
 	struct rule_query query;
 	uint32_t rules[2], index;
 	policy_query(key, key->direction, &query);
 	if (!policy_allows(pass, ends, &query, p, rules))
 		return;
-	int rc = conn_reserve(
-		table, pass->worker, key, owner->id, owner->conn_limit, pass->now_s, &index);
+	int rc = conn_reserve(table, pass->worker, key, conn_owner(payer.port->id, payer.came),
+		payer.port->conn_limit, pass->now_s, &index);
 	if (rc) {
 		policy_refuse(pass, p, ends->to,
 			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
-			owner->id);
+			payer.port->id);
 		return;
 	}
 	struct conn *conn = conn_at(table, index);
@@ -158,9 +167,9 @@ void policy_begin(
 		policy_refuse(pass, p, ends->to, reason, pass->in->id);
 		return;
 	}
-	if (!has_budget(pass, owner)) {
+	if (!has_budget(pass, &payer)) {
 		conn_cancel(table, pass->worker, index);
-		policy_refuse(pass, p, ends->to, DROP_CONNECTION_RATE, owner->id);
+		policy_refuse(pass, p, ends->to, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
 	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, rules);

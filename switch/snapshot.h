@@ -100,7 +100,7 @@ struct port {
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	// Shared by the workers of its queues; only what has a limit touches them.
 	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
-	struct budget new_connections;
+	struct budget new_connections[2]; // of those that begin there, and that come to it
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write

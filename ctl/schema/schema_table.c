@@ -136,10 +136,12 @@ static const struct key limits_keys[] = {
 		.about = "The most MAC addresses learned behind the port; 0: no limit of its own."},
 	{"connections", TYPE_INT, .fallback = "0", .max = CONNECTIONS_MAX,
 		FIELD(struct config_limits, connections), .effect = EFFECT_LIVE,
-		.about = "The most connections of the port at a time; 0: a quarter of the table."},
+		.about = "The most connections at a time that begin at the port, and apart from them as "
+			 "many that come to it from ports without groups; 0: a quarter of the table."},
 	{"new-connections", TYPE_CONNS, .min = 1, .max = BUDGET_MAX,
 		FIELD(struct config_limits, new_connections_cps), .effect = EFFECT_LIVE,
-		.about = "The most connections that the port may begin; left out: no limit."},
+		.about = "The most connections per second that the port may begin, and apart from them "
+			 "that may come to it from ports without groups; left out: no limit."},
 	{"broadcast", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX,
 		FIELD(struct config_limits, broadcast_pps), .effect = EFFECT_LIVE,
 		.about = "The most broadcast frames from the port, those of 100 ms at once; left out: "

@@ -73,12 +73,51 @@ def limit():
         lan.set("a", limits={"connections": 5})
         lan.passes(talks[11], 0, talks[11].data())
         lan.denied("a", talks[10].data(), reason="connection-limit")
-        # From outside of all groups they count for the port they go to.
-        lan.port("x")
-        lan.announce(lan.x)
-        lan.drain()
-        lan.denied("x", talk(Udp, lan.x, lan.a).data(), at="a", reason="connection-limit")
         return "10 of 12, the others connection-limit; live"
+
+
+@case("connections: an outsider's flood leaves a VM its own connections, and its limit to others", presets=BOTH)
+def outsider():
+    """From a port without groups they count for the VM they come to, apart from what that begins."""
+    with ground() as lan:
+        lan.port("a", ["open"], limits={"connections": 10})
+        lan.port("b", ["open"])
+        lan.port("x")
+        lan.learned()
+        served = talk(Tcp, lan.x, lan.a)
+        lan.all_pass(served, served.handshake())
+        flood = [talk(Tcp, lan.x, lan.a).handshake()[0][1] for _ in range(20)]
+        arrived = offer(lan.x, lan.a, flood)
+        check(len(arrived) == 9, f"{len(arrived)} of 20 SYNs passed")
+        check(lan.lost() == {"a": {"connection-limit": 11}}, f"dropped: {lan.lost()}")
+        _, arrived = begin(lan.a, lan.b, 12)
+        check(len(arrived) == 10, f"the VM began {len(arrived)} of 10 that it may")
+        # And the flood goes on: who comes next finds room, long before the first SYN's time is over.
+        def one_more():
+            offer(lan.x, lan.a, flood[:1])
+            offer(lan.x, lan.a, [talk(Tcp, lan.x, lan.a).handshake()[0][1]])
+            return bool(begin(lan.x, lan.a, 1)[1])
+        start = time.monotonic()
+        wait_until(one_more, slow(20), lambda: f"room for one more: {states(lan)}; {lan.lost()}", 0.05)
+        waited = time.monotonic() - start
+        lan.all_pass(served, [(0, served.data()), (1, served.data(1))])
+        check(states(lan)["udp-unanswered"] >= 10, f"the VM's own: {states(lan)}")
+        return f"9 of 20, the VM's own 10, room again in {waited:.1f} s"
+
+
+@case("connections: an outsider uses up none of a VM's new connections per second", presets=BOTH)
+def outsiders_rate():
+    with ground() as lan:
+        lan.port("a", ["open"], limits={"new-connections": "1cps"})
+        lan.port("b", ["open"])
+        lan.port("x")
+        lan.learned()
+        start = time.monotonic()
+        _, arrived = begin(lan.x, lan.a, 100)
+        check(1 <= len(arrived) <= 2 + int(time.monotonic() - start), f"{len(arrived)} of 100 passed")
+        _, arrived = begin(lan.a, lan.b, 1)
+        check(len(arrived) == 1, f"the VM's own: {len(arrived)} of 1; dropped: {lan.lost()}")
+        return "1 of the VM's own behind 100 that came to it"
 
 
 @case("connections: new ones per second", presets=BOTH)

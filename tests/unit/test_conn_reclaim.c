@@ -111,6 +111,47 @@ Test(conn_reclaim, what_is_renewed_while_the_janitor_is_held_up_stays)
 	cr_assert_eq(conn_reclaim(table, &settings, 1071, 1000), 1);
 }
 
+// What came to a port, at its limit: who is not answered goes soon, and the port's own stay.
+Test(conn_reclaim, at_the_limit_of_a_port_unanswered_ones_that_came_to_it_go)
+{
+	make(1000, 1);
+	uint16_t own = conn_owner(3, false), came = conn_owner(3, true);
+	uint16_t other = conn_owner(4, true);
+	static const struct {
+		enum conn_state state;
+		bool goes;
+	} of[] = {{CONN_TCP_SYN_SENT, true}, {CONN_TCP_SYN_RECEIVED, true},
+		{CONN_UDP_UNANSWERED, true}, {CONN_TCP_TIME_WAIT, true},
+		{CONN_TCP_ESTABLISHED, false}, {CONN_UDP_ANSWERED, false},
+		{CONN_TCP_LAST_ACK, false}};
+	enum {
+		N = sizeof(of) / sizeof(of[0])
+	};
+	uint32_t index;
+	for (uint32_t n = 0; n < N; n++) {
+		added(n, came, of[n].state, 1000);
+		added(100 + n, own, of[n].state, 1000);
+		added(200 + n, other, of[n].state, 1000);
+	}
+	struct conn_key key = kit_key4(300);
+	conn_keys_hash(table, &key, 1);
+	cr_assert_eq(conn_reclaim(table, &settings, 1004, 1000), 0, "nobody was refused");
+	cr_assert_eq(conn_reserve(table, 0, &key, own, N, 1003, &index), -EDQUOT);
+	cr_assert_eq(conn_reclaim(table, &settings, 1004, 1000), 0, "its own are its own");
+	cr_assert_eq(conn_reserve(table, 0, &key, came, N, 1003, &index), -EDQUOT);
+	cr_assert_eq(conn_reclaim(table, &settings, 1003, 1000), 0, "they have three seconds");
+	cr_assert_eq(conn_reserve(table, 0, &key, came, N, 1003, &index), -EDQUOT);
+	// Seen again, as by a SYN that is sent again and again.
+	conn_seen(conn_at(table, find(kit_key4(0))), 1004);
+	cr_assert_eq(conn_reclaim(table, &settings, 1004, 500), 4);
+	for (uint32_t n = 0; n < N; n++) {
+		cr_assert_eq(!find(kit_key4(n)), of[n].goes, "%s", conn_state_name(of[n].state));
+		cr_assert(find(kit_key4(100 + n)) && find(kit_key4(200 + n)));
+	}
+	cr_assert_eq(stats_now().evicted, 4);
+	cr_assert_eq(conn_reserve(table, 0, &key, came, N, 1004, &index), 0);
+}
+
 static void reclaim_rounds(uint32_t now_s, int rounds)
 {
 	for (int i = 0; i < rounds; i++) {
