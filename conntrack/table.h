@@ -126,8 +126,13 @@ void conn_reclaimed(struct conn_table *table, uint64_t mark);
 // Whether free entries are few and some may be removed, so that the janitor should not wait.
 bool conn_is_short(const struct conn_table *table);
 // Has the next pass look at each entry, since time-outs have changed; behind the grace period of
-// the settings that were replaced, lest a worker use them still. Any thread.
+// the settings that were replaced, lest a worker use them still. Main thread.
 void conn_look_again(struct conn_table *table);
+// The port is gone, and no worker knows it any more: what counts for it is removed by a pass of the
+// janitor's, and what had it behind an end forgets it. Main thread.
+void conn_port_leaves(struct conn_table *table, uint16_t port);
+// Whether that is still to come. Any thread.
+bool conn_port_is_leaving(const struct conn_table *table, uint16_t port);
 
 // --- any thread that is no worker; main, for the control plane
 

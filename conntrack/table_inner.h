@@ -71,11 +71,13 @@ struct header {
 	// --- what changes
 	struct vacant vacant;
 	_Atomic uint64_t expired, evicted, removed __attribute__((aligned(64)));
-	_Atomic uint32_t look_again; // grows when time-outs have changed
+	_Atomic uint32_t look_again; // passes over all entries that were asked for
+	_Atomic uint32_t looked;     // ... and the last one that is done
 	_Atomic bool limits;         // some port is in at_limit
 	_Atomic uint32_t of_owner[CONN_OWNERS] __attribute__((aligned(64)));
 	// Ports that were refused one that came to them, since the janitor has looked last.
 	_Atomic bool at_limit[PORT_IDS];
+	_Atomic uint32_t leaves[PORT_IDS]; // the pass behind which nothing names the port any more
 };
 
 // What the janitor knows about pressure; conntrack/table_reclaim.c.
@@ -202,6 +204,9 @@ bool index_remove_if(struct conn_table *table, uint32_t index,
 bool owner_take(struct conn_table *table, uint16_t owner, uint32_t limit);
 // Has an entry that was taken out not count any more; a worker may be making it another owner's.
 void owner_leave(struct conn_table *table, struct conn *conn);
+// Whether an entry counts for a port that leaves. Where such a port is merely behind an end, that
+// is forgotten. Janitor.
+bool owner_leaves(const struct conn_table *table, struct conn *conn);
 // Begins a pass over all entries if some port is at its limit. Janitor.
 void limits_look(struct conn_table *table);
 // Whether the entry is to go for its port's limit, in this pass. Janitor.

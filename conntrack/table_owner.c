@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Whom connections count for, and what goes before its time for that: at the limit of a port some
-// of those that came to it. Packets only set flags; the janitor removes, in passes over the table.
-// The rules are in conntrack/table.c.
+// of those that came to it, and all of a port that leaves. Packets and the main thread only set
+// flags; the janitor removes, in passes over the table. The rules are in conntrack/table.c.
 #include "conntrack/table_inner.h"
 
 // Has the janitor look for those that came to a port and may go. What is set already was set by
@@ -62,6 +62,35 @@ void owner_leave(struct conn_table *t, struct conn *conn)
 {
 	conn_owner_give(
 		t, atomic_exchange_explicit(&conn->owner, OWNER_GONE, memory_order_relaxed));
+}
+
+// --- ports that leave
+
+void conn_port_leaves(struct conn_table *t, uint16_t port)
+{
+	uint32_t pass = atomic_load_explicit(&t->header->look_again, memory_order_relaxed) + 1;
+	atomic_store_explicit(&t->header->leaves[port], pass, memory_order_relaxed);
+	conn_look_again(t);
+}
+
+bool conn_port_is_leaving(const struct conn_table *t, uint16_t port)
+{
+	uint32_t pass = atomic_load_explicit(&t->header->leaves[port], memory_order_relaxed);
+	uint32_t done = atomic_load_explicit(&t->header->looked, memory_order_acquire);
+	return pass && (int32_t)(done - pass) < 0;
+}
+
+bool owner_leaves(const struct conn_table *t, struct conn *conn)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint16_t port = atomic_load_explicit(&conn->ports[i], memory_order_relaxed);
+		// It fails if a worker has found out meanwhile where that end is now.
+		if (conn_port_is_leaving(t, port))
+			atomic_compare_exchange_strong_explicit(&conn->ports[i], &port, 0,
+				memory_order_relaxed, memory_order_relaxed);
+	}
+	return conn_port_is_leaving(
+		t, conn_owner_port(atomic_load_explicit(&conn->owner, memory_order_relaxed)));
 }
 
 // --- limits

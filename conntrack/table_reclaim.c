@@ -87,7 +87,9 @@ static void look_at(struct slice *s, uint32_t index)
 	struct conn_table *t = s->table;
 	struct conn *conn = conn_at(t, index);
 	struct moment moment;
-	if (is_over(s, index, &moment))
+	if (t->look_left && owner_leaves(t, conn))
+		slice_take_away(s, index, NULL, &t->header->removed);
+	else if (is_over(s, index, &moment))
 		slice_take_away(s, index, &moment, &t->header->expired);
 	else if (limits_want_out(t, conn, moment.state, s->now_s))
 		slice_take_away(s, index, &moment, &t->header->evicted);
@@ -130,7 +132,8 @@ static void step(struct slice *s)
 	fetch_ahead(s, index);
 	if (will_look_at(s, index))
 		look_at(s, index);
-	t->look_left -= t->look_left > 0;
+	if (t->look_left && !--t->look_left)
+		atomic_store_explicit(&t->header->looked, t->looked_again, memory_order_release);
 	t->limits_left -= t->limits_left > 0;
 	pressure_step(s);
 }
@@ -140,7 +143,8 @@ uint32_t conn_reclaim(struct conn_table *t, const struct track_settings *setting
 {
 	struct slice s = {.table = t, .settings = settings, .now_s = now_s};
 	uint32_t again = atomic_load_explicit(&t->header->look_again, memory_order_acquire);
-	if (again != t->looked_again) {
+	// One after the other: if each began anew none would come to its end.
+	if (!t->look_left && again != t->looked_again) {
 		t->looked_again = again;
 		t->look_left = t->capacity;
 	}

@@ -264,8 +264,10 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	}
 	commit(c);
 	for (size_t i = 0; i < ngone; i++)
-		if (!is_kept(c, gone[i]))
+		if (!is_kept(c, gone[i])) {
+			policy_port_leaves(sw, gone[i]);
 			port_free(gone[i]);
+		}
 out:
 	free(gone);
 	free(c);

@@ -3,8 +3,9 @@
 //
 // Life cycle: rules are compiled aside and published with a snapshot; those that they replace are
 // freed behind its grace period. The connection table comes with the first port that has groups and
-// stays: connections outlive every change of configuration. The policy epoch grows when an answer
-// that a connection remembers may have become another one.
+// stays: connections outlive every change of configuration but the end of the port that they count
+// for. The policy epoch grows when an answer that a connection remembers may have become another
+// one.
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -93,6 +94,12 @@ void policy_port_changes(
 void policy_port_moves(struct weir_switch *sw, const struct config_port *config)
 {
 	sw->epoch += config->ngroups && config->addresses.nips;
+}
+
+void policy_port_leaves(struct weir_switch *sw, const struct port *port)
+{
+	if (sw->conns)
+		conn_port_leaves(sw->conns, port->id);
 }
 
 void policy_published(struct weir_switch *sw)

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "switch/nic.h"
 
-#define RETRY_NS     1000000000ull
-#define POLLS_A_LOOK 5
+#define RETRY_NS        1000000000ull
+#define POLLS_A_LOOK    5
+#define JANITOR_WAIT_US 10000
 
 static uint64_t now_ns(void)
 {
@@ -20,46 +22,50 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-// Ids are given out in turn, so that one that was just freed is not soon another port's, and one
-// change comes by none twice, though its new ports are not among sw->ports yet.
-static uint16_t free_id(struct weir_switch *sw)
+// Ids are given out in turn, so that one that was just freed is not soon another port's, and never
+// while a connection may still name the port that had it.
+static uint16_t next_free_id(struct weir_switch *sw)
 {
 	for (unsigned tries = 0; tries < PORT_IDS; tries++) {
 		uint16_t id = sw->next_id;
 		sw->next_id = (uint16_t)(id + 1 < PORT_IDS ? id + 1 : 1);
-		bool used = false;
-		for (size_t i = 0; i < sw->nports && !used; i++)
-			used = sw->ports[i]->id == id;
-		if (used)
-			continue;
-		// A connection may still name it, resolved for another port's groups.
-		sw->epoch += sw->id_used[id];
-		sw->id_used[id] = true;
-		return id;
+		if (!sw->id_used[id] && !(sw->conns && conn_port_is_leaving(sw->conns, id)))
+			return id;
 	}
 	return 0;
 }
 
+// There are twice as many ids as ports, one of each kind for all that a change replaces. If it
+// comes right behind another one as large, the janitor is waited for, which needs a second or two.
+static uint16_t free_id(struct weir_switch *sw)
+{
+	uint16_t id = next_free_id(sw);
+	for (; !id; id = next_free_id(sw))
+		usleep(JANITOR_WAIT_US);
+	sw->id_used[id] = true;
+	return id;
+}
+
 struct port *port_new(struct weir_switch *sw, const struct config_port *config)
 {
-	uint16_t id = free_id(sw);
 	size_t size = sizeof(struct port) + sw->nworkers * sizeof(struct drop_counters);
-	struct port *port = id ? aligned_alloc(64, (size + 63) & ~(size_t)63) : NULL;
+	struct port *port = aligned_alloc(64, (size + 63) & ~(size_t)63);
 	if (!port)
 		return NULL;
 	memset(port, 0, size);
-	port->id = id;
+	port->id = free_id(sw);
 	port->sw = sw;
 	port->config = *config;
 	// Queue q of each port goes to a worker of its own as long as there are enough. A queue
 	// keeps its worker: a ring has one owner, and a change of owner would need a hand-over.
 	for (uint16_t q = 0; q < QUEUE_PAIRS_MAX; q++)
-		port->owner[q] = (uint16_t)((id - 1 + q) % sw->nworkers);
+		port->owner[q] = (uint16_t)((port->id - 1 + q) % sw->nworkers);
 	return port;
 }
 
 void port_free(struct port *port)
 {
+	port->sw->id_used[port->id] = false;
 	free(port);
 }
 

@@ -17,9 +17,9 @@ struct weir_switch {
 	char vm_dir[SOCKET_PATH_SIZE];
 	uint64_t mac_secret[2];
 	uint16_t next_id;
-	bool id_used[PORT_IDS]; // at any time
+	bool id_used[PORT_IDS]; // by a port that is there or is being made
 	uint16_t next_bridge;
-	bool bridge_used[BRIDGE_NUMBERS]; // likewise
+	bool bridge_used[BRIDGE_NUMBERS]; // at any time
 	struct config_switch config;
 	struct conn_table *conns; // NULL: no port has had groups yet
 	struct rules *rules;      // of the present configuration; NULL: there were no groups yet
@@ -66,14 +66,16 @@ void policy_port_changes(
 	struct weir_switch *sw, const struct config_port *before, const struct config_port *after);
 // A port comes or goes, and with it whoever its addresses stand for.
 void policy_port_moves(struct weir_switch *sw, const struct config_port *config);
+// No published snapshot has the port any more, nor will have it: its connections go.
+void policy_port_leaves(struct weir_switch *sw, const struct port *port);
 // After a grace period behind a publication.
 void policy_published(struct weir_switch *sw);
 void policy_destroy(struct weir_switch *sw);
 
 // port.c: a port's lasting half.
-// A port with a free id, not open. NULL: no memory or no id.
+// A port with a free id, not open. NULL: no memory.
 struct port *port_new(struct weir_switch *sw, const struct config_port *config);
-// After the grace period that follows a snapshot without it.
+// After the grace period that follows a snapshot without it. Its id is free.
 void port_free(struct port *port);
 // Opens its vhost-user end or its device; on failure it stays closed, `failure` says why and when
 // to try again.

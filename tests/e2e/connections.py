@@ -310,6 +310,27 @@ def port_removed():
         return "to the new port by its own groups; another conversation undisturbed"
 
 
+@case("connections: a port that is removed takes along what counts for it", presets=BOTH)
+def port_leaves():
+    with ground() as lan:
+        for name, group in {"a": ["open"], "b": ["open"], "x": None}.items():
+            lan.port(name, group)
+        lan.learned()
+        pairs = {"a": (lan.a, lan.b), "b": (lan.b, lan.a), "x": (lan.x, lan.b)}
+        talks = {name: talk(Tcp, *ends) for name, ends in pairs.items()}
+        for one in talks.values():
+            lan.all_pass(one, one.handshake())
+        check(lan.connections() == 3, f"{lan.connections()} connections")
+        lan.ends.pop("b")
+        lan.document["ports"].pop("b")
+        lan.apply()
+        # Its own, and what came to it from outside; what another port has begun is that one's.
+        wait_until(lambda: lan.connections() == 1, slow(20), lambda: f"1 connection: {lan.connections()}")
+        row, = lan.switch.json("conn", "list")
+        check((row["from"], row["to"]) == ("a", None), row)
+        return "1 of 3 is left"
+
+
 # -- zones
 
 @case("connections: the same addresses in other bridges and VLANs", presets=BOTH)

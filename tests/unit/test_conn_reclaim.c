@@ -152,6 +152,36 @@ Test(conn_reclaim, at_the_limit_of_a_port_unanswered_ones_that_came_to_it_go)
 	cr_assert_eq(conn_reserve(table, 0, &key, came, N, 1004, &index), 0);
 }
 
+Test(conn_reclaim, a_port_that_leaves_takes_its_connections_along)
+{
+	make(1000, 1);
+	uint32_t its = added(1, conn_owner(3, false), CONN_TCP_ESTABLISHED, 1000);
+	added(2, conn_owner(3, true), CONN_UDP_ANSWERED, 1000);
+	uint32_t others = added(3, conn_owner(4, false), CONN_TCP_ESTABLISHED, 1000);
+	conn_at(table, its)->ports[0] = conn_at(table, others)->ports[1] = 3;
+	conn_at(table, others)->ports[0] = 4;
+	cr_assert_not(conn_port_is_leaving(table, 3));
+	cr_assert_eq(conn_reclaim(table, &settings, 1000, 500), 0);
+	conn_port_leaves(table, 3);
+	cr_assert(conn_port_is_leaving(table, 3));
+	// Asked for in the middle of a pass, for a port that comes to leave then.
+	conn_reclaim(table, &settings, 1000, 400);
+	conn_port_leaves(table, 5);
+	conn_reclaim(table, &settings, 1000, 599);
+	cr_assert(conn_port_is_leaving(table, 3));
+	conn_reclaim(table, &settings, 1000, 1);
+	cr_assert_not(conn_port_is_leaving(table, 3));
+	cr_assert(conn_port_is_leaving(table, 5));
+	cr_assert_eq(conn_count_of(table, conn_owner(3, false)), 0);
+	cr_assert_eq(conn_count_of(table, conn_owner(3, true)), 0);
+	cr_assert_eq(find(kit_key4(3)), others);
+	cr_assert_eq(conn_port(conn_at(table, others), 0), 4);
+	cr_assert_eq(conn_port(conn_at(table, others), 1), 0);
+	cr_assert_eq(stats_now().removed, 2);
+	conn_reclaim(table, &settings, 1000, 1000);
+	cr_assert_not(conn_port_is_leaving(table, 5));
+}
+
 static void reclaim_rounds(uint32_t now_s, int rounds)
 {
 	for (int i = 0; i < rounds; i++) {
