@@ -79,7 +79,7 @@ struct packet {
 	uint16_t nbody;             // segments in body
 	uint16_t flags;             // enum packet_flag
 	uint8_t verdict;            // enum verdict
-	uint8_t drop;               // enum drop_reason
+	uint8_t drop;               // enum drop_reason; of a flood, why ports with groups lose it
 	uint16_t out_port;          // VERDICT_FORWARD: index of a port in the snapshot
 
 	// The VLAN it was classified to, and the tag as it came; all in host byte order.

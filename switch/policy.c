@@ -26,7 +26,7 @@ static void find_or_begin(
 		policy_go_on(pass, p, key, ends->to);
 	} else if (p->flags & PACKET_LATER_FRAGMENT) {
 		// Its first has begun none, or that has gone.
-		policy_refuse(pass, p, ends->to, DROP_CONNECTION_INVALID, pass->in->id);
+		policy_refuse(pass, p, DROP_CONNECTION_INVALID, pass->in->id);
 	} else {
 		policy_begin(pass, p, key, ends);
 	}
@@ -44,7 +44,7 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 	// the burst.
 	p->conn = p->flags & PACKET_KEYED ? conn_find(pass->tracker.table, key) : 0;
 	if (!p->conn) {
-		policy_refuse(pass, p, out, DROP_CONNECTION_INVALID, pass->in->id);
+		policy_refuse(pass, p, DROP_CONNECTION_INVALID, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;

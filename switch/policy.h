@@ -8,7 +8,8 @@
 // Drops the packet, counted at the port with this id, which is there. Worker.
 void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port);
 
-// Whether a flooded packet may go to `out`, a port with groups. Worker, in tx.
+// Whether a flooded packet may go to `out`, a port with groups. If not, that is a drop for the
+// packet's reason at its out_port, if it has one, else DROP_GROUP_DENY at `out`. Worker, in tx.
 bool policy_admits_flooded(
 	struct pass *pass, const struct port_view *out, const struct packet *packet);
 

@@ -31,15 +31,6 @@ static bool has_budget(const struct pass *pass, const struct payer *payer)
 						      &view->new_connections, pass->tsc);
 }
 
-void policy_refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
-	enum drop_reason reason, uint16_t port)
-{
-	if (out || pass->in->groups)
-		policy_drop(pass, p, reason, port);
-	else
-		p->flags &= (uint16_t)~PACKET_CONNECTION;
-}
-
 // --- anew
 
 // By a packet for which track_begins or track_next has said so.
@@ -58,18 +49,18 @@ static void begin_anew(struct pass *pass, struct packet *p, const struct conn_ke
 	struct payer payer = payer_of(&ends);
 	uint16_t owner = conn_owner(payer.port->id, payer.came);
 	if (!conn_owner_take(table, conn, owner, payer.port->conn_limit)) {
-		policy_refuse(pass, p, out, DROP_CONNECTION_LIMIT, payer.port->id);
+		policy_refuse(pass, p, DROP_CONNECTION_LIMIT, payer.port->id);
 		return;
 	}
 	if (!has_budget(pass, &payer)) {
 		conn_owner_give(table, owner);
-		policy_refuse(pass, p, out, DROP_CONNECTION_RATE, payer.port->id);
+		policy_refuse(pass, p, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
 	enum drop_reason reason = track_anew(
 		&pass->tracker, p->conn, conn, key, p, owner, &generation);
 	if (reason != DROP_NONE) {
-		policy_refuse(pass, p, out, reason, pass->in->id);
+		policy_refuse(pass, p, reason, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_TRACKED;
@@ -88,7 +79,7 @@ static bool advance(struct pass *pass, struct packet *p, const struct conn_key *
 	if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED)
 		begin_anew(pass, p, key, out, reason);
 	else if (reason != DROP_NONE)
-		policy_refuse(pass, p, out, reason, pass->in->id);
+		policy_refuse(pass, p, reason, pass->in->id);
 	else
 		p->flags |= PACKET_TRACKED;
 	return reason == DROP_NONE;
@@ -132,7 +123,7 @@ static void publish(struct pass *pass, struct packet *p, const struct conn_key *
 	p->conn = conn_publish(table, pass->worker, index,
 		pass->now_s + pass->tracker.settings->timeouts_s[state]);
 	if (!p->conn) {
-		policy_refuse(pass, p, out, DROP_CONNECTION_TABLE_FULL, pass->in->id);
+		policy_refuse(pass, p, DROP_CONNECTION_TABLE_FULL, pass->in->id);
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
@@ -155,7 +146,7 @@ void policy_begin(
 	int rc = conn_reserve(table, pass->worker, key, conn_owner(payer.port->id, payer.came),
 		payer.port->conn_limit, pass->now_s, &index);
 	if (rc) {
-		policy_refuse(pass, p, ends->to,
+		policy_refuse(pass, p,
 			rc == -EDQUOT ? DROP_CONNECTION_LIMIT : DROP_CONNECTION_TABLE_FULL,
 			payer.port->id);
 		return;
@@ -164,12 +155,12 @@ void policy_begin(
 	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
 	if (reason != DROP_NONE) {
 		conn_cancel(table, pass->worker, index);
-		policy_refuse(pass, p, ends->to, reason, pass->in->id);
+		policy_refuse(pass, p, reason, pass->in->id);
 		return;
 	}
 	if (!has_budget(pass, &payer)) {
 		conn_cancel(table, pass->worker, index);
-		policy_refuse(pass, p, ends->to, DROP_CONNECTION_RATE, payer.port->id);
+		policy_refuse(pass, p, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
 	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, rules);

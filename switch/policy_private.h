@@ -10,23 +10,23 @@ struct ends {
 	const struct port_view *from, *to;
 };
 
+// Nothing allows it: drops the packet as policy_drop does. But one that is flooded from a port
+// without groups can be nobody's; then it goes on, and only ports with groups lose it in tx.
+void policy_refuse(
+	const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port);
+
 // What is asked about a packet of that direction, mostly a connection's first: what its key tells.
 void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query);
 
-// Whether both ends' rules allow what the query asks; if not, the packet is dropped in the name of
+// Whether both ends' rules allow what the query asks; if not, the packet is refused in the name of
 // the end that denies. rules: the ids of those that allowed it, from-vm and to-vm.
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
 	struct packet *p, uint32_t rules[2]);
 
-// No connection allows it. Where nobody's rules may be the ones that count, tx drops it, receiver
-// by receiver.
-void policy_refuse(const struct pass *pass, struct packet *p, const struct port_view *out,
-	enum drop_reason reason, uint16_t port);
-
-// Begins a connection by its first packet, or drops that.
+// Begins a connection by its first packet, or refuses that.
 void policy_begin(
 	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends);
-// Goes on with a packet of the connection p->conn, or drops it; it may begin it anew.
+// Goes on with a packet of the connection p->conn, or refuses it; it may begin it anew.
 void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out);
 
@@ -34,11 +34,11 @@ void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
 	const struct port_view *out);
 // Asks the rules for a connection in that direction, and fills in those ends that are not known.
-// False: denied, and the packet is dropped.
+// False: denied, and the packet is refused.
 bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct conn *conn, unsigned original, struct ends *ends, uint32_t rules[2]);
 // Resolves the connection if it is not for today's policy and these ends, and fills in those that
-// are not known. False: denied, and the packet is dropped.
+// are not known. False: denied, and the packet is refused.
 bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
 	struct conn *conn, struct ends *ends);
 // Whether a reply goes to the port where its connection began, or would be let in there by itself.

@@ -59,7 +59,7 @@ bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 	complete_ends(pass, conn, original, ends);
 	// Where it began there is no port any more.
 	if (!ends->from) {
-		packet_drop(p, DROP_GROUP_DENY);
+		policy_refuse(pass, p, DROP_GROUP_DENY, pass->in->id);
 		return false;
 	}
 	policy_query(key, original, &query);

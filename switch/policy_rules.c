@@ -18,6 +18,17 @@ void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason rea
 	p->flags |= PACKET_TO_RECEIVER;
 }
 
+void policy_refuse(
+	const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port)
+{
+	if (p->verdict != VERDICT_FLOOD || pass->in->groups) {
+		policy_drop(pass, p, reason, port);
+		return;
+	}
+	p->drop = (uint8_t)reason;
+	p->out_port = port;
+}
+
 void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query)
 {
 	struct conn_tuple *tuple = &query->tuple;
@@ -67,11 +78,11 @@ bool policy_allows(const struct pass *pass, const struct ends *ends, const struc
 	struct packet *p, uint32_t rules[2])
 {
 	if (!end_allows(pass, RULE_FROM_VM, ends, query, &rules[0])) {
-		policy_drop(pass, p, DROP_GROUP_DENY, ends->from->id);
+		policy_refuse(pass, p, DROP_GROUP_DENY, ends->from->id);
 		return false;
 	}
 	if (!end_allows(pass, RULE_TO_VM, ends, query, &rules[1])) {
-		policy_drop(pass, p, DROP_GROUP_DENY, ends->to->id);
+		policy_refuse(pass, p, DROP_GROUP_DENY, ends->to->id);
 		return false;
 	}
 	return true;
@@ -164,12 +175,11 @@ void policy_decide_alone(const struct pass *pass, struct packet *p, const struct
 		return;
 	}
 	if (is_broken(p)) {
-		packet_drop(p, DROP_CONNECTION_INVALID);
+		policy_refuse(pass, p, DROP_CONNECTION_INVALID, pass->in->id);
 		return;
 	}
 	if (is_unreadable(p)) {
-		if (ends->from->groups || (ends->to && ends->to->groups))
-			packet_drop(p, DROP_HEADERS_TOO_LONG);
+		policy_refuse(pass, p, DROP_HEADERS_TOO_LONG, pass->in->id);
 		return;
 	}
 	query_of_packet(pass, p, &query);
@@ -180,6 +190,8 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 {
 	struct rule_query query;
 	uint32_t rule;
+	if (p->drop != DROP_NONE)
+		return false;
 	if (!is_ip(p))
 		return allows_other(pass, p);
 	if (p->flags & PACKET_CONNECTION) {
@@ -187,10 +199,9 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 		const struct conn_key *key = &pass->keys[p->key];
 		if (conn_port(conn, !key->direction) == out->id)
 			return true;
-	} else if (p->flags & (PACKET_KEYED | PACKET_ICMP_ERROR) && !packet_is_to_group(p)) {
-		return false; // it has to belong to one, and none allows it
 	}
-	if (p->flags & PACKET_ICMP_ERROR || is_unreadable(p))
+	// It has one receiver.
+	if (p->flags & PACKET_ICMP_ERROR)
 		return false;
 	query_of_packet(pass, p, &query);
 	const struct ends ends = {pass->in, out};

@@ -195,6 +195,15 @@ static bool is_flooded(const struct port_view *out)
 	return out->vhost ? vhost_port_pairs(out->vhost) : out->nic && nic_is_up(out->nic);
 }
 
+// A copy for a port with groups that does not take it.
+static void count_refused(struct pass *pass, const struct port_view *out, const struct packet *p)
+{
+	if (p->drop != DROP_NONE)
+		count_drops(pass, pass->snapshot->views[p->out_port]->port, p->drop, 1, p);
+	else
+		count_drops(pass, out->port, DROP_GROUP_DENY, 1, p);
+}
+
 static void send_flood(struct pass *pass, const struct bunch *flood)
 {
 	bool reached[BURST_MAX] = {false};
@@ -209,7 +218,7 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 				continue;
 			reached[i] = true;
 			if (unlikely(out->groups) && !policy_admits_flooded(pass, out, p))
-				count_drops(pass, out->port, DROP_GROUP_DENY, 1, p);
+				count_refused(pass, out, p);
 			else
 				bunch_add(&members, p);
 		}
