@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Finds the connections of a burst's packets, by one lookup each, and advances them. What is known,
-// and resolved under today's policy between the ports that it still goes between, leaves this stage
-// with its output: the entry says where the MAC table has both addresses, and one compare of each
-// tells whether that is still so. Everything else is left to forward, which finds the receiver, and
-// to policy, which decides.
+// Finds the connections of a burst's packets, by one lookup each. What is known, and resolved under
+// today's policy between the ports that it still goes between, advances its entry and leaves this
+// stage with its output: the entry says where the MAC table has both addresses, and one compare of
+// each tells whether that is still so. Everything else is left to forward, which finds the
+// receiver, and to policy, which decides, and advances the entry if it lets the packet go on.
 //
 // Before forward, so that a known connection needs no lookup of addresses. Behind guard: who speaks
 // for others advances nobody's connection.
@@ -185,9 +185,11 @@ static inline void connect_packet(
 	}
 	p->flags |= PACKET_CONNECTION;
 	// An error speaks of its connection and is not part of it: it changes nothing there, and
-	// goes where forward sends it.
+	// goes where forward sends it. Nor does anything else before its way is known, since
+	// forward and policy may drop it.
 	if (unlikely(p->flags & PACKET_ICMP_ERROR) ||
-		unlikely(!is_settled(pass, conn, key->direction))) {
+		unlikely(!is_settled(pass, conn, key->direction)) ||
+		unlikely(!forward_known(pass, p, conn, key->direction, last))) {
 		p->flags |= PACKET_UNDECIDED;
 		return;
 	}
@@ -202,8 +204,7 @@ static inline void connect_packet(
 	}
 	p->flags |= PACKET_TRACKED;
 	// Another worker may have begun it anew meanwhile.
-	if (unlikely(conn_epoch(conn) != pass->snapshot->epoch) ||
-		unlikely(!forward_known(pass, p, conn, key->direction, last)))
+	if (unlikely(conn_epoch(conn) != pass->snapshot->epoch))
 		p->flags |= PACKET_UNDECIDED;
 }
 

@@ -1,8 +1,8 @@
-"""What is denied of a flood: what becomes of its copies, and of their count."""
+"""What is denied or gets nowhere: what becomes of its copies, of its count, and of its connection."""
 import struct
 
 from cases import BOTH, case, check
-from connections import ground, talk
+from connections import ground, street, talk
 from lab import packets
 from lab.packets import Tcp, Udp, host
 
@@ -96,3 +96,46 @@ def flood_names():
         check(lan.drops("x").get("unknown-limit", 0) > before and not lan.drops("g").get("unknown-limit"),
               f"drops: {lan.lost()}")
         return "connection-invalid, -limit, headers-too-long, group-deny"
+
+
+@case("connections: what is denied or gets nowhere leaves its connection as it was", needs=street, presets=BOTH)
+def unmoved(lan):
+    def entry(one):
+        [row] = lan.switch.json("conn", "list", "--sport", one.l4[0])
+        return row["state"], row["original"]["packets"], row["reply"]["packets"]
+
+    def ends(one):
+        """Each would end it, or begin the end."""
+        return one.segment(0, packets.ACK | packets.FIN), one.rst()
+    for version in (4, 6):
+        one = talk(Tcp, lan.a, lan.b, version=version)
+        lan.all_pass(one, one.handshake())
+        before = entry(one)
+        check(before == ("tcp-established", 2, 1), before)
+        # Its receiver's address is behind a port whose groups deny it.
+        lan.announce(lan.c, lan.b.mac)
+        lan.drain()
+        for frame in ends(one):
+            lan.denied("a", frame, at="c")
+            check(entry(one) == before, f"denied, and yet: {entry(one)}")
+        # Behind the sender's own port.
+        lan.announce(lan.a, lan.b.mac)
+        lan.drain()
+        for frame in ends(one):
+            lan.denied("a", frame, reason="same-port")
+            check(entry(one) == before, f"gone nowhere, and yet: {entry(one)}")
+        lan.announce(lan.b)
+        lan.drain()
+        lan.passes(one, 0, one.data())
+        lan.passes(one, 1, one.data(1))
+        # A reply that comes out at another port than the one that has asked.
+        before = entry(one)
+        lan.announce(lan.c, lan.a.mac)
+        lan.drain()
+        lan.denied("b", one.segment(1, packets.ACK | packets.FIN), at="c")
+        check(entry(one) == before, f"denied, and yet: {entry(one)}")
+        lan.announce(lan.a)
+        lan.drain()
+        lan.passes(one, 1, one.data(1))
+        check(entry(one)[0] == "tcp-established", entry(one))
+    return "FIN and RST, there and back"
