@@ -182,14 +182,16 @@ def pages(lan):
 
 @case("groups: those that no port is in are listed, and a long one is shown at once", presets=BOTH)
 def without_ports():
-    many = {"from-vm": [{"deny": "tcp", "dport": port + 1} for port in range(10000)]}
+    rules = [{"deny": "tcp", "dport": port + 1} for port in range(10000)]
+    many = {"to-vm": rules[:5000], "from-vm": rules[5000:]}
     with ground(groups={"idle": {"to-vm": [{"deny": "any"}]}, "many": many}) as one:
         one.apply()
         rows = {row["name"]: (row["to_vm"], row["from_vm"], row["ports"]) for row in one.switch.json("group", "list")}
-        check(rows == {"idle": (1, 0, 0), "many": (0, 10000, 0)}, rows)
+        check(rows == {"idle": (1, 0, 0), "many": (5000, 5000, 0)}, rows)
         begin = time.monotonic()
-        rules = one.switch.json("group", "show", "many")["rules"]
+        shown = one.switch.json("group", "show", "many")["rules"]
         took = time.monotonic() - begin
-        check(len(rules) == 10000 and rules[-1]["position"] == 10000, len(rules))
-        print(f"10,000 rules shown in {took:.2f} s")
-        check(took < slow(3), f"10,000 rules took {took:.1f} s")
+        check([(rule["direction"], rule["position"]) for rule in shown] ==
+              [(direction, number + 1) for direction in ("to-vm", "from-vm") for number in range(5000)], len(shown))
+        check(took < slow(1), f"10,000 rules took {took:.1f} s")
+        return f"10,000 rules in {took:.2f} s"
