@@ -26,6 +26,16 @@ void talk_end(struct talk *talk)
 	conn_table_free(talk->table);
 }
 
+void talk_each_way(struct talk *talk, void (*check)(void))
+{
+	for (int high = 0; high < 2; high++)
+		for (int v6 = 0; v6 < 2; v6++) {
+			talk_begin(talk, high, v6);
+			check();
+			talk_end(talk);
+		}
+}
+
 static void address_of(const struct talk *talk, unsigned end, uint8_t *to)
 {
 	unsigned which = end ^ talk->high;

@@ -29,6 +29,8 @@ struct talk_packet {
 
 void talk_begin(struct talk *talk, bool high, bool v6);
 void talk_end(struct talk *talk);
+// The check in a talk of its own with either end as the lower one, over IPv4 and IPv6.
+void talk_each_way(struct talk *talk, void (*check)(void));
 // The IP packet of `from` around an L4 header; `payload` bytes follow that nobody reads.
 void talk_build(const struct talk *talk, struct talk_packet *packet, unsigned from,
 	uint8_t protocol, const uint8_t *l4, uint32_t len, uint32_t payload);

@@ -19,16 +19,6 @@ static bool key_of(
 	return has;
 }
 
-static void each_way(void (*check)(void))
-{
-	for (int high = 0; high < 2; high++)
-		for (int v6 = 0; v6 < 2; v6++) {
-			talk_begin(&talk, high, v6);
-			check();
-			talk_end(&talk);
-		}
-}
-
 static void check_both_ways(void)
 {
 	static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_GRE};
@@ -55,7 +45,7 @@ static void check_both_ways(void)
 
 Test(conn_key, a_packet_and_its_reply_have_one)
 {
-	each_way(check_both_ways);
+	talk_each_way(&talk, check_both_ways);
 }
 
 static void check_queries(void)
@@ -86,7 +76,7 @@ static void check_queries(void)
 
 Test(conn_key, icmp_queries)
 {
-	each_way(check_queries);
+	talk_each_way(&talk, check_queries);
 }
 
 // Whatever the identifier is, who asks is told by it, by a packet and by an error that quotes it.
@@ -126,7 +116,7 @@ static void check_identifiers(void)
 
 Test(conn_key, an_identifier_tells_nothing_of_who_asks)
 {
-	each_way(check_identifiers);
+	talk_each_way(&talk, check_identifiers);
 }
 
 Test(conn_key, none_without_a_sound_header)
@@ -212,7 +202,7 @@ static void check_errors(void)
 
 Test(conn_key, errors_name_what_they_quote)
 {
-	each_way(check_errors);
+	talk_each_way(&talk, check_errors);
 }
 
 static void check_quoted_queries(void)
@@ -242,7 +232,7 @@ static void check_quoted_queries(void)
 
 Test(conn_key, errors_about_queries)
 {
-	each_way(check_quoted_queries);
+	talk_each_way(&talk, check_quoted_queries);
 }
 
 Test(conn_key, a_later_fragment_quoted_is_not_sound)

@@ -8,16 +8,6 @@
 
 static struct talk talk;
 
-static void each_way(void (*check)(void))
-{
-	for (int high = 0; high < 2; high++)
-		for (int v6 = 0; v6 < 2; v6++) {
-			talk_begin(&talk, high, v6);
-			check();
-			talk_end(&talk);
-		}
-}
-
 static void expect(enum drop_reason drop, enum drop_reason wanted, enum conn_state state)
 {
 	cr_assert_eq(drop, wanted);
@@ -47,7 +37,7 @@ static void check_udp(void)
 
 Test(conn_other, udp_is_answered_by_the_other_end)
 {
-	each_way(check_udp);
+	talk_each_way(&talk, check_udp);
 }
 
 static enum drop_reason icmp(unsigned from, uint8_t type, uint8_t identifier)
@@ -79,7 +69,7 @@ static void check_icmp(void)
 
 Test(conn_other, icmp_replies_need_their_request)
 {
-	each_way(check_icmp);
+	talk_each_way(&talk, check_icmp);
 }
 
 static void check_gre(void)
@@ -91,7 +81,7 @@ static void check_gre(void)
 
 Test(conn_other, others_go_by_their_addresses)
 {
-	each_way(check_gre);
+	talk_each_way(&talk, check_gre);
 }
 
 enum chunk {
@@ -169,7 +159,7 @@ static void check_sctp(void)
 
 Test(conn_other, sctp_goes_by_its_tags)
 {
-	each_way(check_sctp);
+	talk_each_way(&talk, check_sctp);
 }
 
 static void check_sctp_ends(void)
@@ -188,7 +178,7 @@ static void check_sctp_ends(void)
 
 Test(conn_other, sctp_is_aborted_by_either_tag)
 {
-	each_way(check_sctp_ends);
+	talk_each_way(&talk, check_sctp_ends);
 }
 
 static void check_sctp_restart(void)
@@ -211,7 +201,7 @@ static void check_sctp_restart(void)
 
 Test(conn_other, sctp_can_restart)
 {
-	each_way(check_sctp_restart);
+	talk_each_way(&talk, check_sctp_restart);
 }
 
 // The end that did not begin the association restarts it: a new one, in that direction.
