@@ -4,9 +4,10 @@ import time
 
 from cases import BOTH, case, check
 from connection_limits import establish, offer, pair
-from connections import ground, street, talk
+from connections import street
 from lab import packets
 from lab.packets import Tcp
+from lans import ground, talk
 
 NEWER = 100_000_000
 

@@ -9,10 +9,10 @@ import time
 
 from cases import BOTH, case, check, fixture, slow
 from connection_limits import establish, states
-from connections import ground, put_all
 from lab import packets, wait_until
 from lab.frontend import SIZE
 from lab.packets import host
+from lans import ground, put_all
 
 LIVE = 1000
 TABLE = 8192

@@ -5,9 +5,9 @@ import time
 from collections import Counter
 
 from cases import BOTH, case, check, slow
-from connections import ground, put_all, talk
 from lab import wait_until
 from lab.packets import Tcp, Udp
+from lans import ground, put_all, talk
 
 TABLE = 1024        # the smallest that can be configured
 

@@ -4,8 +4,8 @@ import re
 import time
 
 from cases import BOTH, case, check, fixture, slow
-from connections import ground, put_all, talk
 from lab.packets import Tcp, Udp
+from lans import ground, put_all, talk
 from rpc import Client, Refused
 
 SERVER = {"to-vm": [{"allow": "tcp", "dport": [80, "8000-8080"]}, {"allow": "udp", "from": "10.8.0.0/16"},

@@ -2,9 +2,10 @@
 import struct
 
 from cases import BOTH, case, check
-from connections import ground, street, talk
+from connections import street
 from lab import packets
 from lab.packets import Tcp, Udp, host
+from lans import ground, talk
 
 SHUT_OUT = {"to-vm": [{"allow": "tcp"}]}    # UDP is not
 

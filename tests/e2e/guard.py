@@ -9,7 +9,7 @@ from cases import BOTH, case, check, fixture, slow
 from guests import EXPLAINED, base, start_guest, wait_running
 from lab import wait_until
 from lab.frontend import SIZE
-from switching import BROADCAST, lan, mac, tag
+from lans import BROADCAST, lan, mac, tag
 from traffic import Drops, pings, plain
 
 OWN, OTHER, NOWHERE = "10.0.0.1", "10.0.0.2", "0.0.0.0"

@@ -1,84 +1,14 @@
 """What the switch does with single frames, seen from raw rings: VLANs, learning, floods, and every drop
 that a frame can meet under its name."""
-import contextlib
 import struct
 import time
 
 from cases import BOTH, case, check, fixture, slow
-from lab import Switch, wait_until
-from lab.frontend import F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, Frontend
+from lab import wait_until
+from lab.frontend import F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF
+from lans import BROADCAST, NOBODY, lan, mac, tag
 
-USER = "nobody"
-BROADCAST = "ff:ff:ff:ff:ff:ff"
-NOBODY = "52:54:00:00:00:99"
 ETHERTYPE = 0x88b5      # for experiments (IEEE 802)
-
-
-def mac(number):
-    return f"52:54:00:00:0f:{number:02x}"
-
-
-def tag(vlan, priority=0, kind=0x8100):
-    return struct.pack(">HH", kind, priority << 13 | vlan)
-
-
-class Lan:
-    """A switch and front-ends on its ports: lan.a, lan.b …"""
-
-    def __init__(self, switch, stack):
-        self.switch, self.stack, self.ends = switch, stack, {}
-
-    def port(self, name, features=F_MRG_RXBUF, start=True, **keys):
-        keys = {"vhost_user__mode": "0666", **keys}
-        path = self.switch.add_port(name, "switch", **keys)
-        end = self.stack.enter_context(
-            Frontend(path, "switch", mac=mac(len(self.ends) + 1), features=features,
-                     pairs=int(keys.get("vhost_user__queues", 1))))
-        self.ends[name] = end
-        setattr(self, name, end)
-        if start:
-            end.start()
-            self.switch.wait_port(name, "up", slow(10))
-        return end
-
-    def learned(self):
-        """Every front-end's address is known, and what that took has been read away."""
-        for end in self.ends.values():
-            end.put(end.frame(BROADCAST, b"here I am"))
-            end.wait_sent()
-        self.drain()
-
-    def drain(self):
-        """Frames arrive before their sender's buffers come back, so one look is enough."""
-        for end in self.ends.values():
-            end.got()
-
-    def send(self, name, frame, vnet=None):
-        """Sends and returns {name: frames} of who received what."""
-        end = self.ends[name]
-        end.put(frame, *([vnet] if vnet else []))
-        end.wait_sent(slow(5))
-        return {name: frames for name, end in self.ends.items() if (frames := end.got())}
-
-    def drops(self, name):
-        rows = self.switch.json("drops", name)
-        rows = rows["items"] if isinstance(rows, dict) else rows
-        return {row["reason"]: row["count"] for row in rows}
-
-    def expect_drop(self, name, reason, act, count=1):
-        before = self.drops(name)
-        act()
-        after = self.drops(name)
-        grown = {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
-        check(grown == {reason: count}, f"port {name}: drops grew by {grown}, not by {reason}: {count}")
-
-
-def lan(**switch):
-    @contextlib.contextmanager
-    def make():
-        with Switch(user=USER, **switch) as one, contextlib.ExitStack() as stack:
-            yield Lan(one, stack)
-    return make()
 
 
 @fixture()
