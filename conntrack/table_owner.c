@@ -111,9 +111,11 @@ void limits_look(struct conn_table *t)
 bool limits_want_out(
 	const struct conn_table *t, const struct conn *conn, enum conn_state state, uint32_t now_s)
 {
+	if (!t->limits_left)
+		return false;
 	uint16_t owner = atomic_load_explicit(&conn->owner, memory_order_relaxed);
 	uint32_t created_s = atomic_load_explicit(&conn->created_s, memory_order_relaxed);
-	return t->limits_left && conn_owner_came(owner) && t->at_limit[conn_owner_port(owner)] &&
+	return conn_owner_came(owner) && t->at_limit[conn_owner_port(owner)] &&
 	       conn_state_class(state) != CONN_CLASS_IN_USE &&
 	       (int32_t)(now_s - created_s) > ANSWER_WITHIN_S;
 }
