@@ -5,7 +5,7 @@
 // A connection is resolved for its original direction, whoever sent the packet that asks: from-vm
 // rules of the port where it began, to-vm rules of the port it goes to. A reply is never asked
 // about by itself. What is denied leaves the entry as it is, so that each further packet is decided
-// anew.
+// anew; so does a packet that would begin the conversation anew in it, and may not.
 //
 // Where the receiver is not known, and the packet flooded, each receiver's rules are asked in tx,
 // and the connection is resolved when its other end shows itself. What comes from a port without

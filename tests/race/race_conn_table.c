@@ -75,6 +75,15 @@ static void shorten(uint32_t index, uint32_t now)
 	conn_due(table, index, now + settings.timeouts_s[CONN_TCP_CLOSED]);
 }
 
+// As a connection that begins anew, perhaps for another owner, while others remove the entry.
+static void renew(uint32_t index, uint64_t *dice)
+{
+	struct conn *conn = conn_at(table, index);
+	uint16_t owner = (uint16_t)(1 + kit_random(dice) % OWNERS);
+	if (conn_owner_take(table, conn, owner, CONNECTIONS / 2))
+		conn_owner_change(table, conn, owner);
+}
+
 static void make_entry(uint16_t worker, const struct conn_key *key, uint32_t now, uint64_t *dice)
 {
 	uint32_t index;
@@ -107,6 +116,8 @@ static void *work(void *arg)
 				make_entry(worker, &keys[i], now, &dice);
 			else if (kit_random(&dice) % 16)
 				use(found[i], &keys[i], now);
+			else if (kit_random(&dice) % 2)
+				renew(found[i], &dice);
 			else
 				shorten(found[i], now);
 		}
