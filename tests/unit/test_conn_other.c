@@ -228,5 +228,5 @@ static void check_sctp_restart_denied(void)
 
 Test(conn_other, an_sctp_restart_is_asked_about)
 {
-	each_way(check_sctp_restart_denied);
+	talk_each_way(&talk, check_sctp_restart_denied);
 }
