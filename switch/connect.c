@@ -173,11 +173,14 @@ static inline bool is_settled(const struct pass *pass, const struct conn *conn, 
 	       likely(conn_port(conn, !direction));
 }
 
+// The packets of a connection advance it in their order: what comes behind one that is undecided is
+// undecided, too. `waiting` has a bit for such connections, which some may share.
 static inline void connect_packet(
-	struct pass *pass, struct packet *p, uint32_t index, struct way *last)
+	struct pass *pass, struct packet *p, uint32_t index, struct way *last, uint64_t *waiting)
 {
 	const struct conn_key *key = &pass->keys[p->key];
 	struct conn *conn = conn_at(pass->tracker.table, index);
+	uint64_t bit = UINT64_C(1) << (index % 64);
 	p->conn = index;
 	if (unlikely(!index)) {
 		p->flags |= PACKET_UNDECIDED;
@@ -187,19 +190,25 @@ static inline void connect_packet(
 	// An error speaks of its connection and is not part of it: it changes nothing there, and
 	// goes where forward sends it. Nor does anything else before its way is known, since
 	// forward and policy may drop it.
-	if (unlikely(p->flags & PACKET_ICMP_ERROR) ||
-		unlikely(!is_settled(pass, conn, key->direction)) ||
+	if (unlikely(p->flags & PACKET_ICMP_ERROR)) {
+		p->flags |= PACKET_UNDECIDED;
+		return;
+	}
+	if (unlikely(*waiting & bit) || unlikely(!is_settled(pass, conn, key->direction)) ||
 		unlikely(!forward_known(pass, p, conn, key->direction, last))) {
 		p->flags |= PACKET_UNDECIDED;
+		*waiting |= bit;
 		return;
 	}
 	enum drop_reason reason = track_packet(&pass->tracker, index, conn, key, p);
 	if (unlikely(reason != DROP_NONE)) {
 		// What begins it anew has to be allowed first.
-		if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED)
+		if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED) {
 			p->flags |= PACKET_UNDECIDED;
-		else
+			*waiting |= bit;
+		} else {
 			packet_drop(p, reason);
+		}
 		return;
 	}
 	p->flags |= PACKET_TRACKED;
@@ -214,6 +223,7 @@ void stage_connect(struct pass *pass)
 		return;
 	struct keyed keyed;
 	struct way last = {0};
+	uint64_t waiting = 0;
 	uint32_t found[BURST_MAX];
 	pass->tracker = (struct tracker){
 		.table = pass->snapshot->conns,
@@ -226,5 +236,5 @@ void stage_connect(struct pass *pass)
 	pass->lookups += keyed.count;
 	pass->tracked += keyed.count;
 	for (unsigned i = 0; i < keyed.count; i++)
-		connect_packet(pass, keyed.packets[i], found[i], &last);
+		connect_packet(pass, keyed.packets[i], found[i], &last, &waiting);
 }
