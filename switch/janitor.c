@@ -19,6 +19,9 @@ enum {
 	TICKS_PER_S = 4,
 	TICK_NS = 1000000000 / TICKS_PER_S,
 	SLICE = 4096, // connections looked at in one go
+	// In each tick, or a quarter of a larger table: some milliseconds of the janitor's time at
+	// most, and what is over is found the sooner.
+	LOOKED_AT = 1 << 18,
 	// Where free connections are few it looks again and again, for half a tick.
 	SHORT_PAUSE_US = 2000,
 	SHORT_ROUNDS = 64,
@@ -44,12 +47,19 @@ static void age_bridges(const struct snapshot *s, uint32_t now_s)
 	}
 }
 
+static uint32_t in_a_tick(uint32_t capacity)
+{
+	if (capacity <= LOOKED_AT)
+		return capacity;
+	return capacity <= TICKS_PER_S * LOOKED_AT ? LOOKED_AT : capacity / TICKS_PER_S + 1;
+}
+
 // Looks at a part of the connections, slice by slice, with a grace period behind each that removed
 // some: offline meanwhile, for it would wait for itself.
 static void reclaim(struct janitor *j, uint32_t now_s)
 {
 	struct conn_stats stats = {.capacity = 1};
-	for (uint32_t done = 0; done < stats.capacity / TICKS_PER_S + 1; done += SLICE) {
+	for (uint32_t done = 0; done < in_a_tick(stats.capacity); done += SLICE) {
 		rcu_thread_online();
 		const struct snapshot *s = rcu_dereference(*j->snapshot);
 		struct conn_table *table = s->conns;

@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 from .tracking import TABLE, Tracking
 
+# Of an interval, in which a polling thread was ready to run and did not. What the kernel's own threads take
+# of a CPU without anybody's doing is 1 to 2 %; and that is how much it can add to a figure.
+WAIT_MAX = 0.04
+
 # What is offered to both, as a share of the saturated rate of the slower of the two.
 LOAD = 0.9
 
@@ -89,6 +93,7 @@ class Case:
     rival_marks: tuple = ()
     main: str = "cycles"            # the figure whose ratio stands in the result's `ratio`
     load: float = LOAD
+    wait_max: float = WAIT_MAX
 
 
 class Trial(NamedTuple):
@@ -216,8 +221,10 @@ CASES = (
     tracked("1500 B, 1,000 connections", 1000, 0.6, None, frame=1500),
     on_huge_pages("100,000 connections, huge pages", 100000),
     on_huge_pages("1,000,000 connections, huge pages", 1000000),
-    Case("TCP conversations", "SYN to the last ACK, 8 segments, 1,000 at once", TALK, TALKING,
-         peers={CT: (*at_full_speed(0.2), Mark("mpps", 4.0, least=True))}),
+    # Open vSwitch removes what has ended by a thread that shares the polling one's CPU here.
+    Case("TCP conversations", "SYN to the last ACK, 8 segments, 1,000 at once; a polling thread may have waited "
+         "10 %, by which the ratios can be too good", TALK, TALKING,
+         peers={CT: (*at_full_speed(0.2), Mark("mpps", 4.0, least=True))}, wait_max=0.1),
     beside_few_rules("1,000 connections, 10,000 rules", "one group; the last of its rules allows them",
                      THOUSAND, Tracking(rules=10000), *cycles(UNCHANGED)),
     beside_few_rules("1,000 connections, 1,000 groups", "of 10 rules; the port is in 16 of them",
@@ -230,8 +237,8 @@ CASES = (
 
 
 TRIALS = (
-    Trial("TCP conversations, a minute", "at the rate for which a table of 262,144 has room: each leaves its entry "
-          "behind for its TIME_WAIT of one to two seconds", "sustain", Tracking(),
+    Trial("TCP conversations, a minute", "at the rate that fills 95 % of a table of 262,144: each leaves its entry "
+          "behind for its TIME_WAIT of one second, and up to 1.25 more", "sustain", Tracking(),
           "none is refused for want of an entry", TALK, ("weir", CT), seconds=60),
     Trial("apply, 10,000 rules", "one group; weirctl apply from 2 rules to them, and once more without a change",
           "apply", Tracking(rules=10000)),

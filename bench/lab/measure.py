@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 
-from .cases import CPU_RATIO, SATURATED, Mark
+from .cases import CPU_RATIO, SATURATED, WAIT_MAX, Mark
 from .interval import NOTHING, SATURATION, Interval, Nothing, measure
 from weirvm.procs import Failure
 
@@ -21,9 +21,6 @@ CALIBRATIONS_MAX = 9
 NEAR_MAX_NS = 90        # no state is called near above this, whatever the calibration found
 NEAR_FACTOR = 1.5
 CHANGED_FACTOR = 1.6    # within a repetition: its sides would be compared on two machines
-# Of an interval, in which a polling thread was ready to run and did not. What the kernel's own threads take
-# of a CPU without anybody's doing is 1 to 2 %; and that is how much it can add to a figure.
-WAIT_MAX = 0.04
 # Of the offered load. A generator or switch that waits as long as it may loses nearly as much.
 CARRIED_MIN = 0.95
 # Of the frames due, where latency is judged: what is refused was never sent, and its delay is not seen. A
@@ -139,7 +136,7 @@ class Repetition:
     def refused(self):
         return max(half.paced.refused for half in self.halves())
 
-    def flaw(self, near, refused_max=1.0):
+    def flaw(self, near, refused_max=1.0, wait_max=WAIT_MAX):
         """Why it does not count; "" if it does."""
         if self.nothing:
             return NOTHING
@@ -147,7 +144,7 @@ class Repetition:
             return "far state"
         if max(self.trips) > CHANGED_FACTOR * min(self.trips):
             return "the state changed"
-        if max(at.wait for at in self.intervals()) > WAIT_MAX:
+        if max(at.wait for at in self.intervals()) > wait_max:
             return "a polling thread waited"
         return NOT_CARRIED if self.short() or self.refused() > refused_max else ""
 
@@ -185,7 +182,7 @@ class Run:
                 why = error
                 continue
             trips.append(self.near.trip())
-            good = max(trips) <= self.near.limit and max(at.wait for at in each) <= WAIT_MAX
+            good = max(trips) <= self.near.limit and max(at.wait for at in each) <= pair.case.wait_max
             (quiet if good else others).append([at.mpps * 1e6 for at in each])
             if len(quiet) == CALIBRATIONS:
                 break
@@ -231,7 +228,7 @@ class Run:
 
     def flaw(self, pair, one):
         """Where latency is the result, frames that were never sent count as well."""
-        return one.flaw(self.near.limit, REFUSED_MAX if pair.case.main == "p50" else 1.0)
+        return one.flaw(self.near.limit, REFUSED_MAX if pair.case.main == "p50" else 1.0, pair.case.wait_max)
 
     def pair(self, pair):
         """The result of a pair: a dict for JSON."""

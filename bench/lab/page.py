@@ -2,10 +2,10 @@
 run; what people have to say stands in a file of its own."""
 import os
 
-from .cases import CPU_RATIO, SATURATED
+from .cases import CPU_RATIO, SATURATED, WAIT_MAX
 from .interval import WARM_MAX
 from .markdown import section, text_table
-from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX, WAIT_MAX
+from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX
 from .page_tracking import at_both_loads, trial_rows, trials
 from .report import DIGITS, UNITS, close, discards, failed, figure, main_figures, percent, verdict
 
@@ -68,10 +68,10 @@ packets per burst are told because short bursts cost more per packet.
 of them is 40 ns at one minute and 165 ns at the next, and every figure follows it. The bench measures that
 round trip before, between and behind the two sides of each repetition, with everything else stopped, and
 keeps a repetition only if all three are *near*: here at most {near:.0f} ns ({how_near}). It also discards one
-in which a polling thread was ready to run and did not for more than {wait} of an interval, or in which a side
-did not carry the given load (less than {carried} of it was received, or see *refused*). A pair waits up to
-{patience} s for the near state and ends after {most} repetitions whatever was kept; with fewer kept than
-{repetitions} no mark is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}. Round
+in which a polling thread was ready to run and did not for more than {wait} of an interval (or more than its
+case says), or in which a side did not carry the given load (less than {carried} of it was received, or see
+*refused*). A pair waits up to {patience} s for the near state and ends after {most} repetitions whatever was
+kept; with fewer kept than {repetitions} no mark is judged. Here {kept} repetitions were kept and {discarded} discarded{reasons}. Round
 trips seen in the last run: {trips}. A frame is *misordered* if it overtook another one of its sender, of
 whatever flow.
 """

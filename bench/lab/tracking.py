@@ -34,10 +34,15 @@ class Tracking(NamedTuple):
         return ", ".join(words)
 
 
+ROOM = 0.95             # of a table, which the entries of ended conversations may take
+LOOKS = 4               # for them, in a second
+
+
 def sustained(connections):
-    """Conversations per second for which a table has room: each leaves its entry behind for its TIME_WAIT, and
-    for up to a second more, since clocks of whole seconds cut no time-out short."""
-    return connections // (TIME_WAIT + 1)
+    """Conversations per second for which a table has room: each leaves its entry behind for its TIME_WAIT, for
+    up to a second more, since clocks of whole seconds cut no time-out short, and until the next look for what is
+    over. The rest is for conversations that are open."""
+    return int(ROOM * connections / (TIME_WAIT + 1 + 1 / LOOKS))
 
 
 def weir_timeouts():

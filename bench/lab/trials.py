@@ -6,11 +6,11 @@ import statistics
 import time
 
 from . import report
-from .cases import TRIALS, Shape
+from .cases import TRIALS, WAIT_MAX, Shape
 from .interval import SATURATION, measure
 from .lanes import Lane
 from .load import busiest, thread_times
-from .measure import CARRIED_MIN, WAIT_MAX
+from .measure import CARRIED_MIN
 from .sides import Setup
 from .sides.weir import Weir
 from .tracking import Tracking, sustained
