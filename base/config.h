@@ -26,6 +26,9 @@ enum {
 	PORT_GROUPS_MAX = 16, // of one port
 	CONN_STATES_ROOM = 32,
 	RULE_RANGES_MAX = 16, // of L4 ports in one rule, by direction
+	SHARED_MAX = 1024,
+	PORT_SHARED_MAX = 4, // rates that one port shares with others
+	WEIGHT_MAX = 1000,
 };
 
 enum config_poll {
@@ -44,6 +47,17 @@ enum config_listens {
 enum config_port_kind {
 	PORT_KIND_VHOST_USER,
 	PORT_KIND_DPDK
+};
+
+enum config_layer {
+	LAYER_L2,  // frames as they are in a ring
+	LAYER_WIRE // with preamble, gap and check sequence: 24 bytes more a packet
+};
+enum config_scheduler {
+	SCHEDULER_FIFO,
+	SCHEDULER_PRIO,
+	SCHEDULER_DRR,
+	SCHEDULER_FQ_CODEL
 };
 
 // Rules that hold for every port with groups, unless they are switched off.
@@ -163,6 +177,34 @@ struct config_group {
 	struct config_rule *to_vm, *from_vm;
 };
 
+// Of one direction of a port, or shared by several. Neither bits nor packets: no limit, and the
+// rest is zeros.
+struct config_rate {
+	uint64_t bits;        // per second; 0: no limit
+	uint64_t packets;     // per second; 0: no limit
+	uint64_t burst_bytes; // 0: chosen from the rate
+	uint8_t layer;        // enum config_layer
+	uint8_t police;       // from-vm: 1: what is beyond it is dropped, else it waits
+	uint8_t scheduler;    // to-vm: enum config_scheduler
+	uint8_t ecn;          // SCHEDULER_FQ_CODEL: 1: marks before it drops
+	uint64_t queue_bytes; // to-vm: the most that waits; 0: chosen from the rate
+	uint64_t target_ns;   // SCHEDULER_FQ_CODEL: wait that may last
+	uint64_t interval_ns; // SCHEDULER_FQ_CODEL: for so long
+};
+
+struct config_shared_member {
+	char port[NAME_SIZE];
+	uint16_t weight; // 1 to WEIGHT_MAX
+};
+
+// A rate of what its members send together, above their own ones.
+struct config_shared {
+	char name[NAME_SIZE];
+	struct config_rate rate;
+	size_t nmembers; // at least 1
+	struct config_shared_member *members;
+};
+
 struct config_port {
 	char name[NAME_SIZE];
 	enum config_port_kind kind;
@@ -173,6 +215,7 @@ struct config_port {
 	struct config_vlan vlan;
 	struct config_addresses addresses;
 	struct config_limits limits;
+	struct config_rate from_vm, to_vm;
 	uint16_t ngroups; // 0: not tracked, all allowed
 	char groups[PORT_GROUPS_MAX][NAME_SIZE];
 };
@@ -186,6 +229,8 @@ struct config {
 	struct config_port *ports;
 	size_t ngroups;
 	struct config_group *groups;
+	size_t nshared;
+	struct config_shared *shared;
 };
 
 #endif

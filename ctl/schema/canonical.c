@@ -27,6 +27,8 @@ static int add(struct node *map, const char *key, struct node *item)
 static bool has_defaults(const struct key *key)
 {
 	bool some = key->always != NULL;
+	if (key->optional)
+		return false;
 	for (const struct key *inner = key->keys; inner->name && key->type == TYPE_MAP; inner++) {
 		if (inner->required)
 			return false;

@@ -5,81 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/schema/key.h"
-
-struct check {
-	const char *file;
-	struct error *err;
-	char path[200]; // dotted, of the map or value at hand; cut if somebody writes a very long
-			// key
-	size_t len;
-};
-
-enum {
-	SHOWN_SIZE = 64
-};
-
-static size_t push(struct check *check, const char *key)
-{
-	char shown[SHOWN_SIZE];
-	size_t mark = check->len;
-	size_t left = sizeof(check->path) - check->len;
-	size_t n = snprintf(check->path + check->len, left, "%s%s", check->len ? "." : "",
-		*key ? text_show(key, shown, sizeof(shown)) : "\"\"");
-	if (n < left)
-		check->len += n;
-	return mark;
-}
-
-static void pop(struct check *check, size_t mark)
-{
-	check->len = mark;
-	check->path[mark] = '\0';
-}
-
-int check_fail(struct check *check, const struct node *node, const char *key, int code,
-	const char *fmt, ...)
-{
-	char text[sizeof(check->err->text)];
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	size_t mark = key ? push(check, key) : check->len;
-	if (check->len)
-		error_set(check->err, code, "%s: %s", check->path, text);
-	else
-		error_set(check->err, code, "%s", text);
-	pop(check, mark);
-	if (check->file && node->line)
-		error_prefix(check->err, "%s:%u: ", check->file, node->line);
-	return -code;
-}
-
-static const char *found(const struct node *node, char *buf, size_t size)
-{
-	char shown[SHOWN_SIZE];
-	if (node->type == NODE_MAP)
-		return "a map";
-	if (node->type == NODE_LIST && !node->count)
-		return "an empty list";
-	if (node->type == NODE_LIST) {
-		snprintf(buf, size, "a list of %zu", node->count);
-		return buf;
-	}
-	if (node_is_null(node))
-		return "nothing";
-	text_show(node->text, shown, sizeof(shown));
-	snprintf(buf, size, node->quoted ? "\"%s\"" : "%s", shown);
-	return buf;
-}
-
-static int mismatch(struct check *check, const struct node *node, const char *expected)
-{
-	char buf[SHOWN_SIZE + 2];
-	return check_fail(check, node, NULL, EINVAL, "expected %s, found %s", expected,
-		found(node, buf, sizeof(buf)));
-}
+#include "ctl/schema/check.h"
 
 static void store(const struct key *key, const struct value *value, char *field)
 {
@@ -95,20 +21,24 @@ static void store(const struct key *key, const struct value *value, char *field)
 static int check_map(
 	struct check *check, const struct key *key, const struct node *map, char *base);
 
+static int check_name(struct check *check, const struct node *item)
+{
+	if (name_is_valid(item->key))
+		return 0;
+	return check_fail(check, item, NULL, EINVAL,
+		"expected a name of at most %d letters, digits, _ and -", NAME_SIZE - 1);
+}
+
 static int check_item(
 	struct check *check, const struct key *key, const struct node *item, char *base)
 {
-	size_t mark = push(check, item->key);
-	int rc = name_is_valid(item->key)
-			 ? 0
-			 : check_fail(check, item, NULL, EINVAL,
-				   "expected a name of at most %d letters, digits, _ and -",
-				   NAME_SIZE - 1);
+	size_t mark = check_push(check, item->key);
+	int rc = check_name(check, item);
 	if (rc == 0) {
 		strcpy(base, item->key);
 		rc = check_map(check, key, item, base);
 	}
-	pop(check, mark);
+	check_pop(check, mark);
 	return rc;
 }
 
@@ -118,10 +48,21 @@ static int check_nth(struct check *check, const struct key *key, const struct no
 {
 	char number[24];
 	snprintf(number, sizeof(number), "%zu", index + 1);
-	size_t mark = push(check, number);
+	size_t mark = check_push(check, number);
 	int rc = check_map(check, key, list->items[index], base);
-	pop(check, mark);
+	check_pop(check, mark);
 	return rc;
+}
+
+// Room for the items of a node, where the key lands them. NULL: no memory.
+static char *items_new(const struct key *key, const struct node *node, char *base)
+{
+	char *items = calloc(node->count + 1, key->item_size);
+	if (!items)
+		return NULL;
+	memcpy(base + key->offset, &items, sizeof(items));
+	memcpy(base + key->count_offset, &node->count, sizeof(node->count));
+	return items;
 }
 
 // Maps under names of the user's choice, or in a list.
@@ -130,15 +71,13 @@ static int check_items(
 {
 	bool named = key->type == TYPE_NAMED;
 	if (node->type != (named ? NODE_MAP : NODE_LIST))
-		return mismatch(check, node, named ? "a map of names" : "a list of maps");
+		return check_mismatch(check, node, named ? "a map of names" : "a list of maps");
 	if (node->count > key->count)
 		return check_fail(check, node, NULL, EINVAL, "expected at most %u %s, found %zu",
 			key->count, named ? "names" : "items", node->count);
-	char *items = calloc(node->count + 1, key->item_size);
+	char *items = items_new(key, node, base);
 	if (!items)
 		return error_set(check->err, ENOMEM, "no memory for the configuration");
-	memcpy(base + key->offset, &items, sizeof(items));
-	memcpy(base + key->count_offset, &node->count, sizeof(node->count));
 	int rc = 0;
 	for (size_t i = 0; i < node->count && rc == 0; i++) {
 		char *item = items + i * key->item_size;
@@ -148,13 +87,48 @@ static int check_items(
 	return rc;
 }
 
+static int check_number(
+	struct check *check, const struct key *key, const struct node *node, char *item)
+{
+	const struct key one = {
+		.type = TYPE_INT, .min = key->min, .max = key->max, .size = key->size};
+	char expected[EXPECTED_SIZE];
+	struct value value;
+	size_t mark = check_push(check, node->key);
+	int rc = check_name(check, node);
+	if (rc == 0 && !value_parse(&one, node, &value, expected))
+		rc = check_mismatch(check, node, expected);
+	if (rc == 0) {
+		strcpy(item, node->key);
+		store(&one, &value, item + key->number_offset);
+	}
+	check_pop(check, mark);
+	return rc;
+}
+
+static int check_numbers(
+	struct check *check, const struct key *key, const struct node *node, char *base)
+{
+	char expected[EXPECTED_SIZE];
+	key_expect(key, expected, sizeof(expected));
+	if (node->type != NODE_MAP || !node->count || node->count > key->count)
+		return check_mismatch(check, node, expected);
+	char *items = items_new(key, node, base);
+	if (!items)
+		return error_set(check->err, ENOMEM, "no memory for the configuration");
+	int rc = 0;
+	for (size_t i = 0; i < node->count && rc == 0; i++)
+		rc = check_number(check, key, node->items[i], items + i * key->item_size);
+	return rc;
+}
+
 static int check_list(
 	struct check *check, const struct key *key, const struct node *node, char *base)
 {
 	char expected[EXPECTED_SIZE];
 	const struct node *culprit;
 	if (!list_parse(key, node, &culprit, expected))
-		return mismatch(check, culprit, expected);
+		return check_mismatch(check, culprit, expected);
 	if (key->type == TYPE_WORDS) {
 		const struct value bits = {.number = words_bits(key, node)};
 		store(key, &bits, base + key->offset);
@@ -177,11 +151,13 @@ static int check_value(
 	case TYPE_MAPS:
 	case TYPE_NAMED:
 		return check_items(check, key, node, base);
+	case TYPE_NUMBERS:
+		return check_numbers(check, key, node, base);
 	default:
 		if (type_is_list(key->type))
 			return check_list(check, key, node, base);
 		if (!value_parse(key, node, &value, expected))
-			return mismatch(check, node, expected);
+			return check_mismatch(check, node, expected);
 		store(key, &value, base + key->offset);
 		return 0;
 	}
@@ -218,15 +194,15 @@ static int check_required(struct check *check, const struct key *keys, const str
 static int check_map(struct check *check, const struct key *key, const struct node *map, char *base)
 {
 	if (map->type != NODE_MAP)
-		return mismatch(check, map, "a map of keys");
+		return check_mismatch(check, map, "a map of keys");
 	int rc = 0;
 	for (size_t i = 0; i < map->count && rc == 0; i++) {
 		const struct node *item = map->items[i];
 		const struct key *known = key_find(key->keys, item->key);
-		size_t mark = push(check, item->key);
+		size_t mark = check_push(check, item->key);
 		rc = known ? check_value(check, known, item, base)
 			   : unknown_key(check, key->keys, item);
-		pop(check, mark);
+		check_pop(check, mark);
 	}
 	if (rc == 0)
 		rc = check_required(check, key->keys, map);
@@ -251,18 +227,4 @@ int doc_check(const struct doc *doc, struct config **out, struct error *err)
 	else
 		config_free(config);
 	return rc;
-}
-
-void config_free(struct config *config)
-{
-	if (!config)
-		return;
-	free(config->bridges);
-	free(config->ports);
-	for (size_t i = 0; i < config->ngroups; i++) {
-		free(config->groups[i].to_vm);
-		free(config->groups[i].from_vm);
-	}
-	free(config->groups);
-	free(config);
 }

@@ -87,6 +87,11 @@ void key_expect(const struct key *key, char *buf, size_t size)
 	case TYPE_NAMES:
 		snprintf(buf, size, "a name or a list of 1 to %u names", key->count);
 		return;
+	case TYPE_NUMBERS:
+		key_range(key, range, sizeof(range));
+		snprintf(buf, size, "a map of 1 to %u names, each with an integer %s", key->count,
+			range);
+		return;
 	case TYPE_INTS:
 		key_range(key, range, sizeof(range));
 		snprintf(buf, size, "%s%sa list of 1 to %u integers %s",

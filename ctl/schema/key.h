@@ -32,6 +32,7 @@ enum key_type {
 	TYPE_NAMES,    // up to count names, none twice, or one; lands by land
 	TYPE_DEVICES,  // a list of up to count devices; lands by land
 	TYPE_PREFIXES, // up to count IP addresses and networks, none twice; lands by land
+	TYPE_NUMBERS,  // up to count integers under names of the user's choice
 	TYPE_MAP,      // keys
 	TYPE_MAPS,     // a list of up to count maps of keys
 	TYPE_NAMED,    // up to count maps of keys under names of the user's choice
@@ -43,6 +44,7 @@ struct key {
 	const char *name; // NULL ends a table
 	enum key_type type;
 	bool required;
+	bool optional;        // TYPE_MAP: left out, it does not stand for its defaults
 	const char *fallback; // the default, as YAML; NULL: none
 	uint64_t min;
 	uint64_t max;
@@ -53,13 +55,15 @@ struct key {
 	const char *always; // TYPE_NAMED: a name that exists even if nobody wrote it
 	enum schema_effect effect;
 	const char *about; // one sentence; not NULL
-	// Where it lands: in the structure of the map around it. TYPE_MAPS and TYPE_NAMED: a
-	// pointer to an array of structures of item_size, and their number at count_offset; those
-	// of TYPE_NAMED begin with the name.
+	// Where it lands: in the structure of the map around it. TYPE_MAPS, TYPE_NAMED and
+	// TYPE_NUMBERS: a pointer to an array of structures of item_size, and their number at
+	// count_offset; those with names begin with the name. TYPE_NUMBERS: the integer is a field
+	// of them, of size bytes at number_offset.
 	size_t offset;
 	size_t size;
 	size_t count_offset;
 	size_t item_size;
+	size_t number_offset;
 	void (*land)(const struct node *node, void *base);
 	// TYPE_MAP, TYPE_MAPS and TYPE_NAMED: what concerns several keys, after each has landed.
 	int (*finish)(struct check *check, const struct node *node, void *base);
@@ -143,7 +147,7 @@ struct node *key_default(const struct key *key);
 int check_fail(struct check *check, const struct node *node, const char *key, int code,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-// land.c, rule.c and groups.c
+// land.c, rule.c, rate.c and groups.c
 void land_workers(const struct node *node, void *base);
 void land_trunk(const struct node *node, void *base);
 void land_members(const struct node *node, void *base);
@@ -155,8 +159,12 @@ void land_peer(const struct node *node, void *base);
 int finish_rule(struct check *check, const struct node *node, void *base);
 int finish_vlan(struct check *check, const struct node *node, void *base);
 int finish_port(struct check *check, const struct node *node, void *base);
+int finish_rate(struct check *check, const struct node *node, void *base);
+int finish_shared(struct check *check, const struct node *node, void *base);
 int finish_config(struct check *check, const struct node *node, void *base);
 // Whether groups that are named exist, and are not too many rules.
 int check_groups(struct check *check, const struct node *root, const struct config *config);
+// Whether the ports that share a rate exist and are VMs' ones.
+int check_shared(struct check *check, const struct node *root, const struct config *config);
 
 #endif

@@ -81,6 +81,9 @@ int finish_port(struct check *check, const struct node *node, void *base)
 	if (vm && nic)
 		return check_fail(check, nic, "dpdk", EINVAL,
 			"expected either vhost-user or dpdk, found both");
+	if (nic && node_find(node, "rate"))
+		return check_fail(check, node_find(node, "rate"), "rate", EINVAL,
+			"expected vhost-user beside it, found dpdk, which has no rates");
 	port->kind = vm ? PORT_KIND_VHOST_USER : PORT_KIND_DPDK;
 	if (port->vlan.kind == VLAN_UNTAGGED)
 		add_vlan(&port->vlan, 0);
@@ -236,5 +239,7 @@ int finish_config(struct check *check, const struct node *node, void *base)
 	int rc = 0;
 	for (size_t i = 0; i < config->nports && rc == 0; i++)
 		rc = check_port(check, config, ports, i);
+	if (rc == 0)
+		rc = check_shared(check, node, config);
 	return rc < 0 ? rc : check_groups(check, node, config);
 }

@@ -34,8 +34,8 @@ void doc_free(struct doc *doc);
 // nearest known one), wrong types and units, bounds, references (a port's bridge), conflicts (two
 // ports with one socket). The first error wins; it names file, line and key path, what was expected
 // and what stands there: `weir.yaml:7: ports.vm1.mtu: expected an integer from 68 to 9216, found
-// 20`. A key that the design names and no issue has built yet is `weir.yaml:9: ports.vm1.rate: not
-// supported yet`. What doc_set has put in has no line: `ports.vm1.mtu: expected …`.
+// 20`. A key that the design names and no issue has built yet is `weir.yaml:9: nat: not supported
+// yet`. What doc_set has put in has no line: `ports.vm1.mtu: expected …`.
 // Every default is filled in; the bridge `default` always exists.
 // 0 and *out (config_free; out may be NULL), or -EINVAL / -ENOTSUP / -ENOMEM.
 int doc_check(const struct doc *doc, struct config **out, struct error *err);

@@ -10,11 +10,15 @@
 	.item_size = sizeof(type)
 
 #define SECOND 1000000000ull
+#define MS     1000000ull
+#define KIB    (1ull << 10)
 #define MIB    (1ull << 20)
 #define TIB    (1ull << 40)
 // Of frames per second; more than any port can send, and few enough for exact budgets.
 #define BUDGET_MAX      100000000ull
 #define CONNECTIONS_MAX (16ull << 20)
+#define RATE_BITS_MIN   1000ull
+#define RATE_BITS_MAX   400000000000ull
 
 // In the order of the enums in base/config.h.
 static const char *const poll_words[] = {"adaptive", "busy", NULL};
@@ -22,6 +26,9 @@ static const char *const hugepages_words[] = {"auto", "off", "required", NULL};
 static const char *const listens_words[] = {"vmm", "switch", NULL};
 static const char *const trunk_words[] = {"all", NULL};
 static const char *const built_in_words[] = {"arp", "nd", "ra", "dhcp", "dhcpv6", NULL};
+static const char *const layer_words[] = {"l2", "wire", NULL};
+static const char *const scheduler_words[] = {"fifo", "prio", "drr", "fq-codel", NULL};
+static const char *const truth_words[] = {"false", "true", NULL};
 static const char *const pickup_words[] = {"no", "yes", NULL};
 
 // One key, one block.
@@ -168,6 +175,80 @@ static const struct key addresses_keys[] = {
 	{0},
 };
 
+// Of a port's direction and of a shared rate alike.
+#define RATE_KEYS(type, path) \
+	{"bits", TYPE_BITS, .min = RATE_BITS_MIN, .max = RATE_BITS_MAX, FIELD(type, path bits), \
+		.effect = EFFECT_LIVE, .about = "Bits per second; left out: no limit."}, \
+	{"packets", TYPE_PACKETS, .min = 1, .max = BUDGET_MAX, FIELD(type, path packets), \
+		.effect = EFFECT_LIVE, \
+		.about = "Packets per second, a TSO or UFO frame counted as the packets that it " \
+			"becomes; left out: no limit. Beside `bits` both hold."}, \
+	{"burst", TYPE_SIZE, .min = KIB, .max = 256 * MIB, FIELD(type, path burst_bytes), \
+		.effect = EFFECT_LIVE, \
+		.about = "How much may go at once after a pause; left out: chosen from the rate."}, \
+	{"layer", TYPE_ENUM, .fallback = "l2", .words = layer_words, FIELD(type, path layer), \
+		.effect = EFFECT_LIVE, \
+		.about = "Whether a frame counts as it is (`l2`) or with what it takes on a wire " \
+			"(`wire`): preamble, gap and check sequence, 24 bytes a packet."}
+
+static const struct key rate_from_vm_keys[] = {
+	RATE_KEYS(struct config_rate, ),
+	{"police", TYPE_ENUM, .fallback = "false", .words = truth_words,
+		FIELD(struct config_rate, police), .effect = EFFECT_LIVE,
+		.about = "Whether what is beyond the rate is dropped (`rate-police`) instead of waiting "
+			"in the VM's own queue. Then `bits` must be given and `packets` may not."},
+	{0},
+};
+
+static const struct key rate_to_vm_keys[] = {
+	RATE_KEYS(struct config_rate, ),
+	{"scheduler", TYPE_ENUM, .fallback = "fifo", .words = scheduler_words,
+		FIELD(struct config_rate, scheduler), .effect = EFFECT_LIVE,
+		.about = "Which of the waiting packets goes next: the oldest (`fifo`); one of the "
+			"highest class, by DSCP (`prio`); each flow in turn, by bytes (`drr`); the "
+			"same, and flows that make others wait are marked or dropped (`fq-codel`, "
+			"RFC 8290)."},
+	{"queue", TYPE_SIZE, .min = 4 * KIB, .max = 1024 * MIB,
+		FIELD(struct config_rate, queue_bytes), .effect = EFFECT_LIVE,
+		.about = "The most bytes that wait; left out: chosen from the rate."},
+	{"target", TYPE_DURATION, .fallback = "5ms", .min = MS / 100, .max = SECOND,
+		FIELD(struct config_rate, target_ns), .effect = EFFECT_LIVE,
+		.about = "`fq-codel`: the wait that may last."},
+	{"interval", TYPE_DURATION, .fallback = "100ms", .min = MS, .max = 10 * SECOND,
+		FIELD(struct config_rate, interval_ns), .effect = EFFECT_LIVE,
+		.about = "`fq-codel`: for how long a longer wait is suffered."},
+	{"ecn", TYPE_ENUM, .fallback = "true", .words = truth_words,
+		FIELD(struct config_rate, ecn), .effect = EFFECT_LIVE,
+		.about = "`fq-codel`: whether packets of flows that know ECN are marked instead of "
+			"dropped."},
+	{0},
+};
+
+static const struct key rate_keys[] = {
+	{"from-vm", TYPE_MAP, .optional = true, .keys = rate_from_vm_keys,
+		FIELD(struct config_port, from_vm), .finish = finish_rate, .effect = EFFECT_LIVE,
+		.about = "How fast the VM may send, over all its queues. What is not due stays in the "
+			"VM's own queue: nothing is dropped and the VM feels it as a slow link. "
+			"`bits`, `packets` or both."},
+	{"to-vm", TYPE_MAP, .optional = true, .keys = rate_to_vm_keys,
+		FIELD(struct config_port, to_vm), .finish = finish_rate, .effect = EFFECT_LIVE,
+		.about = "How fast the VM receives. What is not due waits in a queue of the switch; "
+			"what finds no room there is dropped. `bits`, `packets` or both."},
+	{0},
+};
+
+static const struct key shared_keys[] = {
+	RATE_KEYS(struct config_shared, rate.),
+	{"ports", TYPE_NUMBERS, .required = true, .min = 1, .max = WEIGHT_MAX, .count = PORTS_MAX,
+		ITEMS(struct config_shared, struct config_shared_member, members, nmembers),
+		.number_offset = offsetof(struct config_shared_member, weight),
+		.size = sizeof(uint16_t), .effect = EFFECT_LIVE,
+		.about = "The VMs' ports that share it, each with its weight: `{vm1: 1, vm2: 2}`. "
+			"While all have something to send, each gets its weight's share; what one "
+			"leaves, the others get. A port may share up to 4 rates."},
+	{0},
+};
+
 static const struct key port_keys[] = {
 	{"vhost-user", TYPE_MAP, .keys = vhost_user_keys, FIELD(struct config_port, vhost_user),
 		.effect = EFFECT_PORT, .about = "The port is a VM's network card."},
@@ -193,7 +274,8 @@ static const struct key port_keys[] = {
 		.about = "The security groups of the port, in the order in which they are asked; "
 			"the first rule that matches decides. Left out: its packets are not tracked, "
 			"and all are allowed."},
-	{"rate", TYPE_LATER, .about = "How fast the VM may send and receive."},
+	{"rate", TYPE_MAP, .keys = rate_keys, .effect = EFFECT_LIVE,
+		.about = "How fast the VM may send and receive; left out: as it can."},
 	{"limits", TYPE_MAP, .keys = limits_keys, FIELD(struct config_port, limits),
 		.effect = EFFECT_LIVE, .about = "What the port may use up."},
 	{0},
@@ -258,7 +340,10 @@ static const struct key root_keys[] = {
 	{"gateways", TYPE_LATER, .about = "Addresses of the switch in a VLAN, and routes."},
 	{"nat", TYPE_LATER, .about = "Address translation."},
 	{"chains", TYPE_LATER, .about = "Network functions that chosen traffic visits, by name."},
-	{"rates", TYPE_LATER, .about = "Rates that several ports share, by name."},
+	{"rates", TYPE_NAMED, .keys = shared_keys, .count = SHARED_MAX, .finish = finish_shared,
+		ITEMS(struct config, struct config_shared, shared, nshared),
+		.about = "Rates that several ports share, by name: what their VMs send together, above "
+			"each one's own `rate.from-vm`. `bits`, `packets` or both."},
 	{0},
 };
 // clang-format on

@@ -113,10 +113,11 @@ Test(complete, keys_and_values)
 	expect("port set vm1 vlan.trunk=", " vlan.trunk=all");
 	expect("port set vm1 mtu=", "");
 	expect("port set vm1 none.none=", "");
-	// What the schema names and nobody has built is not offered.
-	struct found found;
-	complete("port add vm3 ", &found);
-	cr_expect(!strstr(found.text, " rate"), "%s", found.text);
+	expect("port set vm1 rate.from-vm.",
+		" rate.from-vm.bits= rate.from-vm.packets= rate.from-vm.burst= rate.from-vm.layer="
+		" rate.from-vm.police=");
+	expect("port set vm1 rate.to-vm.scheduler=f",
+		" rate.to-vm.scheduler=fifo rate.to-vm.scheduler=fq-codel");
 }
 
 Test(complete, options)

@@ -64,10 +64,10 @@ Test(schema_differ, addresses_differ_by_what_they_mean)
 
 Test(schema_differ, documents_that_nobody_has_checked_can_be_compared)
 {
-	differ("{ports: 1, x: [1], rates: {a: 1}}", "{ports: {a: }, x: [2], y: , bridges: []}", 5,
+	differ("{ports: 1, x: [1], nat: {a: 1}}", "{ports: {a: }, x: [2], y: , bridges: []}", 5,
 		"bridges: - > [], live\n"
 		"ports: 1 > {a: null}, live\n"
-		"rates: {a: 1} > -, live\n"
+		"nat: {a: 1} > -, live\n"
 		"x: [1] > [2], live\n"
 		"y: - > null, live\n");
 	differ("ports: {a: {vlan: 1, z: 1}, b: 5}", "ports: {a: {vlan: {access: 1}, z: 2}, b: 5}",

@@ -35,6 +35,9 @@ static void key_is_whole(const struct key *key, const struct key *parent)
 		cr_expect(key->land && key->count == ADDRESSES_MAX, "%s", key->name);
 	if (key->type == TYPE_INTS)
 		cr_expect(key->land && key->max < 4096 && key->count, "%s", key->name);
+	if (key->type == TYPE_NUMBERS)
+		cr_expect(key->item_size && key->size && key->count, "%s", key->name);
+	cr_expect(!key->optional || key->type == TYPE_MAP, "%s", key->name);
 	for (const struct key *inner = key->keys; inner && inner->name; inner++)
 		key_is_whole(inner, key);
 }
