@@ -62,6 +62,10 @@ int switch_check(struct weir_switch *sw, const struct config *config, struct err
 		return error_set(err, E2BIG,
 			"bridges: %zu are more than the %d that one switch can have",
 			config->nbridges, BRIDGES_MAX);
+	if (config->nshared > SHARED_MAX)
+		return error_set(err, E2BIG,
+			"rates: %zu are more than the %d that one switch can have", config->nshared,
+			SHARED_MAX);
 	for (size_t i = 0; i < config->nports; i++)
 		if (!wanted_bridge(config, config->ports[i].bridge))
 			return error_set(err, EINVAL, "port %s: no bridge is named %s",
@@ -81,6 +85,7 @@ struct change {
 	bool port_is_new[PORTS_MAX];
 	bool bridge_is_new[BRIDGES_MAX];
 	struct policy_change policy;
+	struct shared_change shared;
 };
 
 static void abandon(struct change *c)
@@ -91,6 +96,8 @@ static void abandon(struct change *c)
 	for (size_t i = 0; i < c->nbridges; i++)
 		if (c->bridge_is_new[i])
 			bridge_free(c->bridges[i]);
+	shared_abandon(&c->shared);
+	policy_abandon(&c->policy);
 }
 
 // Both kinds begin with their name.
@@ -203,6 +210,7 @@ static void commit(struct change *c)
 {
 	struct weir_switch *sw = c->sw;
 	policy_commit(&c->policy);
+	shared_commit(&c->shared);
 	struct bridge *old_bridges[BRIDGES_MAX];
 	size_t nold = sw->nbridges;
 	memcpy(old_bridges, sw->bridges, nold * sizeof(old_bridges[0]));
@@ -256,9 +264,9 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	rc = policy_prepare(&c->policy, sw, config, err);
 	if (rc)
 		goto out;
-	if (prepare_bridges(c) || prepare_ports(c) || retire(c, gone, &ngone)) {
+	if (prepare_bridges(c) || prepare_ports(c) || shared_prepare(&c->shared, sw, config) ||
+		retire(c, gone, &ngone)) {
 		abandon(c);
-		policy_abandon(&c->policy);
 		rc = error_set(err, ENOMEM, "no memory for the new configuration");
 		goto out;
 	}

@@ -30,7 +30,10 @@ struct weir_switch {
 	struct port *ports[PORTS_MAX]; // sorted by name
 	size_t nbridges;
 	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
-	unsigned polls;                      // of the ports' states
+	size_t nshared;
+	struct shared_rate *shared[SHARED_MAX]; // sorted by name
+	struct shared_rate *gone_shared; // of published snapshots, until another is published
+	unsigned polls;                  // of the ports' states
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;
@@ -71,6 +74,24 @@ void policy_port_leaves(struct weir_switch *sw, const struct port *port);
 // After a grace period behind a publication.
 void policy_published(struct weir_switch *sw);
 void policy_destroy(struct weir_switch *sw);
+
+// shared.c: what a configuration changes of rates that several ports share.
+struct shared_change {
+	struct weir_switch *sw;
+	size_t count;
+	struct shared_rate *rates[SHARED_MAX]; // what will be, sorted by name
+	struct config_shared configs[SHARED_MAX];
+	bool is_new[SHARED_MAX];
+};
+// In zeroed memory. 0, or -ENOMEM: to be abandoned then.
+int shared_prepare(
+	struct shared_change *change, struct weir_switch *sw, const struct config *config);
+void shared_abandon(struct shared_change *change);
+// Takes them over; to be published.
+void shared_commit(struct shared_change *change);
+// After a grace period behind a publication.
+void shared_published(struct weir_switch *sw);
+void shared_destroy(struct weir_switch *sw);
 
 // port.c: a port's lasting half.
 // A port with a free id, not open. NULL: no memory.

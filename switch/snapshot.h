@@ -3,8 +3,8 @@
 // pointer. A worker reads the pointer once per round and uses what it finds until the round ends.
 //
 // Beside it stand the things that outlive a snapshot because packets or guests change them: bridges
-// (their MAC tables) and ports (their vhost-user end and counters). A snapshot points to them; they
-// are freed after the grace period that follows the first snapshot without them.
+// (their MAC tables), ports (their vhost-user end and counters) and shared rates. A snapshot points
+// to them; they are freed after the grace period that follows the first snapshot without them.
 #ifndef WEIR_SWITCH_SNAPSHOT_H
 #define WEIR_SWITCH_SNAPSHOT_H
 
@@ -105,6 +105,12 @@ struct port {
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
 	struct drop_counters drops[];                    // one per worker
+};
+
+// The lasting half of a rate that several ports share.
+struct shared_rate {
+	struct config_shared config; // main thread; members are its own
+	struct shared_rate *next_gone;
 };
 
 // A port's compiled half: all that a worker needs to know about it.

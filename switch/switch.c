@@ -54,6 +54,7 @@ int switch_publish(struct weir_switch *sw)
 		port->forget = false;
 	}
 	policy_published(sw);
+	shared_published(sw);
 	return 0;
 }
 
@@ -182,5 +183,6 @@ void switch_destroy(struct weir_switch *sw)
 	for (size_t i = 0; i < sw->nbridges; i++)
 		bridge_free(sw->bridges[i]);
 	policy_destroy(sw);
+	shared_destroy(sw);
 	free(sw);
 }
