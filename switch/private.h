@@ -32,8 +32,9 @@ struct weir_switch {
 	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
 	size_t nshared;
 	struct shared_rate *shared[SHARED_MAX]; // sorted by name
-	struct shared_rate *gone_shared; // of published snapshots, until another is published
-	unsigned polls;                  // of the ports' states
+	struct shared_rate *gone_shared;   // of published snapshots, until another is published
+	struct history loads[WORKERS_MAX]; // busy and idle cycles
+	unsigned polls;                    // of the ports' states
 	switch_change_fn *on_change;
 	void *on_change_ctx;
 	struct janitor janitor;
@@ -92,6 +93,10 @@ void shared_commit(struct shared_change *change);
 // After a grace period behind a publication.
 void shared_published(struct weir_switch *sw);
 void shared_destroy(struct weir_switch *sw);
+
+// inspect_rate.c: looks at what has passed, for the speeds that it tells. To be called several
+// times a second.
+void rates_sample(struct weir_switch *sw);
 
 // port.c: a port's lasting half.
 // A port with a free id, not open. NULL: no memory.

@@ -17,6 +17,7 @@
 #include "switch/drop_sample.h"
 #include "switch/budget.h"
 #include "switch/guard_check.h"
+#include "switch/history.h"
 #include "switch/mac_table.h"
 #include "switch/rules.h"
 #include "switch/zones.h"
@@ -98,6 +99,7 @@ struct port {
 	char last_text[256];             // state as last reported
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
+	struct history passed[2];        // RATE_FROM_VM, RATE_TO_VM: bytes and packets
 	// Shared by the workers of its queues; only what has a limit touches them.
 	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
 	struct budget new_connections[2]; // of those that begin there, and that come to it

@@ -137,6 +137,48 @@ struct worker_info {
 size_t switch_worker_count(const struct weir_switch *sw);
 bool switch_worker_at(struct weir_switch *sw, size_t position, struct worker_info *info);
 
+// --- rates (switch/inspect_rate.c)
+
+enum rate_kind {
+	RATE_FROM_VM,
+	RATE_TO_VM,
+	RATE_SHARED
+};
+
+// Who kept more from going, in the last second.
+enum rate_limited {
+	LIMITED_BY_GUEST, // nobody: there was no more to send
+	LIMITED_BY_RATE,
+	LIMITED_BY_WORKER,  // from-vm: it had no time left
+	LIMITED_BY_RECEIVER // to-vm: its ring was full
+};
+
+// Per second. As the rate counts: a TSO or UFO frame as the packets that it becomes, with what
+// `layer: wire` adds.
+struct rate_speed {
+	bool known; // false: it has not been looked at twice yet
+	uint64_t bits, packets;
+};
+
+struct rate_status {
+	const char *name; // of the port, or of the shared rate
+	enum rate_kind kind;
+	const struct config_rate *config;
+	struct traffic passed; // running totals, counted likewise
+	struct rate_speed last_1s, last_10s;
+	struct traffic held;   // what waits for it
+	uint64_t wait_ns;      // for how long the oldest of them has
+	uint64_t marks, drops; // running totals
+	enum rate_limited limited_by;
+	const struct config_shared *shared; // RATE_SHARED: with its members
+};
+// By position: ports by name, from-vm before to-vm, then shared rates by name; false beyond the
+// end. Names and configuration are the switch's and stay until the next change.
+bool switch_rate_at(struct weir_switch *sw, size_t position, struct rate_status *status);
+// What a member of a shared rate sends of it; false: there is no such port.
+bool switch_rate_member(struct weir_switch *sw, const struct config_shared *shared,
+	const char *port, struct rate_status *status);
+
 // --- connections (switch/inspect_conn.c)
 
 // Which connections are meant. -1, or a prefix of family 0: any. Source and destination are those

@@ -26,6 +26,7 @@ enum word {
 	WORD_BRIDGE,
 	WORD_STATE, // of a port
 	WORD_GROUP,
+	WORD_RATE, // a port or shared rate that has one
 	WORD_PROTOCOL,
 	WORD_CONN_STATE, // of a connection
 	WORD_KEY,        // KEY=VALUE of a port
@@ -137,6 +138,8 @@ int run_conn_count(struct call *call);
 int run_conn_flush(struct call *call);
 int run_group_list(struct call *call);
 int run_group_show(struct call *call);
+int run_rate_list(struct call *call);
+int run_rate_show(struct call *call);
 int run_drops(struct call *call);
 int run_log_list(struct call *call);
 int run_log_set(struct call *call);

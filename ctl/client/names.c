@@ -3,6 +3,7 @@
 // switch is nothing to say.
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/client/complete.h"
 
@@ -45,12 +46,17 @@ void complete_names(const char *socket, enum word word, complete_fn *fn, void *c
 		link_list(&link,
 			word == WORD_PORT    ? "port.list"
 			: word == WORD_GROUP ? "group.list"
+			: word == WORD_RATE  ? "rate.list"
 					     : "bridge.list",
 			json_object(), &items);
+	const char *last = "";
 	json_array_foreach (items, i, item) {
 		const char *name = json_string_value(json_object_get(item, "name"));
-		if (name)
-			fn(ctx, name);
+		// A port's two rates are neighbours.
+		if (!name || !strcmp(name, last))
+			continue;
+		fn(ctx, name);
+		last = name;
 	}
 	json_decref(items);
 	link_close(&link);

@@ -23,7 +23,8 @@ USER = "nobody"
 COMPLETION = os.path.join(ROOT, "install", "weirctl.bash")
 CONFIG = {"switch": {"hugepages": "off"}, "bridges": {"lab": {}}, "ports": {
     "vm1": {"vhost-user": {"socket": "vm1.sock"}},
-    "vm2": {"vhost-user": {"socket": "vm2.sock"}},
+    "vm2": {"vhost-user": {"socket": "vm2.sock"},
+            "rate": {"from-vm": {"bits": "1Gbit"}, "to-vm": {"packets": "1Mpps"}}},
     "sender": {"vhost-user": {"socket": "sender.sock", "listens": "switch", "mode": "0666"}},
 }}
 
@@ -44,7 +45,7 @@ def environment(switch):
 
 # A line, typed up to its end, and what is offered in the place of its last word.
 LINES = {
-    "weirctl ": "status port apply diff export save bridge fdb conn group drops log help",
+    "weirctl ": "status port apply diff export save bridge fdb conn group rate drops log help",
     "weirctl port s": "show set",
     "weirctl port show ": "sender vm1 vm2",
     "weirctl -o json port show vm": "vm1 vm2",
@@ -53,6 +54,9 @@ LINES = {
     "weirctl port add vm3 vhost-user.listens=": "vmm switch",
     "weirctl port add vm3 vhost-user.listens=s": "switch",
     "weirctl port set vm1 bridge=l": "lab",
+    "weirctl port set vm1 rate.from-vm.p": "rate.from-vm.packets= rate.from-vm.police=",
+    "weirctl port set vm1 rate.to-vm.scheduler=f": "fifo fq-codel",
+    "weirctl rate show ": "vm2",
     "weirctl conn list --state=sctp-e": "sctp-established",
     "weirctl fdb list --p": "--port",
     "weirctl fdb list --port=v": "vm1 vm2",
@@ -315,6 +319,7 @@ REQUESTS = {
     "port.remove": {"name": "vm1"},
     "port.show": {"name": "vm1"},
     "port.libvirt": {"name": "vm1"},
+    "rate.show": {"name": "vm1"},
     "conn.show": {"number": 1},
     "log.set": {"subsystem": "all", "level": "debug"},
 }

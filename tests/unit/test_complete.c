@@ -32,6 +32,9 @@ static void fake_names(const char *socket, enum word word, complete_fn *fn, void
 	} else if (word == WORD_GROUP) {
 		fn(ctx, "web");
 		fn(ctx, "db");
+	} else if (word == WORD_RATE) {
+		fn(ctx, "vm1");
+		fn(ctx, "tenant-a");
 	} else if (word == WORD_STATE) {
 		fn(ctx, "up");
 		fn(ctx, "waiting-for-the-vmm");
@@ -72,7 +75,7 @@ static void expect_some(const char *line, const char *some)
 
 Test(complete, nouns_and_verbs)
 {
-	expect("", " status port apply diff export save bridge fdb conn group drops log help");
+	expect("", " status port apply diff export save bridge fdb conn group rate drops log help");
 	expect("po", " port");
 	expect("port ", " list show add set remove wait libvirt");
 	expect("port s", " show set");
@@ -93,6 +96,7 @@ Test(complete, names_from_the_switch)
 	expect("conn list --port v", " vm1 vm2");
 	expect("conn list d", " default");
 	expect("group show ", " web db");
+	expect("rate show ", " vm1 tenant-a");
 	expect("port wait vm1 ", " up waiting-for-the-vmm");
 	expect("port wait vm1 w", " waiting-for-the-vmm");
 	expect("-o json port show vm", " vm1 vm2");
@@ -168,7 +172,8 @@ Test(complete, lines)
 		const char *line;
 		const char *words;
 	} lines[] = {
-		{"", " status port apply diff export save bridge fdb conn group drops log help"},
+		{"", " status port apply diff export save bridge fdb conn group rate drops log "
+		     "help"},
 		{"  po", " port"},
 		{"port \tl", " list libvirt"},
 		{"port 'list' ", ""},
