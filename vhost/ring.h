@@ -141,6 +141,11 @@ bool ring_pending(struct ring *ring);
 // a fault in the same call are returned. Owner.
 unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max);
 
+// Leaves the last n (≤ burst->count) frames of the last ring_take in the ring, as if they had not
+// been taken: the next ring_take reads them anew, headers too, for the guest may have changed them.
+// Their packets are of no use any more. Before ring_complete. Owner.
+void ring_untake(struct ring *ring, unsigned n);
+
 // Gives the buffers of all frames taken back to the guest, in order, publishes the used index and
 // leaves the signal to ring_signals_send. Called once after each ring_take that returned > 0, when
 // no byte of the frames is needed any more; without frames taken it does nothing. Owner.

@@ -222,6 +222,13 @@ unsigned ring_take(struct ring *ring, struct burst *burst, unsigned max)
 	return n;
 }
 
+void ring_untake(struct ring *ring, unsigned n)
+{
+	// What was read ahead is theirs again: of two bursts nothing is overwritten.
+	ring->next_avail -= (uint16_t)n;
+	ring->ntaken -= (uint16_t)n;
+}
+
 void ring_complete(struct ring *ring, struct ring_signals *signals)
 {
 	unsigned n = ring->ntaken;

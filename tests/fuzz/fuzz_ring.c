@@ -200,6 +200,18 @@ static void take(uint8_t max)
 	holding = n > 0;
 }
 
+// Some of what was taken, at its end, goes back.
+static void untake(unsigned n)
+{
+	struct ring *ring = &guests[0].ring;
+	if (!holding || n > burst.count)
+		return;
+	ring_untake(ring, n);
+	burst.count -= (uint16_t)n;
+	REQUIRE(ring->ntaken == burst.count);
+	holding = burst.count > 0;
+}
+
 static void complete(void)
 {
 	struct ring *ring = &guests[0].ring;
@@ -287,7 +299,10 @@ static void step(struct input *in)
 		complete();
 		break;
 	default:
-		notify(g);
+		if (op & 0x80)
+			untake(1 + (op >> 4 & 7));
+		else
+			notify(g);
 	}
 }
 
