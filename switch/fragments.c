@@ -97,7 +97,7 @@ unsigned fragments_follow(struct pass *pass)
 		return 0;
 	pass->source = NULL;
 	pass->pair = 0;
-	pass->bytes = 0;
+	pass->counters = NULL;
 	memset(pass->mbufs, 0, n * sizeof(pass->mbufs[0]));
 	return n;
 }

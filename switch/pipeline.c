@@ -18,6 +18,11 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// checked.
 	stage_parse(pass);
 
+	// shape: how many of them are due by the port's rates. The others stay in the guest's ring.
+	taken = stage_shape(pass);
+	if (!taken)
+		return 0;
+
 	// admit: which VLAN it belongs to, and whether it may enter at all.
 	stage_admit(pass);
 

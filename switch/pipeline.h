@@ -17,12 +17,18 @@ struct fragments;
 // One burst on its way. The worker owns it and uses it again for each burst.
 struct pass {
 	const struct snapshot *snapshot;
-	const struct port_view *in; // where the burst came from
-	struct ring *source;        // NULL: it came from a NIC, or no guest sent it
+	const struct port_view *in;      // where the burst came from
+	struct ring *source;             // NULL: it came from a NIC, or no guest sent it
+	struct queue_counters *counters; // where it is counted as from-vm; NULL: it has been
 	uint16_t pair;
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
-	uint64_t tsc;                // when the round began
+	uint64_t tsc; // when the round began
+	uint64_t
+		next_due; // TSC: when the first of what is held back is due; UINT64_MAX: nothing is
+	// When the queue is to be looked at again, 0: in the next round. Before: when it was due
+	// that was held back, 0: it was not.
+	uint64_t again;
 	uint64_t drop_samples;       // cycles from one sample of a drop to the next
 	uint64_t bytes;              // of the burst as it came
 	struct ring_signals signals; // of the last burst, not sent yet
@@ -58,6 +64,8 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue);
 // The stages, in order. Worker.
 unsigned stage_rx(struct pass *pass, const struct queue_ref *queue);
 void stage_parse(struct pass *pass);
+// Returns how many packets of the burst go on.
+unsigned stage_shape(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_guard(struct pass *pass);
 void stage_connect(struct pass *pass);

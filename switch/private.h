@@ -98,6 +98,10 @@ void shared_destroy(struct weir_switch *sw);
 // times a second.
 void rates_sample(struct weir_switch *sw);
 
+// rates_apply.c: behind the grace period of a publication. What was charged at old rates is owed at
+// the new ones. Whether a rate has changed; then workers are to look again.
+bool rates_published(struct weir_switch *sw);
+
 // port.c: a port's lasting half.
 // A port with a free id, not open. NULL: no memory.
 struct port *port_new(struct weir_switch *sw, const struct config_port *config);

@@ -6,18 +6,31 @@
 #include "switch/fragments.h"
 #include "switch/nic.h"
 
+// How many frames are due of a port with rates; none: its ring is not looked at.
+static unsigned due_from_vm(struct pass *pass, const struct port_view *view, struct ring *ring)
+{
+	const struct shaping *shaping = &view->shaping;
+	bool waiting = shaping->nshares && ring_pending(ring);
+	return shape_take(&view->port->shaper, shaping, pass->tsc, waiting, &pass->again);
+}
+
 static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
+	unsigned max = BURST_MAX;
 	if (unlikely(vhost_port_due(view->vhost, queue->pair))) {
 		vhost_port_signal(view->vhost, queue->pair);
 		if (announce(pass, queue))
 			return pass->burst.count;
 	}
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
-	if (!ring || !ring_pending(ring))
+	if (ring && unlikely(view->shaping.is_set) && !(max = due_from_vm(pass, view, ring)))
 		return 0;
-	unsigned n = ring_take(ring, &pass->burst, BURST_MAX);
+	if (!ring || !ring_pending(ring)) {
+		pass->again = 0;
+		return 0;
+	}
+	unsigned n = ring_take(ring, &pass->burst, max);
 	pass->source = ring;
 	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.
 	if (!vhost_port_from_vm_enabled(view->vhost, queue->pair))
@@ -39,17 +52,9 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue)
 	} else {
 		n = take_from_vm(pass, queue);
 	}
-	if (!n)
-		return 0;
-	const struct burst *burst = &pass->burst;
 	pass->in = view;
 	pass->pair = queue->pair;
-
-	uint64_t bytes = 0;
-	for (unsigned i = 0; i < n; i++)
-		bytes += burst->packets[i].len;
-	pass->bytes = bytes;
-	counter_add(&view->port->counters[queue->pair].from_vm, n, bytes);
+	pass->counters = &view->port->counters[queue->pair];
 	return n;
 }
 

@@ -20,6 +20,16 @@ static void compile_budgets(struct port_view *v, const struct config_limits *lim
 	}
 }
 
+static void compile_shaping(struct port_view *v, const struct config_port *config)
+{
+	v->shaping.look = worker_tsc_hz() / 1000000 * SHAPE_LOOK_US;
+	const struct config_rate *rate = &config->from_vm;
+	if (rate->police)
+		return;
+	rate_compile(&v->shaping.own, rate, config->mtu, worker_tsc_hz());
+	v->shaping.is_set = v->shaping.own.is_set;
+}
+
 static void compile_view(struct port_view *v, struct port *port)
 {
 	const struct config_vlan *vlan = &port->config.vlan;
@@ -38,6 +48,7 @@ static void compile_view(struct port_view *v, struct port *port)
 			port->config.limits.new_connections_cps, worker_tsc_hz()),
 	};
 	compile_budgets(v, &port->config.limits);
+	compile_shaping(v, &port->config);
 	switch (vlan->kind) {
 	case VLAN_UNTAGGED:
 		v->untagged_vlan = 0;
@@ -124,6 +135,58 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 	return s->zones;
 }
 
+static struct port_view *view_of(
+	struct snapshot *s, struct port *const *ports, size_t nports, const char *name)
+{
+	for (size_t i = 0; i < nports; i++)
+		if (!strcmp(ports[i]->config.name, name))
+			return &s->all[i];
+	return NULL;
+}
+
+// The members that are there; false: none is.
+static bool compile_share(struct snapshot *s, struct port *const *ports, size_t nports,
+	struct shared_rate *shared, uint16_t **next)
+{
+	const struct config_shared *config = &shared->config;
+	struct share_view *share = &s->shared[s->nshared];
+	uint64_t weights = 0;
+	uint16_t mtu = 0;
+	*share = (struct share_view){.share = &shared->share, .members = *next};
+	for (size_t i = 0; i < config->nmembers; i++) {
+		const struct config_shared_member *member = &config->members[i];
+		struct port_view *v = view_of(s, ports, nports, member->port);
+		if (!v || v->shaping.nshares == PORT_SHARED_MAX)
+			continue;
+		v->shaping.is_set = true;
+		v->shaping.shares[v->shaping.nshares++] = (struct share_ref){
+			.view = share, .port = v->id, .weight = member->weight};
+		*(*next)++ = v->id;
+		share->nmembers++;
+		weights += member->weight;
+		mtu = v->mtu > mtu ? v->mtu : mtu;
+	}
+	if (share->nmembers)
+		share_compile(share, &config->rate, mtu, weights, worker_tsc_hz());
+	return share->nmembers;
+}
+
+static bool compile_shares(struct snapshot *s, struct port *const *ports, size_t nports,
+	const struct snapshot_options *options)
+{
+	size_t members = 0;
+	for (size_t i = 0; i < options->nshared; i++)
+		members += options->shared[i]->config.nmembers;
+	s->shared = calloc(options->nshared + 1, sizeof(*s->shared));
+	s->shared_members = calloc(members + 1, sizeof(*s->shared_members));
+	if (!s->shared || !s->shared_members)
+		return false;
+	uint16_t *next = s->shared_members;
+	for (size_t i = 0; i < options->nshared; i++)
+		s->nshared += compile_share(s, ports, nports, options->shared[i], &next);
+	return true;
+}
+
 static uint16_t port_queues(const struct port *port)
 {
 	if (port->nic)
@@ -131,7 +194,26 @@ static uint16_t port_queues(const struct port *port)
 	return port->vhost ? port->config.vhost_user.queues : 0;
 }
 
-static void compile_queues(struct snapshot *s, struct port *const *ports, size_t nports)
+// Each worker's begins a cache line.
+static bool make_agendas(struct snapshot *s)
+{
+	size_t words = 0;
+	for (uint16_t w = 0; w < s->nworkers; w++)
+		words += agenda_words(s->queues[w].count);
+	size_t size = (words + 8) * sizeof(*s->agendas);
+	s->agendas = aligned_alloc(64, (size + 63) & ~(size_t)63);
+	if (!s->agendas)
+		return false;
+	memset(s->agendas, 0, size);
+	uint64_t *next = s->agendas;
+	for (uint16_t w = 0; w < s->nworkers; w++) {
+		s->queues[w].agenda = agenda_at(next, s->queues[w].count);
+		next += agenda_words(s->queues[w].count);
+	}
+	return true;
+}
+
+static bool compile_queues(struct snapshot *s, struct port *const *ports, size_t nports)
 {
 	struct queue_ref *next = s->refs;
 	for (uint16_t w = 0; w < s->nworkers; w++) {
@@ -142,6 +224,7 @@ static void compile_queues(struct snapshot *s, struct port *const *ports, size_t
 					*next++ = (struct queue_ref){.view = &s->all[i], .pair = q};
 		s->queues[w].count = (uint32_t)(next - s->queues[w].refs);
 	}
+	return make_agendas(s);
 }
 
 struct snapshot *snapshot_compile(
@@ -178,7 +261,10 @@ struct snapshot *snapshot_compile(
 		snapshot_free(s);
 		return NULL;
 	}
-	compile_queues(s, ports, nports);
+	if (!compile_queues(s, ports, nports) || !compile_shares(s, ports, nports, options)) {
+		snapshot_free(s);
+		return NULL;
+	}
 	return s;
 }
 
@@ -187,6 +273,9 @@ void snapshot_free(struct snapshot *s)
 	if (!s)
 		return;
 	free(s->refs);
+	free(s->agendas);
+	free(s->shared);
+	free(s->shared_members);
 	free(s->peers);
 	free(s->guards);
 	free(s->groups);

@@ -15,11 +15,13 @@
 #include "base/drop.h"
 #include "conntrack/table.h"
 #include "switch/drop_sample.h"
+#include "switch/agenda.h"
 #include "switch/budget.h"
 #include "switch/guard_check.h"
 #include "switch/history.h"
 #include "switch/mac_table.h"
 #include "switch/rules.h"
+#include "switch/shape.h"
 #include "switch/zones.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
@@ -61,6 +63,7 @@ static inline void counter_add(struct counter *c, uint64_t packets, uint64_t byt
 
 struct queue_counters {
 	struct counter from_vm __attribute__((aligned(64)));
+	struct counter segments; // what TSO frames, of a port with rates, counted beyond that
 	struct counter to_vm __attribute__((aligned(64)));
 };
 
@@ -97,12 +100,14 @@ struct port {
 	uint64_t retry_at_ns;
 	bool forget; // its addresses have changed: with the next publication what was learned goes
 	char last_text[256];             // state as last reported
+	struct rate_limit limit;         // the published one of shaper
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	struct history passed[2];        // RATE_FROM_VM, RATE_TO_VM: bytes and packets
 	// Shared by the workers of its queues; only what has a limit touches them.
 	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
 	struct budget new_connections[2]; // of those that begin there, and that come to it
+	struct shaper shaper __attribute__((aligned(64)));
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
@@ -112,6 +117,7 @@ struct port {
 // The lasting half of a rate that several ports share.
 struct shared_rate {
 	struct config_shared config; // main thread; members are its own
+	struct share share;          // workers
 	struct shared_rate *next_gone;
 };
 
@@ -137,6 +143,7 @@ struct port_view {
 	const uint16_t *peers;     // all ports of its bridge, itself too
 	uint16_t npeers;
 	struct budget_rate budgets[FLOOD_KINDS];
+	struct shaping shaping; // of what it sends
 	uint64_t members[VLAN_COUNT / 64];
 };
 
@@ -159,6 +166,7 @@ struct queue_ref {
 struct worker_queues {
 	uint32_t count;
 	struct queue_ref *refs;
+	struct agenda agenda; // the worker's own
 };
 
 struct snapshot {
@@ -176,6 +184,10 @@ struct snapshot {
 	struct track_settings track;
 	uint16_t *peers;
 	struct queue_ref *refs;
+	uint64_t *agendas;
+	uint32_t nshared;
+	struct share_view *shared;
+	uint16_t *shared_members;
 	uint16_t nworkers;
 	struct worker_queues queues[WORKERS_MAX];
 };
@@ -190,6 +202,8 @@ struct snapshot_options {
 	uint32_t epoch;
 	uint32_t built_in;
 	struct track_settings track;
+	struct shared_rate *const *shared;
+	size_t nshared;
 };
 
 // Compiles the switch's present ports and bridges. NULL: no memory. Main thread.

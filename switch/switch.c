@@ -27,9 +27,17 @@ static struct snapshot *compile(
 		.epoch = sw->epoch,
 		.built_in = sw->config.built_in,
 		.track.pickup = sw->config.tcp_pickup,
+		.shared = sw->shared,
+		.nshared = sw->nshared,
 	};
 	memcpy(options.track.timeouts_s, sw->config.timeouts_s, sizeof(options.track.timeouts_s));
 	return snapshot_compile(ports, nports, &options);
+}
+
+static void wake_workers(struct weir_switch *sw)
+{
+	for (uint16_t i = 0; i < sw->nworkers; i++)
+		worker_wake(&sw->workers[i]);
 }
 
 int switch_publish(struct weir_switch *sw)
@@ -41,9 +49,10 @@ int switch_publish(struct weir_switch *sw)
 	sw->generation++;
 	sw->publish_due = false;
 	rcu_assign_pointer(sw->published, s);
-	for (uint16_t i = 0; i < sw->nworkers; i++)
-		worker_wake(&sw->workers[i]);
+	wake_workers(sw);
 	synchronize_rcu();
+	if (rates_published(sw))
+		wake_workers(sw);
 	if (old != sw->nothing)
 		snapshot_free(old);
 	// No worker learns by the old snapshot any more.

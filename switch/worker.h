@@ -31,6 +31,7 @@ struct worker {
 	_Atomic uint64_t packets, bursts, busy_cycles, idle_cycles, polls, sleeps;
 	_Atomic uint64_t lookups, tracked;
 	_Atomic bool asleep;
+	_Atomic bool look_at_all;  // something has changed: no queue is held back any more
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
 	uint64_t polls_seen;       // the watch's, for worker_unstick
 
@@ -50,7 +51,8 @@ int worker_start(struct worker *worker, uint16_t index, uint16_t cpu,
 // Ends and joins the thread. Main thread.
 void worker_stop(struct worker *worker);
 
-// Makes a sleeping worker look again: something was published. Any thread.
+// Makes a worker look again, at queues too that are held back by their rates: something was
+// published. Any thread.
 void worker_wake(struct worker *worker);
 // Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. -1: a guest that
 // never kicks; its ring is looked at each millisecond. Any thread.

@@ -14,10 +14,16 @@
 // an entry available after that look sees the armed ring and kicks; a publication is followed by a
 // wake. Kick fds are registered edge-triggered and never read: each write to an eventfd is a new
 // edge.
+//
+// A queue whose rate holds it back (switch/agenda.h) is not pending whatever its ring has: it is
+// not armed, and the worker sleeps until the first of them is due. What comes due while it is late
+// is made up for (switch/rate.h), so nothing is gained by waking early.
 #include "switch/worker.h"
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -29,6 +35,8 @@
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
 #define IDLE_US 50
+// Nor does it sleep if the next frame is due sooner than a sleep takes.
+#define SLEEP_US 30
 // Under load it reports a quiescent state after so long.
 #define READER_US 20
 // In which stores leave the CPU by themselves, even to lines that another one holds.
@@ -37,9 +45,9 @@
 #define QUIET_LOOKS  200
 #define QUIET_ROUNDS 4
 // Sleeps no longer than this while a guest of its rings does not kick.
-#define KICKLESS_MS 1
+#define KICKLESS_NS 1000000ull
 // And no longer than this while it holds fragments, since time is over for them, too.
-#define HOLDING_MS 200
+#define HOLDING_NS 200000000ull
 
 static void add(_Atomic uint64_t *total, uint64_t n)
 {
@@ -72,9 +80,39 @@ static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
 	return spin(w, now, until);
 }
 
-// A look at each own queue, or, where the last QUIET_LOOKS have found nothing, in one round of
-// QUIET_ROUNDS: with many ports most are idle, and each look costs some cache lines.
-static struct round poll_round(struct worker *w, const struct snapshot *snapshot, uint64_t now)
+struct polling {
+	struct worker *worker;
+	const struct worker_queues *queues;
+	struct round round;
+	bool free; // some of it came from queues that no rate holds back now
+};
+
+static uint64_t look_at(void *ctx, uint32_t i, uint64_t due)
+{
+	struct polling *polling = ctx;
+	struct worker *w = polling->worker;
+	struct round *round = &polling->round;
+	uint8_t *quiet = &w->quiet[i % QUIET_QUEUES];
+	if (*quiet == QUIET_LOOKS && (i + w->round) % QUIET_ROUNDS)
+		return due;
+	w->pass.again = due;
+	unsigned n = pipeline_run(&w->pass, &polling->queues->refs[i]);
+	if (n) {
+		round->bursts++;
+		round->packets += n;
+		round->bytes += w->pass.bytes;
+		polling->free |= !w->pass.again;
+		*quiet = 0;
+	} else if (*quiet < QUIET_LOOKS) {
+		++*quiet;
+	}
+	return w->pass.again;
+}
+
+// A look at each own queue that no rate holds back, or, where the last QUIET_LOOKS have found
+// nothing, in one round of QUIET_ROUNDS: with many ports most are idle, and each look costs some
+// cache lines.
+static struct polling poll_round(struct worker *w, const struct snapshot *snapshot, uint64_t now)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	w->pass.snapshot = snapshot;
@@ -83,22 +121,18 @@ static struct round poll_round(struct worker *w, const struct snapshot *snapshot
 	w->round++;
 	if (unlikely(now >= w->pass.fragments_due))
 		fragments_give_up(&w->pass);
-	struct round round = {0};
-	for (uint32_t i = 0; i < queues->count; i++) {
-		uint8_t *quiet = &w->quiet[i % QUIET_QUEUES];
-		if (*quiet == QUIET_LOOKS && (i + w->round) % QUIET_ROUNDS)
-			continue;
-		unsigned n = pipeline_run(&w->pass, &queues->refs[i]);
-		if (n) {
-			round.bursts++;
-			round.packets += n;
-			round.bytes += w->pass.bytes;
-			*quiet = 0;
-		} else if (*quiet < QUIET_LOOKS) {
-			++*quiet;
-		}
-	}
-	return round;
+	// Fragments that are ready go on with the next burst, from whatever queue.
+	bool all = w->pass.fragments_ready;
+	if (unlikely(atomic_load_explicit(&w->look_at_all, memory_order_relaxed)))
+		all |= atomic_exchange(&w->look_at_all, false);
+	if (unlikely(all))
+		agenda_reset(&queues->agenda, queues->count);
+	struct polling polling = {.worker = w, .queues = queues};
+	w->pass.next_due = UINT64_MAX;
+	uint64_t due = agenda_round(&queues->agenda, queues->count, now, look_at, &polling);
+	if (due < w->pass.next_due)
+		w->pass.next_due = due;
+	return polling;
 }
 
 typedef void ring_fn(struct ring *ring);
@@ -111,25 +145,31 @@ static struct ring *ring_of(const struct queue_ref *queue)
 	return port ? vhost_port_from_vm(port, queue->pair) : NULL;
 }
 
-static void each_ring(const struct worker *w, const struct snapshot *snapshot, ring_fn *fn)
+// But those of queues that are held back at that time.
+static void each_ring(
+	const struct worker *w, const struct snapshot *snapshot, uint64_t now, ring_fn *fn)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	for (uint32_t i = 0; i < queues->count; i++) {
+		if (agenda_holds(&queues->agenda, i, now))
+			continue;
 		struct ring *ring = ring_of(&queues->refs[i]);
 		if (ring)
 			fn(ring);
 	}
 }
 
-static bool any_pending(const struct worker *w, const struct snapshot *snapshot)
+static bool any_pending(const struct worker *w, const struct snapshot *snapshot, uint64_t now)
 {
 	const struct worker_queues *queues = &snapshot->queues[w->index];
 	for (uint32_t i = 0; i < queues->count; i++) {
 		const struct queue_ref *q = &queues->refs[i];
-		struct ring *ring = ring_of(q);
 		// A queue that is seldom looked at may have its first signal due.
 		if (q->view->vhost && vhost_port_due(q->view->vhost, q->pair))
 			return true;
+		if (agenda_holds(&queues->agenda, i, now))
+			continue;
+		struct ring *ring = ring_of(q);
 		if (ring && ring_pending(ring))
 			return true;
 	}
@@ -144,34 +184,48 @@ static void drain_wakes(struct worker *w)
 	(void)rc;
 }
 
-// -1: until somebody wakes it.
-static int longest_sleep_ms(const struct worker *w)
+// UINT64_MAX: until somebody wakes it.
+static uint64_t longest_sleep_ns(const struct worker *w, uint64_t now)
 {
+	uint64_t ns = fragments_held(w->pass.fragments) ? HOLDING_NS : UINT64_MAX;
 	if (atomic_load_explicit(&w->kickless, memory_order_relaxed))
-		return KICKLESS_MS;
-	return fragments_held(w->pass.fragments) ? HOLDING_MS : -1;
+		ns = KICKLESS_NS;
+	if (w->pass.next_due == UINT64_MAX)
+		return ns;
+	uint64_t cycles = w->pass.next_due - now;
+	uint64_t until = (uint64_t)((__uint128_t)cycles * 1000000000 / worker_tsc_hz());
+	return until < ns ? until : ns;
 }
 
-// False: nobody woke it, it only looks at rings whose guest does not kick, and at the clock.
-static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot)
+static bool wait_for_wake(const struct worker *w, uint64_t now)
+{
+	struct epoll_event events[16];
+	uint64_t ns = longest_sleep_ns(w, now);
+	struct timespec time = {
+		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+	return epoll_pwait2(w->epoll_fd, events, 16, ns == UINT64_MAX ? NULL : &time, NULL) != 0;
+}
+
+// False: nobody woke it, it only looks at rings whose guest does not kick, and at the clock. now:
+// when the round began that has found nothing.
+static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot, uint64_t now)
 {
 	bool woken = true;
-	each_ring(w, snapshot, ring_arm);
+	each_ring(w, snapshot, now, ring_arm);
 	atomic_thread_fence(memory_order_seq_cst);
-	bool stay = any_pending(w, snapshot) || rcu_dereference(*w->snapshot) != snapshot ||
+	bool stay = any_pending(w, snapshot, now) || rcu_dereference(*w->snapshot) != snapshot ||
 		    atomic_load_explicit(&w->stop, memory_order_relaxed);
 	if (!stay) {
-		struct epoll_event events[16];
 		add(&w->sleeps, 1);
 		atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 		rcu_thread_offline();
-		woken = epoll_wait(w->epoll_fd, events, 16, longest_sleep_ms(w)) != 0;
+		woken = wait_for_wake(w, now);
 		rcu_thread_online();
 		atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 		drain_wakes(w);
 		snapshot = rcu_dereference(*w->snapshot);
 	}
-	each_ring(w, snapshot, ring_disarm);
+	each_ring(w, snapshot, now, ring_disarm);
 	// Whoever woke it may be any of them.
 	memset(w->quiet, 0, sizeof(w->quiet));
 	return woken;
@@ -182,17 +236,22 @@ void *worker_loop(void *arg)
 	struct worker *w = arg;
 	uint64_t hz = worker_tsc_hz();
 	uint64_t idle_limit = hz / 1000000 * IDLE_US, reader_limit = hz / 1000000 * READER_US;
+	uint64_t sleep_limit = hz / 1000000 * SLEEP_US;
 	rcu_register_thread();
 	// DPDK keeps caches of packet buffers for threads that it knows; it works without.
 	rte_thread_register();
-	uint64_t last = __rdtsc(), idle_since = last, reading_since = last;
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	// Since when nothing has moved, and nothing that no rate holds back: for what is due at
+	// known times no worker need stay awake.
+	uint64_t last = __rdtsc(), still_since = last, idle_since = last, reading_since = last;
 	gather_init(&w->gather, last, hz);
 	w->pass.drop_samples = hz / DROP_SAMPLES_PER_S;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
-		struct round round = poll_round(w, snapshot, last);
+		struct polling polling = poll_round(w, snapshot, last);
+		const struct round round = polling.round;
 		bool quiescent = round.packets ? last - reading_since > reader_limit
-					       : last - idle_since > DRAIN_CYCLES;
+					       : last - still_since > DRAIN_CYCLES;
 		bool busy = round.packets || (quiescent && w->pass.signals.count);
 		if (quiescent)
 			ring_signals_send(&w->pass.signals);
@@ -204,13 +263,16 @@ void *worker_loop(void *arg)
 			add(&w->bursts, round.bursts);
 			atomic_store_explicit(&w->lookups, w->pass.lookups, memory_order_relaxed);
 			atomic_store_explicit(&w->tracked, w->pass.tracked, memory_order_relaxed);
-			idle_since = now;
+			still_since = now;
+			if (polling.free)
+				idle_since = now;
 			gather_note(&w->gather, now, &round);
 			if (round.packets < BURST_MAX)
 				now = wait_for_more(w, last, now);
 		} else if (quiescent && now - idle_since > idle_limit &&
+			   w->pass.next_due > last + sleep_limit &&
 			   snapshot->poll == POLL_ADAPTIVE) {
-			bool woken = sleep_until_woken(w, snapshot);
+			bool woken = sleep_until_woken(w, snapshot, last);
 			now = __rdtsc();
 			if (woken)
 				idle_since = now;

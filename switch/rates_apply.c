@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+#include <x86intrin.h>
+
+#include "switch/private.h"
+
+// Whether it has changed; then *was is what is published.
+static bool change_rate(struct rate *rate, struct rate_limit *was, const struct rate_limit *is)
+{
+	if (!memcmp(was, is, sizeof(*is)))
+		return false;
+	rate_change(rate, was, is, __rdtsc());
+	*was = *is;
+	return true;
+}
+
+bool rates_published(struct weir_switch *sw)
+{
+	const struct snapshot *s = sw->published;
+	bool changed = false;
+	for (size_t i = 0; i < sw->nports; i++) {
+		struct port *port = sw->ports[i];
+		const struct port_view *v = s->views[port->id];
+		changed |= change_rate(&port->shaper.rate, &port->limit, &v->shaping.own);
+	}
+	for (uint32_t i = 0; i < s->nshared; i++) {
+		const struct share_view *v = &s->shared[i];
+		changed |= change_rate(&v->share->rate, &v->share->limit, &v->limit);
+	}
+	return changed;
+}
