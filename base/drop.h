@@ -26,6 +26,7 @@
 		"a DHCP server's message from a port with IP addresses of its own") \
 	X(ADDRESSES_HIDDEN, "addresses-hidden", \
 		"addresses to be checked stand where they cannot be read") \
+	X(RATE_POLICE, "rate-police", "beyond the port's rate.from-vm, which is policed") \
 	X(CONNECTION_INVALID, "connection-invalid", \
 		"it belongs to no connection and cannot begin one, or no state allows it") \
 	X(TCP_WINDOW, "tcp-out-of-window", \

@@ -23,6 +23,9 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	if (!taken)
 		return 0;
 
+	// police: what is beyond the rate of a port that is not to wait is dropped.
+	stage_police(pass);
+
 	// admit: which VLAN it belongs to, and whether it may enter at all.
 	stage_admit(pass);
 

@@ -66,6 +66,7 @@ unsigned stage_rx(struct pass *pass, const struct queue_ref *queue);
 void stage_parse(struct pass *pass);
 // Returns how many packets of the burst go on.
 unsigned stage_shape(struct pass *pass);
+void stage_police(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_guard(struct pass *pass);
 void stage_connect(struct pass *pass);

@@ -16,6 +16,7 @@ static void add(struct traffic *sum, const struct counter *counter)
 
 void rate_figures_from_vm(const struct port *port, struct rate_figures *figures)
 {
+	struct traffic policed = {0};
 	*figures = (struct rate_figures){
 		.rate_tsc = load(&port->shaper.held_at),
 		.backlog_tsc = load(&port->shaper.full_at),
@@ -24,7 +25,11 @@ void rate_figures_from_vm(const struct port *port, struct rate_figures *figures)
 		const struct queue_counters *counters = &port->counters[q];
 		add(&figures->passed, &counters->from_vm);
 		add(&figures->passed, &counters->segments);
+		add(&policed, &counters->policed);
 	}
+	figures->passed.packets -= policed.packets;
+	figures->passed.bytes -= policed.bytes;
+	figures->drops = policed.packets;
 }
 
 void rate_figures_to_vm(const struct port *port, struct rate_figures *figures)

@@ -24,8 +24,12 @@ static void compile_shaping(struct port_view *v, const struct config_port *confi
 {
 	v->shaping.look = worker_tsc_hz() / 1000000 * SHAPE_LOOK_US;
 	const struct config_rate *rate = &config->from_vm;
-	if (rate->police)
+	if (rate->police) {
+		v->is_policed = true;
+		v->police_overhead = rate->layer == LAYER_WIRE ? RATE_WIRE : 0;
+		police_compile(&v->police, rate, worker_tsc_hz());
 		return;
+	}
 	rate_compile(&v->shaping.own, rate, config->mtu, worker_tsc_hz());
 	v->shaping.is_set = v->shaping.own.is_set;
 }

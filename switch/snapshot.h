@@ -20,6 +20,7 @@
 #include "switch/guard_check.h"
 #include "switch/history.h"
 #include "switch/mac_table.h"
+#include "switch/police.h"
 #include "switch/rules.h"
 #include "switch/shape.h"
 #include "switch/zones.h"
@@ -63,6 +64,7 @@ static inline void counter_add(struct counter *c, uint64_t packets, uint64_t byt
 
 struct queue_counters {
 	struct counter from_vm __attribute__((aligned(64)));
+	struct counter policed;  // of both, what policing has dropped
 	struct counter segments; // what TSO frames, of a port with rates, counted beyond that
 	struct counter to_vm __attribute__((aligned(64)));
 };
@@ -108,6 +110,7 @@ struct port {
 	struct budget budgets[FLOOD_KINDS] __attribute__((aligned(64)));
 	struct budget new_connections[2]; // of those that begin there, and that come to it
 	struct shaper shaper __attribute__((aligned(64)));
+	struct police police __attribute__((aligned(64)));
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
@@ -144,6 +147,9 @@ struct port_view {
 	uint16_t npeers;
 	struct budget_rate budgets[FLOOD_KINDS];
 	struct shaping shaping; // of what it sends
+	bool is_policed;
+	uint32_t police_overhead; // bytes that are counted beside each packet's
+	struct police_profile police;
 	uint64_t members[VLAN_COUNT / 64];
 };
 

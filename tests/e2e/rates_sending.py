@@ -249,6 +249,22 @@ def changed(lan):
     return f"20 frames after {max(said) * 1000:.0f} ms"
 
 
+@case("rates: what a policed VM sends beyond its rate is dropped by name", needs=three, presets=BOTH)
+def policed(lan):
+    before = all_drops(lan.switch).get(("s0", "rate-police"), 0)
+    set_rate(lan, "s0", bits="10Mbit", police="true")
+    stream = lan.stream(0, 1250)
+    [got] = expect([stream], [1000], 0.01, "10 Mbit")
+    finish([stream])
+    dropped = all_drops(lan.switch)[("s0", "rate-police")] - before
+    one = lan.switch.json("rate", "show", "s0")["rates"][0]
+    set_rate(lan, "s0")
+    check(dropped > 2 * stream.count and stream.count + dropped == stream.sent,
+          f"{stream.sent} sent, {stream.count} arrived, {dropped} dropped")
+    check(one["drops"] == dropped, one)
+    return f"{got:.1f} frames a second, {dropped} dropped"
+
+
 @case("rates: what VMs share is spread by weights, and lent")
 def shared():
     """On two workers; the sender with the largest weight then has an own limit, and then nothing to send."""

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Drops what a policed port sends beyond its rate. Behind shape, which counts what came.
+#include "switch/pipeline.h"
+
+#include <rte_pause.h>
+
+#include "base/likely.h"
+
+static void lock(struct police *police)
+{
+	while (atomic_exchange_explicit(&police->locked, true, memory_order_acquire))
+		while (atomic_load_explicit(&police->locked, memory_order_relaxed))
+			rte_pause();
+}
+
+static void unlock(struct police *police)
+{
+	atomic_store_explicit(&police->locked, false, memory_order_release);
+}
+
+static void police_packet(struct pass *pass, struct packet *p)
+{
+	const struct port_view *in = pass->in;
+	struct queue_counters *counters = pass->counters;
+	struct shape_load load = shape_load(p);
+	uint64_t bytes = load.bytes + load.packets * in->police_overhead;
+	// Where a shared rate counts frames, too, it has done so.
+	if (load.packets > 1 && !in->shaping.is_set)
+		counter_add(&counters->segments, load.packets - 1, load.bytes - p->len);
+	switch (police_colour(&in->port->police, &in->police, pass->tsc, (uint32_t)bytes)) {
+	case POLICE_YELLOW:
+		police_remark(p);
+		break;
+	case POLICE_RED:
+		packet_drop(p, DROP_RATE_POLICE);
+		counter_add(&counters->policed, load.packets, load.bytes);
+		break;
+	default:
+		break;
+	}
+}
+
+void stage_police(struct pass *pass)
+{
+	if (likely(!pass->in->is_policed) || !pass->source)
+		return;
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	lock(&pass->in->port->police);
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (likely(p->verdict == VERDICT_NONE))
+			police_packet(pass, p);
+	unlock(&pass->in->port->police);
+}
