@@ -53,6 +53,12 @@
 	X(QUEUE_DISABLED, "queue-disabled", "taken from a queue that the guest has disabled") \
 	X(TO_VM_NOT_UP, "to-vm-not-up", "the receiving port is not up") \
 	X(TO_VM_RING_FULL, "to-vm-ring-full", "the receiver has no free buffers") \
+	X(TO_VM_QUEUE_FULL, "to-vm-queue-full", \
+		"beyond what may wait for the receiver's rate.to-vm") \
+	X(TO_VM_QUEUE_DROP, "to-vm-queue-drop", \
+		"lost by fq-codel, for its flow has made packets wait too long") \
+	X(TO_VM_NO_BUFFER, "to-vm-no-buffer", \
+		"no packet buffer is free for what waits for rate.to-vm") \
 	X(TO_VM_BUFFER_TOO_SMALL, "to-vm-buffer-too-small", \
 		"the receiver's buffers cannot hold it") \
 	X(TO_VM_MTU, "to-vm-mtu", "longer than the receiving port's MTU, and not segmentable") \

@@ -61,4 +61,16 @@ static inline void checksum_ipv4_header(uint8_t *l3, unsigned hlen)
 	memcpy(l3 + 10, &check, sizeof(check));
 }
 
+// Mends the checksum at `check` for two bytes that it covers and that have become others (RFC 1624,
+// equation 3); they begin at an even distance from its start.
+static inline void checksum_replace16(uint8_t *check, const uint8_t *before, const uint8_t *after)
+{
+	uint16_t sum, was, is;
+	memcpy(&sum, check, sizeof(sum));
+	memcpy(&was, before, sizeof(was));
+	memcpy(&is, after, sizeof(is));
+	sum = (uint16_t)~checksum_fold((uint64_t)(uint16_t)~sum + (uint16_t)~was + is);
+	memcpy(check, &sum, sizeof(sum));
+}
+
 #endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// drr: flows send the same bytes, whatever the size of their packets, by Jain's index
+// (sum x)^2 / (n * sum x^2); in a time that the tests make.
+#include <criterion/criterion.h>
+
+#include "kit_queued.h"
+
+enum {
+	FLOWS_MAX = 64
+};
+
+struct share {
+	unsigned n;
+	uint32_t len[FLOWS_MAX]; // of its packets
+	double bytes[FLOWS_MAX]; // sent
+};
+
+static double jain(const struct share *share)
+{
+	double sum = 0, squares = 0;
+	for (unsigned i = 0; i < share->n; i++) {
+		sum += share->bytes[i];
+		squares += share->bytes[i] * share->bytes[i];
+	}
+	return sum * sum / (share->n * squares);
+}
+
+// All flows offer `load` times what goes, in bytes, so that they keep the queue full.
+static double run(struct share *share, uint64_t limit, unsigned load, unsigned packets)
+{
+	struct scheduler_settings settings = kit_settings();
+	settings.limit = limit;
+	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	uint64_t offered[FLOWS_MAX] = {0}, turn = 0;
+	memset(share->bytes, 0, sizeof(share->bytes));
+	for (unsigned i = 0; i < packets; i++) {
+		turn += (uint64_t)load * KIT_MTU / share->n;
+		for (unsigned f = 0; f < share->n; f++)
+			for (; offered[f] < turn; offered[f] += share->len[f])
+				scheduler_enqueue(
+					s, kit_queued(f, share->len[f], 0, 0), UINT64_MAX);
+		kit_free_lost(scheduler_take_lost(s));
+		for (uint32_t sent = 0; sent < KIT_MTU;) {
+			struct queued *q = scheduler_dequeue(s, 0);
+			if (!q)
+				break;
+			// Until the queue is full it is the offered load that is measured.
+			if (i > packets / 4)
+				share->bytes[q->flow] += q->bytes;
+			sent += q->bytes;
+			free(q);
+		}
+	}
+	kit_free_rest(s);
+	scheduler_free(s);
+	return jain(share);
+}
+
+static struct share mixed(unsigned n, const uint32_t *lens, unsigned nlens)
+{
+	struct share share = {.n = n};
+	for (unsigned i = 0; i < n; i++)
+		share.len[i] = lens[i % nlens];
+	return share;
+}
+
+Test(drr, small_and_large_packets_send_the_same_bytes)
+{
+	static const uint32_t lens[] = {64, 1500};
+	struct share share = mixed(2, lens, 2);
+	double index = run(&share, 1 << 20, 4, 20000);
+	cr_expect_geq(index, 0.99, "%f", index);
+	share = mixed(FLOWS_MAX, lens, 2);
+	index = run(&share, 1 << 20, 4, 20000);
+	cr_expect_geq(index, 0.99, "of many: %f", index);
+}
+
+// Overloaded as soon as anything waits.
+Test(drr, also_with_a_small_queue)
+{
+	static const uint32_t lens[] = {64, 1500, 576};
+	struct share share = mixed(6, lens, 3);
+	double index = run(&share, 64 << 10, 10, 20000);
+	cr_expect_geq(index, 0.99, "%f", index);
+}
+
+// A TSO frame of 43 segments waits until its flow's turns are worth so much.
+Test(drr, also_beside_tso_frames)
+{
+	static const uint32_t lens[] = {64, 65000, 1500};
+	struct share share = mixed(6, lens, 3);
+	double index = run(&share, 4 << 20, 4, 100000);
+	cr_expect_geq(index, 0.99, "%f", index);
+}
+
+// What one flow does not use is the others'.
+Test(drr, nothing_is_kept_for_who_does_not_send)
+{
+	struct scheduler_settings settings = kit_settings();
+	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	for (unsigned i = 0; i < 100; i++)
+		scheduler_enqueue(s, kit_queued(1, 1500, 0, 0), UINT64_MAX);
+	scheduler_enqueue(s, kit_queued(2, 64, 0, 0), UINT64_MAX);
+	unsigned first = 0;
+	for (unsigned i = 0; i < 101; i++) {
+		struct queued *q = scheduler_dequeue(s, 0);
+		cr_assert_not_null(q);
+		if (q->flow == 2)
+			first = i;
+		free(q);
+	}
+	cr_expect_leq(first, 1, "the other flow's only packet came after %u", first);
+	cr_expect_null(scheduler_dequeue(s, 0));
+	scheduler_free(s);
+}
+
+// It is the flow that has most that loses, not who comes when all is full.
+Test(drr, who_takes_most_room_loses)
+{
+	struct scheduler_settings settings = kit_settings();
+	settings.limit = 100000;
+	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	for (unsigned i = 0; i < 100; i++)
+		scheduler_enqueue(s, kit_queued(1, 1000, 0, 0), UINT64_MAX);
+	for (unsigned i = 0; i < 20; i++) {
+		scheduler_enqueue(s, kit_queued(2, 1000, 0, 0), UINT64_MAX);
+		struct queued *lost = scheduler_take_lost(s);
+		cr_assert_not_null(lost);
+		cr_expect_eq(lost->flow, 1);
+		kit_free_lost(lost);
+	}
+	cr_expect_eq(s->packets, 100);
+	kit_free_rest(s);
+	scheduler_free(s);
+}
