@@ -39,23 +39,52 @@ static inline uint32_t mix(uint64_t addresses, uint64_t rest)
 	return (uint32_t)(h >> 32);
 }
 
-uint32_t packet_flow_hash(const struct packet *p)
+// The protocol, and the ports of whole packets: a first fragment alone has them, and with them it
+// would leave its packet's queue.
+static inline uint64_t flow_ports(const struct packet *p)
 {
-	const uint8_t *l3 = p->data + p->l3_off;
 	uint64_t rest = (uint64_t)p->l4_proto << 32;
 	bool ports = p->l4_proto == IPPROTO_TCP || p->l4_proto == IPPROTO_UDP ||
 		     p->l4_proto == IPPROTO_SCTP;
-	// The first fragment alone has ports: with them it would leave its packet's queue.
 	if (ports && (p->flags & (PACKET_L4 | PACKET_FRAGMENT)) == PACKET_L4)
 		rest |= load32(p->data + p->l4_off);
+	return rest;
+}
+
+uint32_t packet_flow_hash(const struct packet *p)
+{
+	const uint8_t *l3 = p->data + p->l3_off;
 	if (p->flags & PACKET_IPV4)
-		return mix(load64_raw(l3 + 12), rest);
+		return mix(load64_raw(l3 + 12), flow_ports(p));
 	if (p->flags & PACKET_IPV6) {
 		uint64_t high = load64_raw(l3 + 8) * 3 + load64_raw(l3 + 24) * 5;
 		uint64_t low = load64_raw(l3 + 16) * 7 + load64_raw(l3 + 32);
-		return mix(low ^ (high << 23 | high >> 41), rest);
+		return mix(low ^ (high << 23 | high >> 41), flow_ports(p));
 	}
 	return mix(load64_raw(p->data), load32(p->data + 8));
+}
+
+// Both halves of a product, folded: no bit of it can be told without both factors.
+static inline uint64_t fold(uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint32_t packet_flow_keyed(const struct packet *p, const uint64_t secret[2])
+{
+	const uint8_t *l3 = p->data + p->l3_off;
+	uint64_t h = secret[0], rest = flow_ports(p);
+	if (p->flags & PACKET_IPV4) {
+		h = fold(h ^ load64_raw(l3 + 12), secret[1]);
+	} else if (p->flags & PACKET_IPV6) {
+		for (unsigned i = 8; i < IPV6_LEN; i += 8)
+			h = fold(h ^ load64_raw(l3 + i), secret[1]);
+	} else {
+		h = fold(h ^ load64_raw(p->data), secret[1]);
+		rest = load32(p->data + 8);
+	}
+	return (uint32_t)fold(h ^ rest, secret[1]);
 }
 
 // Whether n more bytes are inside the packet and in the stash.

@@ -51,6 +51,9 @@ void parse_packet(struct packet *p);
 // ports; for other protocols than IP over both MACs. All fragments of a packet have the same. After
 // parse_packet; tags do not matter. Worker.
 uint32_t packet_flow_hash(const struct packet *p);
+// The same, where nobody who does not know the secret, which is random, may be able to make flows
+// that fall together.
+uint32_t packet_flow_keyed(const struct packet *p, const uint64_t secret[2]);
 
 // Puts the frame into tagged form with this TPID and TCI (host byte order), or into untagged form
 // (tpid 0), in the stash; idempotent. Only the outer tag is meant: an inner one stays. Moves data
