@@ -43,6 +43,13 @@ static inline void agenda_reset(const struct agenda *agenda, uint32_t queues)
 	memset(agenda->due, 0, agenda_words(queues) * sizeof(uint64_t));
 }
 
+// Queue i is to be looked at in the next round.
+static inline void agenda_call(const struct agenda *agenda, uint32_t i)
+{
+	agenda->due[i] = 0;
+	agenda->first[i / AGENDA_GROUP] = 0;
+}
+
 // Whether queue i is held back at that time.
 static inline bool agenda_holds(const struct agenda *agenda, uint32_t i, uint64_t now)
 {

@@ -101,3 +101,17 @@ Test(agenda, at_random)
 		}
 	}
 }
+
+Test(agenda, one_may_be_called_before_it_is_due)
+{
+	start(100);
+	for (unsigned i = 0; i < 100; i++)
+		seen[i].again = UINT64_MAX;
+	cr_expect_eq(agenda_round(&agenda, 100, 1, look, NULL), UINT64_MAX);
+	agenda_call(&agenda, 70);
+	seen[70].again = 0;
+	for (unsigned round = 2; round < 5; round++)
+		agenda_round(&agenda, 100, round, look, NULL);
+	for (unsigned i = 0; i < 100; i++)
+		cr_expect_eq(seen[i].looks, i == 70 ? 4 : 1, "queue %u: %u", i, seen[i].looks);
+}

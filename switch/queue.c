@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "switch/queue.h"
+
+#include <urcu/arch.h>
+
+#include "base/likely.h"
+
+static void lock(struct to_vm_queue *queue)
+{
+	while (atomic_exchange_explicit(&queue->locked, true, memory_order_acquire))
+		while (atomic_load_explicit(&queue->locked, memory_order_relaxed))
+			caa_cpu_relax();
+}
+
+static void unlock(struct to_vm_queue *queue)
+{
+	atomic_store_explicit(&queue->locked, false, memory_order_release);
+}
+
+static struct scheduler *scheduler_of(struct to_vm_queue *queue)
+{
+	return atomic_load_explicit(&queue->scheduler, memory_order_relaxed);
+}
+
+// --- settings -----------------------------------------------------------------------------------
+
+static uint64_t in_cycles(uint64_t ns, uint64_t tsc_hz)
+{
+	return (uint64_t)((__uint128_t)ns * tsc_hz / 1000000000);
+}
+
+// Bytes per second, as far as packets of an MTU go.
+static uint64_t speed_of(const struct config_rate *config, uint64_t frame)
+{
+	uint64_t by_bits = config->bits ? config->bits / 8 : UINT64_MAX;
+	uint64_t by_packets = config->packets ? config->packets * frame : UINT64_MAX;
+	return by_bits < by_packets ? by_bits : by_packets;
+}
+
+void queue_settings(struct scheduler_settings *settings, const struct config_rate *config,
+	uint16_t mtu, uint64_t tsc_hz)
+{
+	const uint64_t frame = (uint64_t)mtu + RATE_FRAME, speed = speed_of(config, frame);
+	uint64_t limit = config->queue_bytes;
+	if (!limit) {
+		limit = speed / (1000 / QUEUE_MS);
+		limit = limit < QUEUE_MIN_BYTES ? QUEUE_MIN_BYTES : limit;
+		limit = limit > QUEUE_MAX_BYTES ? QUEUE_MAX_BYTES : limit;
+	}
+	// RFC 8289, 4.4: below what one frame takes any packet would have waited too long.
+	uint64_t target = in_cycles(config->target_ns, tsc_hz);
+	uint64_t least = (uint64_t)((__uint128_t)frame * tsc_hz / speed);
+	*settings = (struct scheduler_settings){
+		.limit = limit,
+		.quantum = (uint32_t)frame,
+		.ecn = config->ecn,
+		.target = target > least ? target : least,
+		.interval = in_cycles(config->interval_ns, tsc_hz),
+	};
+}
+
+// --- what waits ---------------------------------------------------------------------------------
+
+static void note(struct to_vm_queue *queue, const struct scheduler *s)
+{
+	struct scheduler_stats stats;
+	scheduler_statistics(s, &stats);
+	atomic_store_explicit(
+		&queue->marks, queue->marks_before + stats.marks, memory_order_relaxed);
+	atomic_store_explicit(
+		&queue->oldest_since, s->oldest ? s->oldest->since : 0, memory_order_relaxed);
+}
+
+// Takes what the scheduler has lost, beside what is in *lost.
+static unsigned take_lost(struct scheduler *s, struct queued **lost, uint64_t *bytes)
+{
+	struct queued *q = scheduler_take_lost(s);
+	unsigned n = 0;
+	while (q) {
+		struct queued *next = q->next;
+		*bytes += q->bytes;
+		n++;
+		q->next = *lost;
+		*lost = q;
+		q = next;
+	}
+	return n;
+}
+
+static void take_off(struct to_vm_queue *queue, unsigned n, uint64_t bytes)
+{
+	atomic_fetch_sub_explicit(&queue->held_bytes, bytes, memory_order_relaxed);
+	// Behind their delivery: whoever finds nothing held comes after them.
+	atomic_fetch_sub_explicit(&queue->held, n, memory_order_release);
+}
+
+bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigned n, uint64_t tsc,
+	uint64_t buffers_max, struct queued **lost)
+{
+	uint64_t bytes = 0, lost_bytes = 0;
+	for (unsigned i = 0; i < n; i++) {
+		packets[i]->since = tsc;
+		bytes += packets[i]->bytes;
+	}
+	*lost = NULL;
+	lock(queue);
+	struct scheduler *s = scheduler_of(queue);
+	atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed);
+	uint32_t before = atomic_fetch_add_explicit(&queue->held, n, memory_order_relaxed);
+	for (unsigned i = 0; i < n; i++)
+		scheduler_enqueue(s, packets[i], buffers_max);
+	unsigned nlost = take_lost(s, lost, &lost_bytes);
+	if (unlikely(nlost))
+		take_off(queue, nlost, lost_bytes);
+	note(queue, s);
+	unlock(queue);
+	return !before;
+}
+
+void queue_change(struct to_vm_queue *queue, const struct queueing *queueing, uint64_t buffers_max,
+	struct queued **lost)
+{
+	uint64_t lost_bytes = 0;
+	*lost = NULL;
+	lock(queue);
+	struct scheduler *s = scheduler_of(queue);
+	if (s != queueing->scheduler) {
+		struct scheduler_stats stats;
+		scheduler_statistics(s, &stats);
+		queue->marks_before += stats.marks;
+		scheduler_change(queueing->scheduler, &queueing->settings);
+		scheduler_move(queueing->scheduler, s, buffers_max);
+		s = queueing->scheduler;
+		// Behind it nobody uses the old one: it may be freed.
+		atomic_store_explicit(&queue->scheduler, s, memory_order_release);
+	} else {
+		scheduler_change(s, &queueing->settings);
+	}
+	unsigned nlost = take_lost(s, lost, &lost_bytes);
+	if (nlost)
+		take_off(queue, nlost, lost_bytes);
+	note(queue, s);
+	unlock(queue);
+	queue->version = queueing->version;
+}
+
+// Due packets from the scheduler, and what they count as together.
+static void dequeue(struct to_vm_queue *queue, struct scheduler *s, const struct rate_limit *limit,
+	uint64_t tsc, uint64_t *bytes, uint64_t *packets)
+{
+	struct allowance left = allowance_at(&queue->rate, limit, tsc);
+	while (queue->nready < BURST_MAX && allowance_is_left(&left)) {
+		struct queued *q = scheduler_dequeue(s, tsc);
+		if (!q)
+			return;
+		queue->ready[queue->nready++] = q;
+		allowance_use(&left, limit, q->bytes, q->packets);
+		*bytes += q->bytes;
+		*packets += q->packets;
+	}
+	if (!allowance_is_left(&left) && s->packets)
+		atomic_store_explicit(&queue->rate_at, tsc, memory_order_relaxed);
+}
+
+void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,
+	struct queued **lost)
+{
+	uint64_t bytes = 0, packets = 0, lost_bytes = 0;
+	*lost = NULL;
+	lock(queue);
+	struct scheduler *s = scheduler_of(queue);
+	dequeue(queue, s, limit, tsc, &bytes, &packets);
+	unsigned nlost = take_lost(s, lost, &lost_bytes);
+	note(queue, s);
+	unlock(queue);
+	if (packets)
+		rate_charge(&queue->rate, limit, tsc, bytes, packets);
+	if (unlikely(nlost))
+		take_off(queue, nlost, lost_bytes);
+}
+
+unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
+{
+	unsigned n = queue->nready, kept = 0, ndone = 0;
+	uint64_t bytes = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct queued *q = queue->ready[i];
+		if (q->refused) {
+			q->refused = false;
+			queue->ready[kept++] = q;
+		} else {
+			bytes += q->bytes;
+			done[ndone++] = q;
+		}
+	}
+	queue->nready = kept;
+	atomic_store_explicit(
+		&queue->ready_since, kept ? queue->ready[0]->since : 0, memory_order_relaxed);
+	if (ndone) {
+		queue->pause = 0;
+		take_off(queue, ndone, bytes);
+	}
+	return ndone;
+}
+
+uint64_t queue_again(struct to_vm_queue *queue, const struct queueing *queueing, uint64_t tsc)
+{
+	const uint64_t us = queueing->us;
+	if (queue->nready) {
+		atomic_store_explicit(&queue->receiver_at, tsc, memory_order_relaxed);
+		uint64_t pause = queue->pause ? queue->pause : QUEUE_FULL_US * us;
+		queue->pause = pause < QUEUE_FULL_MAX_US * us / 2 ? 2 * pause
+								  : QUEUE_FULL_MAX_US * us;
+		return tsc + pause;
+	}
+	queue->pause = 0;
+	if (queue_is_empty(queue))
+		return UINT64_MAX;
+	uint64_t due = rate_due(&queue->rate, &queueing->limit, tsc), look = QUEUE_LOOK_US * us;
+	if (due == tsc)
+		return 0;
+	return due - tsc > look ? due : tsc + look;
+}
+
+struct queued *queue_empty_out(struct to_vm_queue *queue)
+{
+	struct queued *all = NULL, *q;
+	while (queue->nready) {
+		q = queue->ready[--queue->nready];
+		q->next = all;
+		all = q;
+	}
+	struct scheduler *s = scheduler_of(queue);
+	while (s->oldest) {
+		q = s->oldest;
+		scheduler_lose(s, q, DROP_TO_VM_NOT_UP);
+	}
+	uint64_t bytes = 0;
+	take_lost(s, &all, &bytes);
+	s->ops->reset(s);
+	queue->pause = 0;
+	atomic_store(&queue->held, 0);
+	atomic_store(&queue->held_bytes, 0);
+	atomic_store(&queue->ready_since, 0);
+	note(queue, s);
+	return all;
+}
