@@ -86,13 +86,16 @@ struct change {
 	bool bridge_is_new[BRIDGES_MAX];
 	struct policy_change policy;
 	struct shared_change shared;
+	struct queue_change queues[PORTS_MAX];
 };
 
 static void abandon(struct change *c)
 {
-	for (size_t i = 0; i < c->nports; i++)
+	for (size_t i = 0; i < c->nports; i++) {
+		queue_abandon(&c->queues[i]);
 		if (c->port_is_new[i])
 			port_free(c->ports[i]);
+	}
 	for (size_t i = 0; i < c->nbridges; i++)
 		if (c->bridge_is_new[i])
 			bridge_free(c->bridges[i]);
@@ -143,6 +146,8 @@ static int prepare_ports(struct change *c)
 			return -ENOMEM;
 		c->reopen[i] = c->port_is_new[i] || port_needs_reopen(&port->config, sorted[i]);
 		c->ports[c->nports++] = port;
+		if (queue_prepare(&c->queues[i], port, sorted[i]))
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -232,6 +237,7 @@ static void commit(struct change *c)
 			policy_port_moves(sw, wanted);
 		policy_port_changes(sw, &port->config, wanted);
 		port->config = *wanted;
+		queue_commit(port, &c->queues[i]);
 		port->bridge = switch_bridge_find(sw, port->config.bridge);
 		if (c->reopen[i])
 			port_open(port);
@@ -261,7 +267,9 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	}
 	c->sw = sw;
 	c->config = config;
-	rc = policy_prepare(&c->policy, sw, config, err);
+	rc = queues_prepare(sw, config, err);
+	if (!rc)
+		rc = policy_prepare(&c->policy, sw, config, err);
 	if (rc)
 		goto out;
 	if (prepare_bridges(c) || prepare_ports(c) || shared_prepare(&c->shared, sw, config) ||

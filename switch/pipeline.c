@@ -48,7 +48,8 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	stage_storm(pass);
 
 	// tx: one copy, straight into the receivers' buffers, and from NIC to NIC none; segments
-	// and checksums where they lack the offload. Drops are counted here, each under its name.
+	// and checksums where they lack the offload. What a receiver's rate does not let go yet is
+	// held (switch/queue.h). Drops are counted here, each under its name.
 	stage_tx(pass);
 
 	// The sender gets its buffers back when nobody needs their bytes any more.

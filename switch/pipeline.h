@@ -31,6 +31,7 @@ struct pass {
 	uint64_t again;
 	uint64_t drop_samples;       // cycles from one sample of a drop to the next
 	uint64_t bytes;              // of the burst as it came
+	unsigned delivered;          // in this round, of what has waited in to-vm queues
 	struct ring_signals signals; // of the last burst, not sent yet
 	struct segmenter segmenter;
 	struct ring_layout layout; // of the frame that is put
@@ -57,6 +58,17 @@ static inline void pass_drop(struct pass *pass, struct port *port, enum drop_rea
 		drop_sample_put(sample, pass->tsc, data, len);
 }
 
+// Packets of one burst, in their order.
+struct bunch {
+	unsigned count;
+	struct packet *packets[BURST_MAX];
+};
+
+static inline void bunch_add(struct bunch *bunch, struct packet *p)
+{
+	bunch->packets[bunch->count++] = p;
+}
+
 // Takes a burst from one from-vm queue and walks it to its end. Returns the number of packets
 // taken; 0 if there was nothing. Worker, inside a round.
 unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue);
@@ -75,6 +87,12 @@ void stage_policy(struct pass *pass);
 void stage_storm(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);
+
+// A part of tx: puts packets, at least one, into a VM's rings, and counts there what was sent and
+// what was lost. *left: of a port that can hold packets, what its full rings have refused; those
+// for one ring in their order.
+void vm_send(struct pass *pass, const struct port_view *out, const struct bunch *bunch,
+	struct bunch *left);
 
 // A part of tx: hands packets to a NIC, and counts there what was sent and what was lost.
 void nic_send(struct pass *pass, const struct port_view *out, struct packet *const *packets,

@@ -66,6 +66,7 @@ struct port *port_new(struct weir_switch *sw, const struct config_port *config)
 void port_free(struct port *port)
 {
 	port->sw->id_used[port->id] = false;
+	queue_free(port);
 	free(port);
 }
 
@@ -168,6 +169,7 @@ void port_close(struct port *port)
 	port->vhost = NULL;
 	if (port->nic)
 		close_nic(port);
+	queue_close(port);
 }
 
 bool port_is_open(const struct port *port)
@@ -257,6 +259,7 @@ void switch_poll(struct weir_switch *sw)
 		}
 	}
 	nic_reclaim();
+	queues_reclaim(sw);
 	rates_sample(sw);
 	if (sw->publish_due && switch_publish(sw))
 		log_error(LOG_SWITCH, "no memory to publish a port that opened; trying again");

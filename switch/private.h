@@ -32,6 +32,7 @@ struct weir_switch {
 	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
 	size_t nshared;
 	struct shared_rate *shared[SHARED_MAX]; // sorted by name
+	struct hold_pool *pool;                 // NULL: no port has had rate.to-vm
 	struct shared_rate *gone_shared;   // of published snapshots, until another is published
 	struct history loads[WORKERS_MAX]; // busy and idle cycles
 	unsigned polls;                    // of the ports' states
@@ -97,6 +98,27 @@ void shared_destroy(struct weir_switch *sw);
 // inspect_rate.c: looks at what has passed, for the speeds that it tells. To be called several
 // times a second.
 void rates_sample(struct weir_switch *sw);
+
+// queue_apply.c: to-vm queues.
+// What a configuration adds to a port; zeros: nothing.
+struct queue_change {
+	struct to_vm_queue *queue;
+	struct scheduler *scheduler;
+};
+// Makes what queues of this configuration need of the switch. 0, or -errno with a sentence.
+int queues_prepare(struct weir_switch *sw, const struct config *config, struct error *err);
+// Behind it. 0, or -ENOMEM: to be abandoned then.
+int queue_prepare(
+	struct queue_change *change, const struct port *port, const struct config_port *config);
+void queue_abandon(struct queue_change *change);
+// Takes it over, with port->config; to be published.
+void queue_commit(struct port *port, struct queue_change *change);
+// Frees schedulers that no queue uses any more; to be called now and then.
+void queues_reclaim(struct weir_switch *sw);
+// Empties it: what waits is counted as to-vm-not-up. No worker may see the port any more.
+void queue_close(struct port *port);
+// Of one that is empty.
+void queue_free(struct port *port);
 
 // rates_apply.c: behind the grace period of a publication. What was charged at old rates is owed at
 // the new ones. Whether a rate has changed; then workers are to look again.

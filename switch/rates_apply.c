@@ -22,6 +22,9 @@ bool rates_published(struct weir_switch *sw)
 		struct port *port = sw->ports[i];
 		const struct port_view *v = s->views[port->id];
 		changed |= change_rate(&port->shaper.rate, &port->limit, &v->shaping.own);
+		if (port->queue)
+			changed |= change_rate(
+				&port->queue->rate, &port->to_vm_limit, &v->queueing.limit);
 	}
 	for (uint32_t i = 0; i < s->nshared; i++) {
 		const struct share_view *v = &s->shared[i];

@@ -34,6 +34,20 @@ static void compile_shaping(struct port_view *v, const struct config_port *confi
 	v->shaping.is_set = v->shaping.own.is_set;
 }
 
+// A rate that is gone leaves the queue without a limit, and what waits there in the same order.
+static void compile_queueing(struct port_view *v, struct port *port)
+{
+	v->queueing = (struct queueing){
+		.queue = port->queue,
+		.scheduler = port->scheduler,
+		.settings = port->settings,
+		.version = port->queue_version,
+		.us = worker_tsc_hz() / 1000000,
+		.number = UINT32_MAX,
+	};
+	rate_compile(&v->queueing.limit, &port->config.to_vm, port->config.mtu, worker_tsc_hz());
+}
+
 static void compile_view(struct port_view *v, struct port *port)
 {
 	const struct config_vlan *vlan = &port->config.vlan;
@@ -53,6 +67,7 @@ static void compile_view(struct port_view *v, struct port *port)
 	};
 	compile_budgets(v, &port->config.limits);
 	compile_shaping(v, &port->config);
+	compile_queueing(v, port);
 	switch (vlan->kind) {
 	case VLAN_UNTAGGED:
 		v->untagged_vlan = 0;
@@ -203,7 +218,7 @@ static bool make_agendas(struct snapshot *s)
 {
 	size_t words = 0;
 	for (uint16_t w = 0; w < s->nworkers; w++)
-		words += agenda_words(s->queues[w].count);
+		words += agenda_words(s->queues[w].count) + agenda_words(s->queues[w].nto_vm);
 	size_t size = (words + 8) * sizeof(*s->agendas);
 	s->agendas = aligned_alloc(64, (size + 63) & ~(size_t)63);
 	if (!s->agendas)
@@ -213,12 +228,30 @@ static bool make_agendas(struct snapshot *s)
 	for (uint16_t w = 0; w < s->nworkers; w++) {
 		s->queues[w].agenda = agenda_at(next, s->queues[w].count);
 		next += agenda_words(s->queues[w].count);
+		s->queues[w].to_vm_agenda = agenda_at(next, s->queues[w].nto_vm);
+		next += agenda_words(s->queues[w].nto_vm);
 	}
 	return true;
 }
 
+static void compile_to_vm_queues(struct snapshot *s, struct port *const *ports, size_t nports)
+{
+	const struct port_view **next = s->to_vm;
+	for (uint16_t w = 0; w < s->nworkers; w++) {
+		struct worker_queues *own = &s->queues[w];
+		own->to_vm = next;
+		for (size_t i = 0; i < nports; i++) {
+			if (!ports[i]->queue || ports[i]->owner[0] != w)
+				continue;
+			s->all[i].queueing.number = own->nto_vm++;
+			*next++ = &s->all[i];
+		}
+	}
+}
+
 static bool compile_queues(struct snapshot *s, struct port *const *ports, size_t nports)
 {
+	compile_to_vm_queues(s, ports, nports);
 	struct queue_ref *next = s->refs;
 	for (uint16_t w = 0; w < s->nworkers; w++) {
 		s->queues[w].refs = next;
@@ -248,7 +281,8 @@ struct snapshot *snapshot_compile(
 	s->all = calloc(nports + 1, sizeof(*s->all));
 	s->peers = calloc(nports + 1, sizeof(*s->peers));
 	s->refs = calloc(nports * QUEUE_PAIRS_MAX + 1, sizeof(*s->refs));
-	if (!s->all || !s->peers || !s->refs) {
+	s->to_vm = calloc(nports + 1, sizeof(*s->to_vm));
+	if (!s->all || !s->peers || !s->refs || !s->to_vm) {
 		snapshot_free(s);
 		return NULL;
 	}
@@ -277,6 +311,7 @@ void snapshot_free(struct snapshot *s)
 	if (!s)
 		return;
 	free(s->refs);
+	free(s->to_vm);
 	free(s->agendas);
 	free(s->shared);
 	free(s->shared_members);

@@ -21,7 +21,9 @@
 #include "switch/history.h"
 #include "switch/mac_table.h"
 #include "switch/police.h"
+#include "switch/queue.h"
 #include "switch/rules.h"
+#include "switch/scheduler.h"
 #include "switch/shape.h"
 #include "switch/zones.h"
 #include "switch/switch.h"
@@ -67,6 +69,7 @@ struct queue_counters {
 	struct counter policed;  // of both, what policing has dropped
 	struct counter segments; // what TSO frames, of a port with rates, counted beyond that
 	struct counter to_vm __attribute__((aligned(64)));
+	struct counter to_vm_segments; // likewise, where they were delivered whole
 };
 
 // Drops of one port as counted by one worker.
@@ -111,6 +114,14 @@ struct port {
 	struct budget new_connections[2]; // of those that begin there, and that come to it
 	struct shaper shaper __attribute__((aligned(64)));
 	struct police police __attribute__((aligned(64)));
+	struct to_vm_queue *queue; // NULL: it has never had rate.to-vm
+	// Main thread's, of the queue: what is, or will be, in use once that was published.
+	struct scheduler *scheduler;
+	enum config_scheduler kind; // its
+	struct scheduler *retired;  // by next_retired
+	struct scheduler_settings settings;
+	struct rate_limit to_vm_limit; // the published one
+	uint64_t queue_version;
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
@@ -150,6 +161,7 @@ struct port_view {
 	bool is_policed;
 	uint32_t police_overhead; // bytes that are counted beside each packet's
 	struct police_profile police;
+	struct queueing queueing; // of what it receives
 	uint64_t members[VLAN_COUNT / 64];
 };
 
@@ -173,6 +185,10 @@ struct worker_queues {
 	uint32_t count;
 	struct queue_ref *refs;
 	struct agenda agenda; // the worker's own
+	// Ports of which it owns the to-vm queue.
+	uint32_t nto_vm;
+	const struct port_view **to_vm;
+	struct agenda to_vm_agenda; // the worker's own
 };
 
 struct snapshot {
@@ -190,6 +206,7 @@ struct snapshot {
 	struct track_settings track;
 	uint16_t *peers;
 	struct queue_ref *refs;
+	const struct port_view **to_vm;
 	uint64_t *agendas;
 	uint32_t nshared;
 	struct share_view *shared;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "switch/hold_pool.h"
 #include "switch/private.h"
 
 static struct snapshot *compile(
@@ -193,5 +194,6 @@ void switch_destroy(struct weir_switch *sw)
 		bridge_free(sw->bridges[i]);
 	policy_destroy(sw);
 	shared_destroy(sw);
+	hold_pool_free(sw->pool);
 	free(sw);
 }

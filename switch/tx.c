@@ -9,17 +9,7 @@
 #include "switch/parse.h"
 #include "switch/policy.h"
 #include "switch/nic.h"
-
-// Packets of the burst, in their order.
-struct bunch {
-	unsigned count;
-	struct packet *packets[BURST_MAX];
-};
-
-static inline void bunch_add(struct bunch *bunch, struct packet *p)
-{
-	bunch->packets[bunch->count++] = p;
-}
+#include "switch/queue_tx.h"
 
 // `p` is one of the n packets.
 static void count_drops(struct pass *pass, struct port *port, enum drop_reason reason, uint64_t n,
@@ -28,11 +18,25 @@ static void count_drops(struct pass *pass, struct port *port, enum drop_reason r
 	pass_drop(pass, port, reason, n, p->data, p->head_len);
 }
 
-// One packet into the receiver's ring, as one frame or as its segments. Returns DROP_NONE, or why
-// (the rest of) it was lost.
-static enum drop_reason put_packet(struct pass *pass, const struct port_view *out,
-	struct ring *ring, uint64_t features, struct packet *p, struct traffic *sent)
+// What was put into a receiver's ring, and what TSO frames that it took whole count beyond that by
+// its rate.
+struct put {
+	struct traffic sent, segments;
+};
+
+static void count_segments(struct put *put, const struct packet *p)
 {
+	struct shape_load load = shape_load(p);
+	put->segments.packets += load.packets - 1;
+	put->segments.bytes += load.bytes - p->len;
+}
+
+// One packet into the receiver's ring, as one frame or as its segments. Returns DROP_NONE, or why
+// (the rest of) it was lost; *begun: whether some of it was put.
+static enum drop_reason put_packet(struct pass *pass, const struct port_view *out,
+	struct ring *ring, uint64_t features, struct packet *p, struct put *put, bool *begun)
+{
+	*begun = false;
 	packet_tag_vlan(p, view_tags(out, p->vlan));
 	struct segmenter *s = &pass->segmenter;
 	enum drop_reason reason = segment_begin(s, p, features, out->mtu);
@@ -42,8 +46,9 @@ static enum drop_reason put_packet(struct pass *pass, const struct port_view *ou
 	while (segment_next(s, &frame)) {
 		switch (ring_put(ring, &frame)) {
 		case 0:
-			sent->packets++;
-			sent->bytes += frame.head_len + frame.body_len;
+			put->sent.packets++;
+			put->sent.bytes += frame.head_len + frame.body_len;
+			*begun = true;
 			break;
 		case -ENOBUFS:
 			return DROP_TO_VM_RING_FULL;
@@ -53,6 +58,8 @@ static enum drop_reason put_packet(struct pass *pass, const struct port_view *ou
 			return DROP_TO_VM_FAULTED;
 		}
 	}
+	if (unlikely(out->queueing.queue) && p->offload & OFFLOAD_TSO && segment_count(s) == 1)
+		count_segments(put, p);
 	return DROP_NONE;
 }
 
@@ -73,48 +80,61 @@ static inline unsigned plain_run(
 	return i;
 }
 
-static void put_bunch(struct pass *pass, const struct port_view *out, struct ring *ring,
-	const struct bunch *bunch, struct traffic *sent)
+// Returns how many it is done with, from the first on: all, but that of a port that can hold
+// packets those stay which its full ring refuses.
+static unsigned put_bunch(struct pass *pass, const struct port_view *out, struct ring *ring,
+	const struct bunch *bunch, struct put *put)
 {
 	uint64_t features = vhost_port_features(out->vhost);
-	unsigned plain_end = 0;
-	for (unsigned i = 0; i < bunch->count;) {
+	unsigned plain_end = 0, i = 0;
+	while (i < bunch->count) {
 		struct packet *const *next = bunch->packets + i;
 		if (i >= plain_end && !out->trunk)
 			plain_end = i + plain_run(next, bunch->count - i, out);
 		if (i < plain_end) {
 			unsigned n = ring_put_plain(ring, next, plain_end - i);
 			for (unsigned k = 0; k < n; k++)
-				sent->bytes += next[k]->len;
-			sent->packets += n;
+				put->sent.bytes += next[k]->len;
+			put->sent.packets += n;
 			i += n;
 			if (i == plain_end)
 				continue;
 		}
+		bool begun;
 		enum drop_reason reason = put_packet(
-			pass, out, ring, features, bunch->packets[i], sent);
+			pass, out, ring, features, bunch->packets[i], put, &begun);
+		if (reason == DROP_TO_VM_RING_FULL && out->queueing.queue && !begun)
+			break;
 		if (reason != DROP_NONE)
 			count_drops(pass, out->port, reason, 1, bunch->packets[i]);
 		i++;
 	}
+	return i;
 }
 
-static void put_queue(
-	struct pass *pass, const struct port_view *out, unsigned pair, const struct bunch *bunch)
+static void put_queue(struct pass *pass, const struct port_view *out, unsigned pair,
+	const struct bunch *bunch, struct bunch *left)
 {
-	struct traffic sent = {0};
+	struct put put = {0};
+	unsigned done = bunch->count;
 	ring_signals_make_room(&pass->signals);
 	vhost_port_to_vm_lock(out->vhost, pair);
 	struct ring *ring = vhost_port_to_vm(out->vhost, pair);
 	if (ring) {
+		struct queue_counters *counters = &out->port->counters[pair];
 		ring_put_begin(ring, &pass->layout, bunch->count);
-		put_bunch(pass, out, ring, bunch, &sent);
+		done = put_bunch(pass, out, ring, bunch, &put);
 		ring_put_end(ring, &pass->signals);
-		counter_add(&out->port->counters[pair].to_vm, sent.packets, sent.bytes);
+		counter_add(&counters->to_vm, put.sent.packets, put.sent.bytes);
+		if (unlikely(put.segments.packets))
+			counter_add(&counters->to_vm_segments, put.segments.packets,
+				put.segments.bytes);
 	} else {
 		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count, bunch->packets[0]);
 	}
 	vhost_port_to_vm_unlock(out->vhost, pair);
+	for (; done < bunch->count; done++)
+		bunch_add(left, bunch->packets[done]);
 }
 
 // The receiver's running queue that a flow keeps to, whichever bits of `pairs` are set.
@@ -127,11 +147,13 @@ static unsigned queue_of(const struct packet *p, uint32_t pairs)
 	return (unsigned)__builtin_ctz(pairs);
 }
 
-static void deliver_to_vm(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+void vm_send(struct pass *pass, const struct port_view *out, const struct bunch *bunch,
+	struct bunch *left)
 {
 	uint32_t pairs = vhost_port_pairs(out->vhost);
+	left->count = 0;
 	if (!(pairs & (pairs - 1))) {
-		put_queue(pass, out, pairs ? (unsigned)__builtin_ctz(pairs) : 0, bunch);
+		put_queue(pass, out, pairs ? (unsigned)__builtin_ctz(pairs) : 0, bunch, left);
 		return;
 	}
 	uint8_t queues[BURST_MAX];
@@ -144,8 +166,17 @@ static void deliver_to_vm(struct pass *pass, const struct port_view *out, const 
 			if (queues[i] == pair)
 				bunch_add(&own, bunch->packets[i]);
 		if (own.count)
-			put_queue(pass, out, pair, &own);
+			put_queue(pass, out, pair, &own, left);
 	}
+}
+
+static void deliver_to_vm(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+{
+	struct bunch none;
+	if (unlikely(out->queueing.queue))
+		queue_send(pass, out, bunch);
+	else
+		vm_send(pass, out, bunch, &none);
 }
 
 static bool nic_is_up(const struct nic *nic)

@@ -129,8 +129,13 @@ void worker_stop(struct worker *w)
 
 void worker_wake(struct worker *w)
 {
-	uint64_t one = 1;
 	atomic_store_explicit(&w->look_at_all, true, memory_order_release);
+	worker_rouse(w);
+}
+
+void worker_rouse(struct worker *w)
+{
+	uint64_t one = 1;
 	// Non-blocking; a full counter means that it is awake anyway.
 	ssize_t rc = write(w->wake_fd, &one, sizeof(one));
 	(void)rc;

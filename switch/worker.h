@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "switch/gather.h"
 #include "switch/pipeline.h"
+#include "switch/queue_inbox.h"
 
 enum {
 	QUIET_QUEUES = 1024
@@ -33,6 +34,7 @@ struct worker {
 	_Atomic bool asleep;
 	_Atomic bool look_at_all;  // something has changed: no queue is held back any more
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
+	struct queue_inbox inbox;  // own to-vm queues in which something waits now
 	uint64_t polls_seen;       // the watch's, for worker_unstick
 
 	// The worker's alone.
@@ -54,6 +56,8 @@ void worker_stop(struct worker *worker);
 // Makes a worker look again, at queues too that are held back by their rates: something was
 // published. Any thread.
 void worker_wake(struct worker *worker);
+// Gets it out of its sleep, if it sleeps. Never blocks. Any thread.
+void worker_rouse(struct worker *worker);
 // Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. -1: a guest that
 // never kicks; its ring is looked at each millisecond. Any thread.
 int worker_watch(struct worker *worker, int kick_fd);

@@ -32,6 +32,7 @@
 #include "base/likely.h"
 #include "base/rcu.h"
 #include "switch/fragments.h"
+#include "switch/queue_tx.h"
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
 #define IDLE_US 50
@@ -125,10 +126,13 @@ static struct polling poll_round(struct worker *w, const struct snapshot *snapsh
 	bool all = w->pass.fragments_ready;
 	if (unlikely(atomic_load_explicit(&w->look_at_all, memory_order_relaxed)))
 		all |= atomic_exchange(&w->look_at_all, false);
-	if (unlikely(all))
+	if (unlikely(all)) {
 		agenda_reset(&queues->agenda, queues->count);
+		agenda_reset(&queues->to_vm_agenda, queues->nto_vm);
+	}
 	struct polling polling = {.worker = w, .queues = queues};
 	w->pass.next_due = UINT64_MAX;
+	queues_round(&w->pass, &w->inbox);
 	uint64_t due = agenda_round(&queues->agenda, queues->count, now, look_at, &polling);
 	if (due < w->pass.next_due)
 		w->pass.next_due = due;
@@ -211,20 +215,22 @@ static bool wait_for_wake(const struct worker *w, uint64_t now)
 static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot, uint64_t now)
 {
 	bool woken = true;
+	// Before the look at the inbox: see there.
+	atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 	each_ring(w, snapshot, now, ring_arm);
 	atomic_thread_fence(memory_order_seq_cst);
 	bool stay = any_pending(w, snapshot, now) || rcu_dereference(*w->snapshot) != snapshot ||
+		    queue_inbox_any(&w->inbox) ||
 		    atomic_load_explicit(&w->stop, memory_order_relaxed);
 	if (!stay) {
 		add(&w->sleeps, 1);
-		atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
 		rcu_thread_offline();
 		woken = wait_for_wake(w, now);
 		rcu_thread_online();
-		atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 		drain_wakes(w);
 		snapshot = rcu_dereference(*w->snapshot);
 	}
+	atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
 	each_ring(w, snapshot, now, ring_disarm);
 	// Whoever woke it may be any of them.
 	memset(w->quiet, 0, sizeof(w->quiet));
@@ -250,9 +256,10 @@ void *worker_loop(void *arg)
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
 		struct polling polling = poll_round(w, snapshot, last);
 		const struct round round = polling.round;
-		bool quiescent = round.packets ? last - reading_since > reader_limit
-					       : last - still_since > DRAIN_CYCLES;
-		bool busy = round.packets || (quiescent && w->pass.signals.count);
+		bool moved = round.packets || w->pass.delivered;
+		bool quiescent = moved ? last - reading_since > reader_limit
+				       : last - still_since > DRAIN_CYCLES;
+		bool busy = moved || (quiescent && w->pass.signals.count);
 		if (quiescent)
 			ring_signals_send(&w->pass.signals);
 		uint64_t now = __rdtsc();
@@ -269,6 +276,8 @@ void *worker_loop(void *arg)
 			gather_note(&w->gather, now, &round);
 			if (round.packets < BURST_MAX)
 				now = wait_for_more(w, last, now);
+		} else if (w->pass.delivered) {
+			still_since = now;
 		} else if (quiescent && now - idle_since > idle_limit &&
 			   w->pass.next_due > last + sleep_limit &&
 			   snapshot->poll == POLL_ADAPTIVE) {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The buffers of all packets that are held for to-vm rates, a part of switch.memory.
+//
+// Life cycle: made when the first port gets such a rate, freed with the switch. Synchronisation:
+// buffers are taken and given back by workers, in bulk; `used` may be a moment late.
+#ifndef WEIR_SWITCH_HOLD_POOL_H
+#define WEIR_SWITCH_HOLD_POOL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "switch/hold.h"
+
+struct rte_mempool;
+
+struct hold_pool {
+	struct rte_mempool *mempool;
+	uint32_t total;
+	uint64_t flow_secret[2];
+	_Atomic uint32_t used __attribute__((aligned(64)));
+};
+
+// Of `memory` bytes, or of less where that is not free any more. 0, or -errno with a sentence. Main
+// thread.
+int hold_pool_new(struct hold_pool **out, uint64_t memory, uint16_t nworkers, struct error *err);
+// All buffers have come back. NULL: does nothing. Main thread.
+void hold_pool_free(struct hold_pool *pool);
+
+// A copy of the packet. NULL: there are not enough buffers. Workers.
+struct held *hold_take(struct hold_pool *pool, const struct packet *packet);
+// Gives n (at most BURST_MAX) of them back. Workers, and the main thread.
+void hold_give(struct hold_pool *pool, struct queued *const *packets, unsigned n);
+
+// How many buffers one queue may hold: no more than are free. So n queues whose receivers are stuck
+// leave one part of n + 1 to the others, and no number need be chosen (Choudhury and Hahne, 1998).
+static inline uint64_t hold_pool_share(const struct hold_pool *pool)
+{
+	uint32_t used = atomic_load_explicit(&pool->used, memory_order_relaxed);
+	return used < pool->total ? pool->total - used : 0;
+}
+
+#endif
