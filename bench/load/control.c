@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bench/load/control.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -10,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/load/flows.h"
-
 enum {
 	STATE_FREE,
 	STATE_ASKED
+};
+
+enum {
+	GAP_TOLD_US = 10
 };
 
 static struct {
@@ -35,100 +36,6 @@ void control_answer(void)
 	sem_post(&control.answered);
 }
 
-// --- reading -------------------------------------------------------------------------------------
-
-// NULL, or what is wrong with it.
-static const char *read_frame(json_t *value, struct load_plan *plan)
-{
-	const char *name = json_string_value(value);
-	json_int_t bytes = json_integer_value(value);
-	plan->frame = 64;
-	if (!value)
-		return NULL;
-	if (name && !strcmp(name, "imix"))
-		plan->frame = 0;
-	else if (name && !strcmp(name, "tso"))
-		plan->frame = FRAME_TSO;
-	else if (bytes >= FRAME_HEAD && bytes <= FRAME_LONGEST)
-		plan->frame = (uint32_t)bytes;
-	else
-		return "frame: 64 to 9014 bytes, \"imix\" or \"tso\"";
-	return NULL;
-}
-
-// A whole number from 1 to max; absent is `fallback`.
-static bool read_count(json_t *value, uint32_t fallback, uint32_t max, uint32_t *count)
-{
-	*count = fallback;
-	if (!value)
-		return true;
-	json_int_t n = json_integer_value(value);
-	*count = (uint32_t)n;
-	return json_is_integer(value) && n >= 1 && n <= max;
-}
-
-// One of two words; absent is the first.
-static bool read_choice(json_t *value, const char *first, const char *second, bool *is_second)
-{
-	const char *word = value ? json_string_value(value) : first;
-	*is_second = word && !strcmp(word, second);
-	return word && (*is_second || !strcmp(word, first));
-}
-
-static const char *read_plan(json_t *line, struct load_plan *plan)
-{
-	json_t *rate = json_object_get(line, "rate");
-	plan->rate = rate ? json_number_value(rate) : 0;
-	if (rate && (!json_is_number(rate) || plan->rate < 0))
-		return "rate: a number per second";
-	if (!read_count(json_object_get(line, "directions"), 1, 2, &plan->directions))
-		return "directions: 1 or 2";
-	if (!read_count(json_object_get(line, "flows"), 1, FLOWS_MAX, &plan->flows))
-		return "flows: 1 to 1048576";
-	if (!read_count(json_object_get(line, "macs"), 1, plan->flows, &plan->macs))
-		return "macs: 1 to the number of flows";
-	if (!read_count(
-		    json_object_get(line, "conversations"), 1000, FLOWS_MAX, &plan->conversations))
-		return "conversations: 1 to 1048576";
-	if (!read_choice(json_object_get(line, "proto"), "udp", "tcp", &plan->tcp))
-		return "proto: \"udp\" or \"tcp\"";
-	if (!read_choice(json_object_get(line, "order"), "round-robin", "zipf", &plan->zipf))
-		return "order: \"round-robin\" or \"zipf\"";
-	const char *wrong = read_frame(json_object_get(line, "frame"), plan);
-	if (plan->frame == FRAME_TSO)
-		plan->tcp = true;
-	return wrong;
-}
-
-static const char *read_command(json_t *line, struct command *command)
-{
-	static const char *const known[] = {"do", "frame", "directions", "flows", "macs", "proto",
-		"order", "rate", "conversations"};
-	const char *verb = json_string_value(json_object_get(line, "do"));
-	*command = (struct command){0};
-	if (!verb)
-		return "a JSON object with \"do\" is expected";
-	const char *key;
-	json_t *value;
-	json_object_foreach (line, key, value) {
-		bool found = false;
-		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-			found |= !strcmp(key, known[i]);
-		if (!found)
-			return "a key that is not known";
-	}
-	if (!strcmp(verb, "mark"))
-		command->kind = COMMAND_MARK;
-	else if (!strcmp(verb, "stop"))
-		command->kind = COMMAND_STOP;
-	else if (strcmp(verb, "start") && strcmp(verb, "talk"))
-		return "do: start, talk, mark or stop";
-	command->plan.talk = !strcmp(verb, "talk");
-	return read_plan(line, &command->plan);
-}
-
-// --- answering -----------------------------------------------------------------------------------
-
 static void print(json_t *answer)
 {
 	json_dumpf(answer, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
@@ -148,6 +55,48 @@ static json_t *latency(const struct histogram *h)
 		"p99", stamp_us(histogram_quantile(h, 0.99)), "p999",
 		stamp_us(histogram_quantile(h, 0.999)), "max", stamp_us(h->max), "count",
 		(json_int_t)h->total);
+}
+
+static json_t *numbers(const struct arrival_bucket *buckets, uint32_t count, bool bytes)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(
+			list, json_integer(bytes ? buckets[i].bytes : buckets[i].frames));
+	return list;
+}
+
+static json_t *gaps(const struct streams_record *record)
+{
+	const struct arrivals *a = &record->arrivals;
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < a->now; i++) {
+		double us = a->gaps[i] * 1e6 / record->hz;
+		if (us >= GAP_TOLD_US)
+			json_array_append_new(list, json_pack("[i,f]", (int)i, us));
+	}
+	return list;
+}
+
+// Of the buckets that were filled.
+static json_t *arrivals(void)
+{
+	const struct streams_record *record = streams_recorded();
+	const struct arrivals *a = &record->arrivals;
+	json_t *streams = json_array();
+	for (unsigned i = 0; i < record->count; i++) {
+		const struct stream_record *r = &record->streams[i];
+		json_array_append_new(streams,
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "sent",
+				(json_int_t)r->sent, "received", (json_int_t)r->received, "refused",
+				(json_int_t)r->refused, "marked", (json_int_t)r->marked,
+				"misordered", (json_int_t)r->misordered, "latency_us",
+				latency(&r->latency), "frames", numbers(r->buckets, a->now, false),
+				"bytes", numbers(r->buckets, a->now, true)));
+	}
+	return json_pack("{s:I, s:f, s:o, s:o}", "start_ns", (json_int_t)record->start_ns,
+		"bucket_s", (double)a->length / record->hz, "gaps_us", gaps(record), "streams",
+		streams);
 }
 
 static json_t *figures(const struct command *command)
@@ -171,6 +120,8 @@ static json_t *figures(const struct command *command)
 	if (command->kind == COMMAND_STOP)
 		json_object_set_new(
 			json, "lost", json_integer((json_int_t)(t->sent - t->received)));
+	if (command->arrivals)
+		json_object_set_new(json, "arrivals", arrivals());
 	return json;
 }
 
@@ -187,7 +138,7 @@ static void handle(const char *text)
 {
 	struct command command;
 	json_t *line = json_loads(text, 0, NULL);
-	const char *wrong = line ? read_command(line, &command) : "the line is no JSON";
+	const char *wrong = line ? command_read(line, &command) : "the line is no JSON";
 	json_decref(line);
 	if (!wrong) {
 		ask(&command);

@@ -6,6 +6,8 @@
 #ifndef WEIR_BENCH_CONTROL_H
 #define WEIR_BENCH_CONTROL_H
 
+#include <jansson.h>
+
 #include "bench/load/load.h"
 
 enum command_kind {
@@ -22,12 +24,16 @@ struct command {
 	const char *refused; // why, or NULL
 	struct tally tally;  // COMMAND_MARK and COMMAND_STOP
 	uint64_t now;        // TSC at the interval's end
+	bool arrivals;       // COMMAND_STOP: streams have recorded them
 };
 
 static inline void command_refuse(struct command *command, const char *why)
 {
 	command->refused = why;
 }
+
+// Reads a line. NULL, or what is wrong with it. After ports_open().
+const char *command_read(const json_t *line, struct command *command);
 
 // Prints that the ports are up and starts reading. 0 or -errno.
 int control_start(void);

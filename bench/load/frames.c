@@ -10,6 +10,9 @@ enum {
 	UDP = 8
 };
 
+const uint8_t imix_order[IMIX_CYCLE] = {0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0};
+const uint32_t imix_sizes[FRAME_SIZES] = {64, 576, 1500};
+
 void frame_mac(uint8_t mac[6], uint8_t port, uint32_t index)
 {
 	const uint8_t bytes[6] = {
@@ -118,6 +121,12 @@ void frame_template_init(struct frame_template *t, struct frame_ends ends, bool 
 	}
 	put16(t->head + ETHER + IP + 4, htons((uint16_t)(total - IP)));
 	t->tag_at = ETHER + IP + UDP;
+}
+
+void frame_template_tos(struct frame_template *t, uint8_t tos)
+{
+	t->head[ETHER + 1] = tos;
+	t->ip_sum = sum_words(t->head + ETHER, IP);
 }
 
 void frame_segment_init(

@@ -21,10 +21,15 @@ enum {
 	FRAME_TSO_SEGMENT = 1448,
 	PATTERN_PERIOD = 32768, // also the longest piece of a frame in one buffer
 	FRAME_SIZES = 3,
+	IMIX_CYCLE = 12,
 	FRAME_CLIENT_PORT = 1024, // the first
 	FRAME_SERVER_PORT = 80,
 	ETHER_TYPE_TEACH = 0x88b5, // IEEE 802, local experimental
 };
+
+// Seven of 64, four of 576, one of 1500: the usual simple mix, well stirred.
+extern const uint8_t imix_order[IMIX_CYCLE]; // indexes of imix_sizes
+extern const uint32_t imix_sizes[FRAME_SIZES];
 
 // Behind the L4 header of each frame.
 struct frame_tag {
@@ -51,6 +56,9 @@ struct frame_ends {
 
 // A template for frames of len (FRAME_HEAD to FRAME_TSO) bytes.
 void frame_template_init(struct frame_template *t, struct frame_ends ends, bool tcp, uint32_t len);
+
+// Its DSCP and ECN bits (RFC 2474, RFC 3168).
+void frame_template_tos(struct frame_template *t, uint8_t tos);
 
 // What distinguishes the segments of one conversation.
 struct frame_segment {

@@ -2,14 +2,15 @@
 // The load thread: asks for commands between two rounds, and otherwise does nothing but rounds.
 #include "bench/load/load.h"
 
-#include <time.h>
-
 #include "bench/load/control.h"
 
 enum {
 	TEACH_PER_SECOND = 200000,
-	TAUGHT_MS = 20, // nothing has come for so long: all has
-	LOST_MS = 300,  // and what has not come by then is lost
+	TAUGHT_MS = 20,  // nothing has come for so long: all has
+	LOST_MS = 300,   // and what has not come by then is lost
+	DRAIN_MS = 5000, // others may send for ever
+	READINGS = 100,
+	AT_ONCE = 2000, // cycles
 };
 
 struct ports load_ports;
@@ -17,6 +18,38 @@ struct tally load_tally;
 
 static const struct traffic_ops *running;
 static struct tally total; // since the start, without what load_tally has
+
+static struct {
+	uint64_t ns;
+	uint64_t tsc;
+} begun;
+
+// Both clocks are read at one moment, unless the thread is kept from its CPU each time.
+uint64_t load_clock_ns(clockid_t clock, uint64_t *tsc)
+{
+	struct timespec ts;
+	for (unsigned tries = 0; tries < READINGS; tries++) {
+		*tsc = rte_rdtsc();
+		clock_gettime(clock, &ts);
+		if (rte_rdtsc() - *tsc < AT_ONCE)
+			break;
+	}
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+double load_hz(void)
+{
+	uint64_t tsc, ns = load_clock_ns(CLOCK_MONOTONIC_RAW, &tsc);
+	return (double)(tsc - begun.tsc) * 1e9 / (double)(ns - begun.ns);
+}
+
+uint32_t load_window(uint32_t frame)
+{
+	uint32_t longest = frame ? frame : imix_sizes[FRAME_SIZES - 1];
+	uint32_t pieces = (longest + 12 + load_ports.buffer - 1) / load_ports.buffer;
+	uint32_t window = load_ports.ring * 7 / 8 / pieces;
+	return window ? window : 1;
+}
 
 void pace_init(struct pace *pace, double per_second)
 {
@@ -113,7 +146,10 @@ static void start(struct command *command)
 		return;
 	}
 	teach_all(command->plan.macs);
-	const struct traffic_ops *ops = command->plan.talk ? &talk_traffic : &stream_traffic;
+	static const struct traffic_ops *const kinds[] = {[TRAFFIC_STREAM] = &stream_traffic,
+		[TRAFFIC_TALK] = &talk_traffic,
+		[TRAFFIC_STREAMS] = &streams_traffic};
+	const struct traffic_ops *ops = kinds[command->plan.kind];
 	if (ops->start(&command->plan)) {
 		command_refuse(command, "this cannot be started; standard error says why");
 		return;
@@ -132,8 +168,8 @@ static bool all_received(void)
 static void drain(void)
 {
 	uint64_t patience = rte_get_tsc_hz() * LOST_MS / 1000;
-	uint64_t last = rte_rdtsc();
-	while (!all_received() && rte_rdtsc() - last < patience)
+	uint64_t last = rte_rdtsc(), end = last + rte_get_tsc_hz() * DRAIN_MS / 1000;
+	while (!all_received() && rte_rdtsc() - last < patience && last < end)
 		if (running->round(false))
 			last = rte_rdtsc();
 }
@@ -142,6 +178,7 @@ static void stop(struct command *command)
 {
 	drain();
 	running->stop();
+	command->arrivals = running == &streams_traffic;
 	running = NULL;
 	end_interval();
 	command->tally = total;
@@ -172,6 +209,7 @@ void load_run(void)
 {
 	static const struct timespec while_idle = {.tv_nsec = 200000};
 	uint64_t last = rte_rdtsc();
+	begun.ns = load_clock_ns(CLOCK_MONOTONIC_RAW, &begun.tsc);
 	for (;;) {
 		struct command *command = control_poll();
 		if (command) {

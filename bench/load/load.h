@@ -7,13 +7,21 @@
 #include <rte_ethdev.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "bench/load/frames.h"
 #include "bench/load/histogram.h"
 #include "bench/load/ports.h"
+#include "bench/load/streams.h"
+
+enum traffic_kind {
+	TRAFFIC_STREAM, // of frames, alike for all ports
+	TRAFFIC_TALK,   // whole TCP conversations
+	TRAFFIC_STREAMS // each as it is told
+};
 
 struct load_plan {
-	bool talk;      // whole TCP conversations; else a stream of frames
+	enum traffic_kind kind;
 	uint32_t frame; // bytes; 0: IMIX
 	unsigned directions;
 	uint32_t flows; // per direction
@@ -22,6 +30,7 @@ struct load_plan {
 	bool zipf;
 	double rate; // frames, or conversations, per second of all directions; 0: no limit
 	uint32_t conversations; // open at once, per direction
+	struct streams_plan streams;
 };
 
 struct tally {
@@ -51,10 +60,19 @@ struct traffic_ops {
 
 extern const struct traffic_ops stream_traffic;
 extern const struct traffic_ops talk_traffic;
+extern const struct traffic_ops streams_traffic;
 
 // The process's one generator.
 extern struct ports load_ports;
 extern struct tally load_tally; // since the last mark
+
+// What the clock shows, and the time stamp counter at that moment.
+uint64_t load_clock_ns(clockid_t clock, uint64_t *tsc);
+// Cycles of the time stamp counter in a second, to one in a million. DPDK's own figure is rounded.
+double load_hz(void);
+// How many frames may be on their way to one receiver: buffers that the driver has not posted again
+// yet are left out.
+uint32_t load_window(uint32_t frame);
 
 // What the load thread does until the control thread's input ends.
 void load_run(void);
@@ -117,6 +135,11 @@ static inline unsigned outbox_flush(struct outbox *box, unsigned port)
 }
 
 void outbox_free(struct outbox *box);
+
+// What is behind the head of TSO frames, once before they are sent.
+void bodies_fill(void);
+// Hangs the rest of a TSO frame behind its head. False: no buffers.
+bool bodies_add(struct rte_mbuf *head);
 
 static inline unsigned partner(unsigned port)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // weir-load: plays VMs at full speed, and checks what the switch made of it. Here the command line;
-// load.c has the thread that does it, stream.c and talk.c the two kinds of traffic.
+// load.c has the thread that does it; stream.c, streams.c and talk.c the kinds of traffic.
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +20,12 @@ static const char usage[] =
 	"   \"proto\": \"udp\", \"order\": \"round-robin\", \"rate\": 0}   or \"frame\": \"imix\", "
 	"\"tso\"\n"
 	"  {\"do\": \"talk\", \"conversations\": 1000, \"directions\": 1, \"rate\": 0}\n"
+	"  {\"do\": \"streams\", \"streams\": [{\"from\": 0, \"to\": 1, \"frame\": 64, "
+	"\"rate\": 0,\n"
+	"   \"flows\": 1, \"tos\": 0, \"window\": 224}, ...], \"bucket_us\": 1000, "
+	"\"buckets\": 10000}\n"
+	"                    each between two ports; stop tells when their frames arrived.\n"
+	"                    Without \"from\" somebody else sends it\n"
 	"  {\"do\": \"mark\"}   the figures since the last mark\n"
 	"  {\"do\": \"stop\"}   stops, waits for what is on its way; the figures since the start\n"
 	"\n"

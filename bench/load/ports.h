@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-	PORTS_MAX = 8,
+	PORTS_MAX = 32, // of DPDK, as Debian builds it
 	PORT_BURST = 32,
 	SMALL_MAX = 2048 // bytes of a frame in `heads`, buffers as drivers have them
 };

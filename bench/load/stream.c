@@ -13,12 +13,7 @@
 enum {
 	CONTENT_EVERY = 256, // frames, of which one is checked whole
 	STAMP_EVERY = 16,    // frames, of which one's delay counts where no rate is given
-	IMIX_CYCLE = 12
 };
-
-// Seven of 64, four of 576, one of 1500: the usual simple mix, well stirred.
-static const uint8_t imix[IMIX_CYCLE] = {0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0};
-static const uint32_t imix_sizes[FRAME_SIZES] = {64, 576, 1500};
 
 struct sender {
 	bool active;
@@ -76,45 +71,11 @@ static void fill_head(struct rte_mempool *pool, void *opaque, void *object, unsi
 	pattern_fill(body, longest - FRAME_HEAD, seed_of(m));
 }
 
-static void fill_body(struct rte_mempool *pool, void *opaque, void *object, unsigned index)
-{
-	struct rte_mbuf *m = object;
-	(void)pool;
-	(void)opaque;
-	(void)index;
-	pattern_fill((uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM, PATTERN_PERIOD, 0);
-}
-
-// Hangs the rest of a TSO frame behind its head. False: no buffers.
-static bool add_bodies(struct rte_mbuf *head)
-{
-	uint32_t left = FRAME_TSO - FRAME_HEAD;
-	struct rte_mbuf *last = head;
-	head->pkt_len = FRAME_TSO;
-	head->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG;
-	head->l2_len = 14;
-	head->l3_len = 20;
-	head->l4_len = 20;
-	head->tso_segsz = FRAME_TSO_SEGMENT;
-	while (left) {
-		struct rte_mbuf *body = rte_pktmbuf_alloc(load_ports.bodies);
-		if (!body)
-			return false;
-		uint32_t run = left < PATTERN_PERIOD ? left : PATTERN_PERIOD;
-		body->data_len = (uint16_t)run;
-		last->next = body;
-		last = body;
-		head->nb_segs++;
-		left -= run;
-	}
-	return true;
-}
-
 static inline void build(struct sender *s, struct rte_mbuf *m, uint32_t stamp)
 {
 	unsigned size = 0;
 	if (!stream.plan.frame) {
-		size = imix[s->mix];
+		size = imix_order[s->mix];
 		s->mix = s->mix + 1 == IMIX_CYCLE ? 0 : s->mix + 1;
 	}
 	const struct frame_template *t = &s->templates[size];
@@ -139,8 +100,7 @@ static void fill_outbox(struct sender *s, unsigned n)
 		build(s, box->frames[i], stamp);
 		if (stream.plan.frame != FRAME_TSO)
 			continue;
-		box->frames[i]->data_len = FRAME_HEAD;
-		if (!add_bodies(box->frames[i])) {
+		if (!bodies_add(box->frames[i])) {
 			rte_pktmbuf_free_bulk(box->frames + i, n - i);
 			s->sequence--;
 			n = i;
@@ -290,15 +250,6 @@ static void init_sender(struct sender *s, unsigned port, const struct load_plan 
 	stream.nactive += s->active;
 }
 
-// Buffers that the driver has not posted again yet are left out.
-static uint32_t window_for(const struct load_plan *plan)
-{
-	uint32_t longest = plan->frame ? plan->frame : imix_sizes[FRAME_SIZES - 1];
-	uint32_t pieces = (longest + 12 + load_ports.buffer - 1) / load_ports.buffer;
-	uint32_t window = load_ports.ring * 7 / 8 / pieces;
-	return window ? window : 1;
-}
-
 // Replies come half a round behind: of many connections, none finds its entry in a cache because it
 // was just looked at for the other direction.
 static void set_apart(void)
@@ -317,7 +268,7 @@ static int stream_start(const struct load_plan *plan)
 	stream.heads = plan->frame <= SMALL_MAX || load_ports.tso ? load_ports.heads
 								  : load_ports.jumbo;
 	stream.nactive = 0;
-	stream.window = window_for(plan);
+	stream.window = load_window(plan->frame);
 	stream.stamp_mask = plan->rate > 0 ? 0 : STAMP_EVERY - 1;
 	int rc = flows_init(&stream.flows, plan->flows, plan->zipf);
 	if (rc)
@@ -328,7 +279,7 @@ static int stream_start(const struct load_plan *plan)
 	}
 	set_apart();
 	if (load_ports.tso)
-		rte_mempool_obj_iter(load_ports.bodies, fill_body, NULL);
+		bodies_fill();
 	else
 		rte_mempool_obj_iter(stream.heads, fill_head, &stream.plan);
 	pace_init(&stream.pace, plan->rate);
