@@ -64,12 +64,16 @@ class Shape(NamedTuple):
     nic: bool = False               # the second port is net_af_packet on a veth
     tracking: Tracking = None       # connections
     hugepages: str = ""             # Weir's switch.hugepages; "": the default. "required": reserved for it
+    pairs: int = 1                  # of busy ports
+    backlog: int = 0                # ports more whose VMs always have something to send to the second one
 
     def text(self):
         words = [word for word, there in (("TSO", self.tso), ("MTU 9000", self.jumbo),
                                           ("a port and net_af_packet", self.nic)) if there]
         words += [f"{self.macs} addresses behind each port"] if self.macs > 1 else []
         words += [f"{self.idle + 2} ports"] if self.idle else []
+        words += [f"{2 * self.pairs} ports"] if self.pairs > 1 else []
+        words += [f"{self.backlog} senders"] if self.backlog else []
         words += [self.tracking.text()] if self.tracking else []
         words += [f"hugepages: {self.hugepages}"] if self.hugepages else []
         return ", ".join(words) or "two ports"

@@ -26,24 +26,29 @@ class IdlePeers:
 
     pairs: queue pairs of each, for a switch that does not go by what the guest enables.
     """
+    script = "bench/lab/idle.py"
+    what = "idle peers"
 
     def __init__(self, sockets, pairs=1):
         self.sockets = list(sockets)
+        self._begin([str(pairs)])
+
+    def _begin(self, words):
         self.work = Workdir("weir-idle-")
         self.log = self.work.file("log")
         # Ends when this pipe is closed, or with this process.
         reader, self.stdin = os.pipe()
         try:
             with open(self.log, "w") as log:
-                self.child = spawn(["/usr/bin/python3", os.path.join(ROOT, "bench/lab/idle.py"), str(pairs),
-                                    *self.sockets], stdin=reader, stdout=log, stderr=log)
+                self.child = spawn(["/usr/bin/python3", os.path.join(ROOT, self.script), *words, *self.sockets],
+                                   stdin=reader, stdout=log, stderr=log)
         finally:
             os.close(reader)
         # The switch may be told of a socket as soon as somebody listens there.
         wait_until(lambda: self._alive() and self._said("listening"), 20, self._text)
 
     def _text(self):
-        return f"{len(self.sockets)} idle peers: {tail(self.log)}"
+        return f"{len(self.sockets)} {self.what}: {tail(self.log)}"
 
     def _said(self, word):
         with open(self.log) as file:
@@ -51,7 +56,7 @@ class IdlePeers:
 
     def _alive(self):
         if self.child.poll() is not None:
-            raise Failure(f"the idle peers ended with {self.child.returncode}: {tail(self.log)}")
+            raise Failure(f"the {self.what} ended with {self.child.returncode}: {tail(self.log)}")
         return True
 
     def ready(self, timeout=30):
@@ -91,21 +96,25 @@ def allow_files(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
-def main(pairs, sockets):
-    """The process itself."""
-    from frontend import Frontend, listen_at
+def bring_up(sockets, make):
+    """The started front-ends; make(path, listener) connects one. What is printed is waited for."""
+    from frontend import listen_at
 
-    allow_files(64 + len(sockets) * FILES_EACH * pairs)
     listeners = [listen_at(path) for path in sockets]
     print("listening", flush=True)
-
-    def bring_up(path, listener):
-        return Frontend(path, listens=listener, pairs=pairs, timeout=120).start()
-
     # A thread for each waits for its switch; together they take what one takes.
     with concurrent.futures.ThreadPoolExecutor(len(sockets)) as pool:
-        peers = list(pool.map(bring_up, sockets, listeners))
+        peers = list(pool.map(lambda path, listener: make(path, listener).start(), sockets, listeners))
     print("ready", flush=True)
+    return peers
+
+
+def main(pairs, sockets):
+    """The process itself."""
+    from frontend import Frontend
+
+    allow_files(64 + len(sockets) * FILES_EACH * pairs)
+    peers = bring_up(sockets, lambda path, listener: Frontend(path, listens=listener, pairs=pairs, timeout=120))
     sys.stdin.read()
     for peer in peers:
         peer.close()

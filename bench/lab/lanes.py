@@ -7,6 +7,7 @@ import os
 import time
 
 from . import ROOT
+from .backlog import Backlog
 from .hugepages import HugePages
 from .idle import IdlePeers
 from .load import Load, program
@@ -15,6 +16,20 @@ from weirvm.procs import Failure, Workdir, run, wait_until
 
 # A port at an MTU of 9000, or with TSO, needs more buffers than the generator's default.
 JUMBO_BUFFER = 10240
+
+
+def two_cpus(text, smoke_only):
+    """(the generator's, the switch's)."""
+    there = sorted(os.sched_getaffinity(0))
+    if text:
+        chosen = tuple(map(int, text.split(",")))
+        if len(chosen) != 2:
+            raise Failure(f"--cpus takes two, not {text}")
+    else:
+        chosen = (there[0], there[-1])
+    if chosen[0] == chosen[1] and not smoke_only:
+        raise Failure("a comparison needs two CPUs: one for the generator, one for the switch")
+    return chosen
 
 
 class Bench:
@@ -101,12 +116,13 @@ class Lane:
         generator, switch = bench.cpus
         if self.shape.hugepages == "required":
             self.pages = HugePages(self.shape.tracking.connections)
-        sockets = [self.work.file(f"vm{number}.sock") for number in range(2)]
+        sockets = [self.work.file(f"vm{number}.sock") for number in range(2 * self.shape.pairs)]
         ends = list(sockets)
         if self.shape.nic:
             self.veth = Veth()
             sockets[1], ends[1] = "iface=near", "iface=far"
-        idle = [self.work.file(f"idle{number}.sock") for number in range(self.shape.idle)]
+        others = self.shape.idle + self.shape.backlog
+        idle = [self.work.file(f"idle{number}.sock") for number in range(others)]
         setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
                       macs=self.shape.macs, cpu=switch, idle=idle, tracking=self.shape.tracking,
                       hugepages=self.shape.hugepages,
@@ -114,7 +130,9 @@ class Lane:
         self.load = Load(ends, self.work.file("load.log"), cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
                          buffer=JUMBO_BUFFER if self.shape.jumbo else None, prefix=self.veth.prefix("far") if self.veth else [])
-        if idle:
+        if self.shape.backlog:
+            self.idle = Backlog(idle, first=len(sockets), cpu=generator)
+        elif idle:
             self.idle = IdlePeers(idle)
         self.side = SIDES[self.name](bench.preset)
         self.side.start(setup)

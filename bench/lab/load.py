@@ -156,10 +156,14 @@ class Load:
         """Begin to hold TCP conversations."""
         return self.ask("talk", timeout, **traffic)
 
+    def streams(self, streams, bucket_us, buckets):
+        """Begin to send streams, each a dict; stop() tells when their frames arrived, as `arrivals`."""
+        return self.ask("streams", 60, streams=streams, bucket_us=bucket_us, buckets=buckets)
+
     def mark(self):
         """Counters since the last mark; a new interval begins."""
         return self.ask("mark")
 
     def stop(self):
         """Stop sending, wait for what is under way; totals since start."""
-        return self.ask("stop")
+        return self.ask("stop", 40)

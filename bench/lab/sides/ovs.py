@@ -5,6 +5,7 @@ Everything it has lies in a folder of its own, and it runs in a network namespac
 makes a network interface of the bridge's name, and another Open vSwitch may run on the machine.
 """
 import json
+import math
 import os
 import re
 import shlex
@@ -182,6 +183,14 @@ class Ovs(Side):
             return lines
         return [line.replace("@LEFT@", str(left + 1)).replace("@RIGHT@", str(right + 1))
                 for left, right in self.setup.partners for line in lines]
+
+    def police(self, number, bits, largest):
+        """Drop what a port's VM sends beyond so many bits a second; 0: nothing. The burst is a tenth of the
+        rate, and never less than two of the largest frames (bytes): one that exceeds it would never pass."""
+        burst = max(bits / 10, 16 * largest)
+        run(["ovs-vsctl", f"--db=unix:{self.work.file('db.sock')}", "set", "Interface", f"vm{number}",
+             f"ingress_policing_rate={bits // 1000}", f"ingress_policing_burst={math.ceil(burst / 1000)}"],
+            env=self.env)
 
     def down(self):
         """The ports without a link, or whose queues the switching thread does not poll yet."""

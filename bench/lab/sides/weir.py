@@ -73,6 +73,8 @@ class Weir(Side):
         super().__init__(preset)
         self.switch = None
         self.control = None
+        self.rates = {}
+        self.shared = {}
 
     def program(self):
         return os.path.join(ROOT, "build", self.preset, "bin", "weir-switchd")
@@ -110,6 +112,10 @@ class Weir(Side):
             document["groups"], own = weir_groups(setup.tracking)
             document["switch"].update(connections=room, timeouts=weir_timeouts())
             document["ports"]["vm1"].update(groups=own, limits={"connections": room})
+        for number, rate in self.rates.items():
+            document["ports"][f"vm{number}"]["rate"] = rate
+        if self.shared:
+            document["rates"] = self.shared
         return document
 
     def apply(self, rules):
@@ -118,6 +124,11 @@ class Weir(Side):
         document = self.document(self.setup, self.setup.ports)
         document["groups"]["group0"]["to-vm"] += rules
         self.control.call("config.apply", text=json.dumps(document))
+
+    def set_rates(self, rates, shared=None):
+        """{number of a port: its `rate`} and the document's `rates`, from now on. The others have none."""
+        self.rates, self.shared = rates, shared or {}
+        self.control.call("config.apply", text=json.dumps(self.document(self.setup, self.setup.ports)))
 
     def shown(self):
         """The document, without thousands of rules."""

@@ -1,0 +1,81 @@
+"""The logic of windows, on arrivals that are made up."""
+import unittest
+
+from . import rates_cases as plan
+from .rates_windows import errors, jain, mean_seconds, off, short_seconds, turned
+
+BUCKET = 0.001
+
+
+def seen(amounts, target, seconds=0.010, one=0.0, late=None):
+    return errors(amounts, BUCKET, seconds, target, one, late or {})
+
+
+class Windows(unittest.TestCase):
+    def test_lengths(self):
+        self.assertEqual(mean_seconds(1000), 1)
+        self.assertEqual(mean_seconds(100), 5)
+        self.assertEqual(short_seconds(100_000), 0.010)
+        self.assertEqual(short_seconds(100), 0.5)
+
+    def test_exact(self):
+        found = seen([100] * 50, 100_000)
+        self.assertEqual((found.windows, found.worst), (41, 0))
+
+    def test_missed(self):
+        found = seen([99] * 50, 100_000)
+        self.assertAlmostEqual(found.median, -0.01)
+        self.assertAlmostEqual(found.worst, 0.01)
+
+    def test_one_frame_is_allowed(self):
+        """Ten frames of 100 are due in a window; nine and eleven are no error, twelve are one too many."""
+        self.assertEqual(off(900, 1000, 100), 0)
+        self.assertEqual(off(1100, 1000, 100), 0)
+        self.assertAlmostEqual(off(1200, 1000, 100), 0.1)
+        self.assertAlmostEqual(off(800, 1000, 100), -0.1)
+
+    def test_a_stall_is_one_bad_window_in_ten(self):
+        amounts = [100] * 200
+        amounts[100], amounts[101] = 0, 200
+        found = seen(amounts, 100_000)
+        self.assertEqual((found.median, found.p90), (0, 0))
+        self.assertAlmostEqual(found.worst, 0.1)
+
+    def test_late_looks_spoil_their_windows_only(self):
+        amounts = [100] * 50
+        amounts[19], amounts[20] = 50, 150
+        found = seen(amounts, 100_000, late={20: 0.0006, 30: 0.00001})
+        self.assertEqual((found.spoiled, found.worst), (2, 0))
+        self.assertGreater(seen(amounts, 100_000).worst, 0)
+
+    def test_nothing_counts(self):
+        self.assertIsNone(seen([100] * 5, 100_000))
+
+
+class Fairness(unittest.TestCase):
+    def test_jain(self):
+        self.assertEqual(jain([5, 5, 5]), 1)
+        self.assertAlmostEqual(jain([1, 0, 0, 0]), 0.25)
+
+
+class Turn(unittest.TestCase):
+    def test_up_and_down(self):
+        amounts = [5] * 20 + [20] * 20 + [5] * 20
+        self.assertEqual(turned(amounts, 10, 5, 20), 20)
+        self.assertEqual(turned(amounts, 30, 20, 5), 40)
+        self.assertIsNone(turned(amounts[:20], 0, 5, 20))
+
+    def test_a_burst_is_no_turn(self):
+        amounts = [5] * 10 + [20] + [5] * 9 + [20] * 20
+        self.assertEqual(turned(amounts, 5, 5, 20), 20)
+
+
+class Cases(unittest.TestCase):
+    def test_names_differ(self):
+        names = [case.name for case in plan.CASES]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_bytes_of_frames(self):
+        """As the segments that they will be, each with its header."""
+        self.assertEqual(plan.counted_bytes("tso"), 45 * (1448 + 54))
+        self.assertEqual(round(plan.mean_bytes("imix")), 354)
