@@ -125,6 +125,13 @@ def bench(name, only=None):
     return suite
 
 
+def rates(name):
+    """Rates, short and judged loosely: what is not dropped arrives, in order, about as fast as it is to."""
+    def suite(runner, report):
+        several(runner, report, f"rates {name}", ["bench/rates", "--smoke", "--preset", name], 120, SANITIZERS)
+    return suite
+
+
 def oracle(runner, report):
     """Weir's verdicts beside those of Linux's connection tracking, for the same packets."""
     several(runner, report, "oracle", ["tests/oracle/run", "--packets", str(ORACLE_PACKETS)], 120)
@@ -159,6 +166,8 @@ SUITES = {
     "install": install,
     "bench": bench("release"),
     "bench-asan": bench("asan"),
+    "rates": rates("release"),
+    "rates-asan": rates("asan"),
     "oracle": oracle,
     "footprint": footprint,
     "e2e": e2e("release"),
