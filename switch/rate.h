@@ -34,6 +34,9 @@ enum {
 	// What can be charged at once, by all workers: each a frame of many tiny segments.
 	RATE_CHARGE_BYTES = 1 << 28,
 	RATE_CHARGE_PACKETS = 1 << 21,
+	// What one frame can leave owed: the longest, in segments of a usual length.
+	RATE_OWED_BYTES = 1 << 17,
+	RATE_OWED_PACKETS = 128,
 };
 
 // One bucket, compiled. In ticks but for `cost`.
@@ -216,28 +219,41 @@ static inline uint64_t rate_credit_bytes(
 
 // --- a change while it runs
 
+// How far ahead the word is to be. A bucket that is half used up stays so; what is owed beyond it
+// is the same bytes or packets at the new rate. No more is owed than what can be: workers may have
+// charged at the new rate already.
+static inline uint64_t rate_ahead_after(uint64_t ahead, const struct rate_bucket *before,
+	const struct rate_bucket *after, uint64_t owed)
+{
+	if (!before->cost || !after->cost)
+		return 0;
+	if (ahead <= before->depth)
+		return (uint64_t)((__uint128_t)ahead * after->depth / before->depth);
+	__uint128_t debt = (__uint128_t)(ahead - before->depth) * after->cost / before->cost;
+	uint64_t most = rate_bucket_cost(after, owed, 0);
+	return after->depth + (debt < most ? (uint64_t)debt : most);
+}
+
 static inline void rate_word_change(_Atomic uint64_t *at, const struct rate_bucket *before,
-	const struct rate_bucket *after, uint64_t tsc)
+	const struct rate_bucket *after, uint64_t owed, uint64_t tsc)
 {
 	uint64_t now = tsc << RATE_TICKS;
 	uint64_t was = atomic_load_explicit(at, memory_order_relaxed), ahead;
-	do {
-		ahead = 0;
-		if (before->cost && after->cost)
-			ahead = (uint64_t)((__uint128_t)rate_ahead(was, before, tsc) * after->cost /
-					   before->cost);
-	} while (!atomic_compare_exchange_weak_explicit(
+	do
+		ahead = rate_ahead_after(rate_ahead(was, before, tsc), before, after, owed);
+	while (!atomic_compare_exchange_weak_explicit(
 		at, &was, now + ahead, memory_order_relaxed, memory_order_relaxed));
 }
 
-// The same bytes and packets at the new rate: without it, a frame that has gone at a slow one would
+// What is left and owed, at the new rate: without it, a frame that has gone at a slow one would
 // hold the next back for as long as it costs there. Once no worker uses the old limit any more.
 // Main thread.
 static inline void rate_change(struct rate *rate, const struct rate_limit *before,
 	const struct rate_limit *after, uint64_t tsc)
 {
-	rate_word_change(&rate->bits_at, &before->bits, &after->bits, tsc);
-	rate_word_change(&rate->packets_at, &before->packets, &after->packets, tsc);
+	rate_word_change(&rate->bits_at, &before->bits, &after->bits, RATE_OWED_BYTES, tsc);
+	rate_word_change(
+		&rate->packets_at, &before->packets, &after->packets, RATE_OWED_PACKETS, tsc);
 }
 
 #endif

@@ -234,3 +234,45 @@ Test(rate, a_change_holds_at_once)
 	rate_change(&rate, &none, &slow, now);
 	cr_expect(rate_is_due(&rate, &slow, now));
 }
+
+static uint64_t us_until_due(const struct rate *rate, const struct rate_limit *limit, uint64_t now)
+{
+	return (rate_due(rate, limit, now) - now) / US;
+}
+
+// Who has always sent as much as it may owes nothing, so a lower rate or burst is no pause.
+Test(rate, a_lower_rate_is_no_pause)
+{
+	static const struct config_rate changes[][2] = {
+		{{.bits = 1000000000}, {.bits = 200000000}},
+		{{.bits = 10000000000}, {.bits = 1000000}},
+		{{.bits = 5000000000}, {.bits = 500000000}},
+		{{.bits = 1000000000, .burst_bytes = 1250000},
+			{.bits = 1000000000, .burst_bytes = 1}},
+		{{.packets = 1000000}, {.packets = 1000}},
+	};
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		struct rate_limit fast = compiled(changes[i][0]), slow = compiled(changes[i][1]);
+		struct rate rate = {0};
+		uint64_t now = HZ;
+		flood(&rate, &fast, &now, HZ / 10, 100 * US, 1514);
+		rate_change(&rate, &fast, &slow, now);
+		// The last frame may be owed.
+		uint64_t frame = (slow.bits.cost ? rate_bucket_cost(&slow.bits, 1514, 0)
+						 : rate_bucket_cost(&slow.packets, 1, 0)) >>
+				 RATE_TICKS;
+		cr_expect_leq(us_until_due(&rate, &slow, now), frame / US + 1, "change %zu", i);
+	}
+}
+
+// While the change is published some already charge at the new rate.
+Test(rate, what_was_charged_at_the_new_rate_is_not_dearer_for_it)
+{
+	struct rate_limit fast = compiled((struct config_rate){.bits = 10000000000});
+	struct rate_limit slow = compiled((struct config_rate){.bits = 10000000});
+	struct rate rate = {0};
+	uint64_t now = HZ;
+	at_once(&rate, &slow, now, 65550);
+	rate_change(&rate, &fast, &slow, now);
+	cr_expect_lt(us_until_due(&rate, &slow, now), 110000);
+}
