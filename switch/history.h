@@ -53,8 +53,9 @@ static inline struct history_growth history_growth(
 	if (!from || (int64_t)(tsc - from->tsc) <= 0)
 		return growth;
 	growth.cycles = tsc - from->tsc;
+	// A sample of several counters is taken while they move, and may be ahead of a later one.
 	for (unsigned i = 0; i < 2; i++)
-		growth.of[i] = now[i] - from->of[i];
+		growth.of[i] = now[i] > from->of[i] ? now[i] - from->of[i] : 0;
 	return growth;
 }
 

@@ -80,6 +80,14 @@ Test(rate_history, a_counter_that_was_set_back_tells_nothing)
 	cr_expect_eq(history_per_second(100, 0, HZ), 0);
 }
 
+// One of several counters, taken while they moved.
+Test(rate_history, a_sample_that_was_ahead_is_no_growth)
+{
+	struct history h = {0};
+	add(&h, 1000, 532);
+	cr_expect_eq(growth_at(&h, 2500, 510, 1).of[0], 0);
+}
+
 #define NOW (100ull * HZ)
 
 static enum rate_limited limited(struct rate_figures figures, bool busy)
