@@ -59,7 +59,8 @@ static void add(_Atomic uint64_t *total, uint64_t n)
 static uint64_t spin(struct worker *w, uint64_t from, uint64_t until)
 {
 	uint64_t now = from;
-	while (now < until) {
+	// It ends where the counter is set back, too.
+	while (now < until && now >= from) {
 		caa_cpu_relax();
 		now = __rdtsc();
 	}
@@ -123,10 +124,10 @@ static struct polling poll_round(struct worker *w, const struct snapshot *snapsh
 	if (unlikely(now >= w->pass.fragments_due))
 		fragments_give_up(&w->pass);
 	// Fragments that are ready go on with the next burst, from whatever queue.
-	bool all = w->pass.fragments_ready;
-	if (unlikely(atomic_load_explicit(&w->look_at_all, memory_order_relaxed)))
-		all |= atomic_exchange(&w->look_at_all, false);
-	if (unlikely(all)) {
+	if (unlikely(w->pass.fragments_ready) && queues->count)
+		agenda_call(&queues->agenda, 0);
+	if (unlikely(atomic_load_explicit(&w->look_at_all, memory_order_relaxed)) &&
+		atomic_exchange(&w->look_at_all, false)) {
 		agenda_reset(&queues->agenda, queues->count);
 		agenda_reset(&queues->to_vm_agenda, queues->nto_vm);
 	}
@@ -189,22 +190,23 @@ static void drain_wakes(struct worker *w)
 }
 
 // UINT64_MAX: until somebody wakes it.
-static uint64_t longest_sleep_ns(const struct worker *w, uint64_t now)
+static uint64_t longest_sleep_ns(const struct worker *w)
 {
+	uint64_t now = __rdtsc();
 	uint64_t ns = fragments_held(w->pass.fragments) ? HOLDING_NS : UINT64_MAX;
 	if (atomic_load_explicit(&w->kickless, memory_order_relaxed))
 		ns = KICKLESS_NS;
 	if (w->pass.next_due == UINT64_MAX)
 		return ns;
-	uint64_t cycles = w->pass.next_due - now;
+	uint64_t cycles = w->pass.next_due > now ? w->pass.next_due - now : 0;
 	uint64_t until = (uint64_t)((__uint128_t)cycles * 1000000000 / worker_tsc_hz());
 	return until < ns ? until : ns;
 }
 
-static bool wait_for_wake(const struct worker *w, uint64_t now)
+static bool wait_for_wake(const struct worker *w)
 {
 	struct epoll_event events[16];
-	uint64_t ns = longest_sleep_ns(w, now);
+	uint64_t ns = longest_sleep_ns(w);
 	struct timespec time = {
 		.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 	return epoll_pwait2(w->epoll_fd, events, 16, ns == UINT64_MAX ? NULL : &time, NULL) != 0;
@@ -225,7 +227,7 @@ static bool sleep_until_woken(struct worker *w, const struct snapshot *snapshot,
 	if (!stay) {
 		add(&w->sleeps, 1);
 		rcu_thread_offline();
-		woken = wait_for_wake(w, now);
+		woken = wait_for_wake(w);
 		rcu_thread_online();
 		drain_wakes(w);
 		snapshot = rcu_dereference(*w->snapshot);
@@ -286,6 +288,9 @@ void *worker_loop(void *arg)
 			if (woken)
 				idle_since = now;
 		}
+		// A machine that was suspended may count from anew: all due times are of before.
+		if (unlikely(now < last))
+			atomic_store(&w->look_at_all, true);
 		last = now;
 		if (quiescent) {
 			rcu_quiescent_state();
