@@ -28,7 +28,10 @@ bool rates_published(struct weir_switch *sw)
 	}
 	for (uint32_t i = 0; i < s->nshared; i++) {
 		const struct share_view *v = &s->shared[i];
-		changed |= change_rate(&v->share->rate, &v->share->limit, &v->limit);
+		if (change_rate(&v->share->rate, &v->share->limit, &v->limit)) {
+			share_begin_anew(v->share);
+			changed = true;
+		}
 	}
 	return changed;
 }

@@ -24,7 +24,9 @@ static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 			return pass->burst.count;
 	}
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
-	if (ring && unlikely(view->shaping.is_set) && !(max = due_from_vm(pass, view, ring)))
+	bool enabled = vhost_port_from_vm_enabled(view->vhost, queue->pair);
+	if (unlikely(view->shaping.is_set) && ring && enabled &&
+		!(max = due_from_vm(pass, view, ring)))
 		return 0;
 	if (!ring || !ring_pending(ring)) {
 		pass->again = 0;
@@ -33,7 +35,7 @@ static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 	unsigned n = ring_take(ring, &pass->burst, max);
 	pass->source = ring;
 	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.
-	if (!vhost_port_from_vm_enabled(view->vhost, queue->pair))
+	if (unlikely(!enabled))
 		for (unsigned i = 0; i < n; i++)
 			packet_drop(&pass->burst.packets[i], DROP_QUEUE_DISABLED);
 	return n;

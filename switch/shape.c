@@ -6,7 +6,8 @@
 enum {
 	// Of a port's own rate two, of each shared one three.
 	ROOMS_MAX = 2 + 3 * PORT_SHARED_MAX,
-	MEAN_SHIFT = 2, // of the last burst a quarter goes into the mean
+	MEAN_SHIFT = 2,   // of the last burst a quarter goes into the mean
+	SHARE_LOOKS = 16, // looks in one, where there is something but it is another member's turn
 };
 
 // What one limit leaves.
@@ -60,7 +61,7 @@ static void add(struct shape_sum *sum, const struct packet *p)
 	struct shape_load load = shape_load(p);
 	sum->load.bytes += load.bytes;
 	sum->load.packets += load.packets;
-	sum->len += p->len;
+	sum->len += p->verdict == VERDICT_DROP ? load.bytes : p->len;
 }
 
 // Nearly always each frame counts as it is.
@@ -115,24 +116,44 @@ static void use(struct rooms *rooms, struct shape_load load)
 static uint64_t share_due(const struct share_ref *ref, uint64_t look, uint64_t tsc)
 {
 	uint64_t due = rate_due(&ref->view->share->rate, &ref->view->limit, tsc);
-	// Who comes first may be on its way.
-	return due == tsc && share_room(ref, tsc) < 0 ? tsc + look : due;
+	// Who comes first may be on its way. Else what is there would be left unused.
+	return due == tsc && share_room(ref, tsc) < 0 ? tsc + look / SHARE_LOOKS : due;
+}
+
+// How much later than it could a queue looks again. All that wait draw from the same time, and one
+// that has sent comes behind it.
+static uint64_t stand_back(
+	struct shaper *shaper, const struct shaping *limits, uint64_t tsc, bool has_sent)
+{
+	if (!limits->by_queues)
+		return 0;
+	uint32_t draw = atomic_fetch_add_explicit(&shaper->draws, 1, memory_order_relaxed);
+	uint64_t lot = (tsc + draw) * 0x9e3779b97f4a7c15 >> 32;
+	return (lot * limits->look >> 32) + (has_sent ? limits->look : 0);
 }
 
 // When frames may go next: 0, at once. Where it is a shared rate that holds them back longest, the
 // port waits there for its part, and only there: where another limit is the lower one, its part
 // there is the others'.
-static uint64_t settle(
-	const struct shaper *shaper, const struct shaping *limits, uint64_t tsc, bool waiting)
+static uint64_t settle(struct shaper *shaper, const struct shaping *limits, uint64_t tsc,
+	bool waiting, bool has_sent)
 {
 	uint64_t own = rate_due(&shaper->rate, &limits->own, tsc), latest = own;
 	uint64_t due[PORT_SHARED_MAX];
+	bool is_spent = own > tsc; // else it is only another one's turn
 	for (unsigned i = 0; i < limits->nshares; i++) {
-		due[i] = share_due(&limits->shares[i], limits->look, tsc);
+		const struct share_ref *ref = &limits->shares[i];
+		due[i] = share_due(ref, limits->look, tsc);
+		is_spent |= due[i] > tsc &&
+			    !rate_is_due(&ref->view->share->rate, &ref->view->limit, tsc);
 		if (due[i] > latest)
 			latest = due[i];
 	}
-	uint64_t again = latest > tsc + limits->look ? latest : tsc + limits->look;
+	uint64_t again = latest;
+	if (is_spent) {
+		uint64_t soon = tsc + limits->look;
+		again = (latest > soon ? latest : soon) + stand_back(shaper, limits, tsc, has_sent);
+	}
 	for (unsigned i = 0; i < limits->nshares; i++) {
 		const struct share_ref *ref = &limits->shares[i];
 		if (due[i] < latest || own == latest)
@@ -143,18 +164,34 @@ static uint64_t settle(
 	return latest > tsc ? again : 0;
 }
 
-unsigned shape_take(const struct shaper *shaper, const struct shaping *limits, uint64_t tsc,
-	bool waiting, uint64_t *again)
+bool shape_is_own(const struct shaper *shaper, const struct shaping *limits, uint64_t tsc)
+{
+	if (!limits->nshares)
+		return true;
+	uint64_t own = rate_due(&shaper->rate, &limits->own, tsc);
+	for (unsigned i = 0; i < limits->nshares; i++)
+		if (share_due(&limits->shares[i], limits->look, tsc) > own)
+			return false;
+	return own > tsc;
+}
+
+static uint64_t mean_of(const _Atomic uint32_t *mean)
+{
+	uint64_t parts = atomic_load_explicit(mean, memory_order_relaxed);
+	return (parts + (1 << SHAPE_MEAN) - 1) >> SHAPE_MEAN;
+}
+
+unsigned shape_take(struct shaper *shaper, const struct shaping *limits, uint64_t tsc, bool waiting,
+	uint64_t *again)
 {
 	struct rooms rooms;
 	look(&rooms, shaper, limits, tsc);
 	if (!is_due(&rooms)) {
-		*again = settle(shaper, limits, tsc, waiting);
+		*again = settle(shaper, limits, tsc, waiting, false);
 		return 0;
 	}
 	const struct shape_load mean = {
-		atomic_load_explicit(&shaper->mean_bytes, memory_order_relaxed),
-		atomic_load_explicit(&shaper->mean_packets, memory_order_relaxed)};
+		mean_of(&shaper->mean_bytes), mean_of(&shaper->mean_packets)};
 	unsigned n = BURST_MAX;
 	for (unsigned i = 0; i < rooms.count; i++) {
 		uint64_t left = (uint64_t)rooms.of[i].left, cost = cost_of(&rooms.of[i], mean);
@@ -168,9 +205,9 @@ unsigned shape_take(const struct shaper *shaper, const struct shaping *limits, u
 static void learn(_Atomic uint32_t *mean, uint64_t sum, unsigned n)
 {
 	uint32_t was = atomic_load_explicit(mean, memory_order_relaxed);
-	int64_t change = (int64_t)(sum / n) - was;
-	atomic_store_explicit(
-		mean, (uint32_t)(was + change / (1 << MEAN_SHIFT)), memory_order_relaxed);
+	int64_t change = (int64_t)((sum << SHAPE_MEAN) / n) - was;
+	atomic_store_explicit(mean, (uint32_t)(was + (was ? change / (1 << MEAN_SHIFT) : change)),
+		memory_order_relaxed);
 }
 
 static void charge(
@@ -212,6 +249,6 @@ unsigned shape_burst(struct shaper *shaper, const struct shaping *limits, uint64
 		learn(&shaper->mean_bytes, sum->load.bytes, go);
 		learn(&shaper->mean_packets, sum->load.packets, go);
 	}
-	*again = settle(shaper, limits, tsc, waiting || go < n);
+	*again = settle(shaper, limits, tsc, waiting || go < n, go);
 	return go;
 }

@@ -23,7 +23,8 @@ static struct shape_sum shape(struct pass *pass)
 		ring_untake(ring, n - go);
 	burst->count = (uint16_t)go;
 	// Also what came while the queue was not looked at has waited.
-	if (was_held || (pass->again && (go < n || waiting)))
+	if ((was_held || (pass->again && (go < n || waiting))) &&
+		shape_is_own(shaper, &in->shaping, pass->tsc))
 		atomic_store_explicit(&shaper->held_at, pass->tsc, memory_order_relaxed);
 	if (go == BURST_MAX)
 		atomic_store_explicit(&shaper->full_at, pass->tsc, memory_order_relaxed);
@@ -38,11 +39,19 @@ static uint64_t length(const struct burst *burst)
 	return bytes;
 }
 
+// What comes on a ring that the guest has disabled goes nowhere, and uses up nothing.
+static bool is_held_to_rates(const struct pass *pass)
+{
+	const struct port_view *in = pass->in;
+	return in->shaping.is_set && pass->source &&
+	       vhost_port_from_vm_enabled(in->vhost, pass->pair);
+}
+
 unsigned stage_shape(struct pass *pass)
 {
 	struct burst *burst = &pass->burst;
 	struct queue_counters *counters = pass->counters;
-	if (unlikely(pass->in->shaping.is_set) && pass->source) {
+	if (unlikely(is_held_to_rates(pass))) {
 		struct shape_sum sum = shape(pass);
 		pass->bytes = sum.len;
 		if (unlikely(sum.load.packets > burst->count))

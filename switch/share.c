@@ -6,17 +6,23 @@
 // Beyond half of the range nothing could be told apart.
 #define MOST (1ull << 62)
 
-void share_compile(struct share_view *view, const struct config_rate *config, uint16_t mtu,
-	uint64_t weights, uint64_t tsc_hz)
+void share_compile(
+	struct share_view *view, const struct config_rate *config, uint16_t mtu, uint64_t tsc_hz)
 {
+	uint64_t weights = 0;
+	for (uint32_t i = 0; i < view->nmembers; i++)
+		weights += view->members[i].weight;
 	rate_compile(&view->limit, config, mtu, tsc_hz);
 	const struct rate_bucket *bucket = share_bucket(view);
 	uint64_t slack = rate_us(SHARE_SLACK_US, tsc_hz);
 	if (slack > bucket->depth / 2)
 		slack = bucket->depth / 2;
 	view->slack = (slack << SHARE_FRACTION) / weights;
+	view->lone = (int64_t)rate_us(SHARE_LONE_US, tsc_hz);
 	view->most = bucket->most > MOST >> SHARE_FRACTION ? MOST : bucket->most << SHARE_FRACTION;
 	view->keep = tsc_hz / 1000000 * SHARE_KEEP_US;
+	uint64_t bits = view->limit.bits.most, packets = view->limit.packets.most;
+	view->claim = ((bits > packets ? bits : packets) >> RATE_TICKS) + 2 * view->keep;
 }
 
 static struct share_member *member(const struct share_ref *ref)
@@ -44,21 +50,27 @@ static bool is_scanned(const struct share_view *view, uint64_t tsc)
 	return since < (uint64_t)view->nmembers * SHARE_SCAN;
 }
 
-// Moves the floor up to the last member of those that wait, and of one that asks and is so far
+// Moves the floor up to the last member of those that wait, and of the one that asks and is so far
 // ahead. The floor then.
-static uint64_t scan(const struct share_view *view, uint64_t tsc, uint64_t ahead)
+static uint64_t scan(const struct share_ref *ref, uint64_t tsc, uint64_t ahead)
 {
+	const struct share_view *view = ref->view;
 	struct share *share = view->share;
 	uint64_t floor = load(&share->floor), least = ahead;
+	uint32_t alone = ref->port + 1u;
 	atomic_store_explicit(&share->scanned, tsc, memory_order_relaxed);
 	for (uint32_t i = 0; i < view->nmembers; i++) {
-		const struct share_member *m = &share->members[view->members[i]];
-		if ((int64_t)(load(&m->waits) - tsc) <= 0)
+		uint16_t port = view->members[i].port;
+		const struct share_member *m = &share->members[port];
+		// Also what is over is far ahead.
+		if (port == ref->port || load(&m->waits) - tsc - 1 >= view->claim)
 			continue;
+		alone = 0;
 		uint64_t its = ahead_of(floor, load(&m->time), view);
 		if (its < least)
 			least = its;
 	}
+	atomic_store_explicit(&share->alone, alone, memory_order_relaxed);
 	// Who has moved it meanwhile has seen the same.
 	if (least)
 		atomic_compare_exchange_strong_explicit(&share->floor, &floor, floor + least,
@@ -72,9 +84,13 @@ int64_t share_room(const struct share_ref *ref, uint64_t tsc)
 	uint64_t time = load(&member(ref)->time), floor = load(&view->share->floor);
 	uint64_t ahead = ahead_of(floor, time, view);
 	if (ahead > view->slack && !is_scanned(view, tsc))
-		ahead = ahead_of(scan(view, tsc, ahead), time, view);
-	__int128_t room = (__int128_t)view->slack - ahead;
-	return (int64_t)(room * ref->weight >> SHARE_FRACTION);
+		ahead = ahead_of(scan(ref, tsc, ahead), time, view);
+	__int128_t part = ((__int128_t)view->slack - ahead) * ref->weight;
+	int64_t room = (int64_t)(part >> SHARE_FRACTION);
+	// A small weight's part of the slack must not hold it back.
+	bool alone = atomic_load_explicit(&view->share->alone, memory_order_relaxed) ==
+		     ref->port + 1u;
+	return alone && room < view->lone ? view->lone : room;
 }
 
 void share_charge(const struct share_ref *ref, uint64_t tsc, uint64_t bytes, uint64_t packets)
@@ -107,4 +123,13 @@ void share_yield(const struct share_ref *ref)
 	_Atomic uint64_t *waits = &member(ref)->waits;
 	if (load(waits))
 		atomic_store_explicit(waits, 0, memory_order_relaxed);
+}
+
+void share_begin_anew(struct share *share)
+{
+	uint64_t floor = load(&share->floor);
+	for (unsigned i = 0; i < PORT_IDS; i++) {
+		atomic_store_explicit(&share->members[i].time, floor, memory_order_relaxed);
+		atomic_store_explicit(&share->members[i].waits, 0, memory_order_relaxed);
+	}
 }

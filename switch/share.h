@@ -22,6 +22,9 @@ enum {
 	// How far apart members may be, as time of the whole rate: they are looked at in turn, and
 	// each may come late.
 	SHARE_SLACK_US = 1000,
+	// Who is the only one to wait may use so much time of the rate at once: more than passes
+	// until it looks again, and no more than it can wait for when the others come.
+	SHARE_LONE_US = 250,
 	// How long after its next look a member is still waited for.
 	SHARE_KEEP_US = 500,
 	// The last one is looked for no more often than each so many cycles for each member.
@@ -36,11 +39,17 @@ struct share_member {
 // The lasting half; zeroed, it is new.
 struct share {
 	struct rate rate;
-	_Atomic uint64_t floor;                // virtual time: none that waits is behind
-	_Atomic uint64_t scanned;              // TSC: when the last one was looked for
-	_Atomic uint64_t held_at;              // TSC: when it last held somebody back
-	struct rate_limit limit;               // as published; main thread
+	_Atomic uint64_t floor;   // virtual time: none that waits is behind
+	_Atomic uint32_t alone;   // port id + 1 of who was the only one to wait then; or 0
+	_Atomic uint64_t scanned; // TSC: when the last one was looked for
+	_Atomic uint64_t held_at; // TSC: when it last held somebody back
+	struct rate_limit limit;  // as published; main thread
 	struct share_member members[PORT_IDS]; // by port id
+};
+
+struct share_part {
+	uint16_t port; // id
+	uint16_t weight;
 };
 
 // The compiled half, in the snapshot.
@@ -48,10 +57,13 @@ struct share_view {
 	struct share *share;
 	struct rate_limit limit;
 	uint64_t slack; // virtual time
+	int64_t lone;   // ticks: SHARE_LONE_US
 	uint64_t most;  // virtual time: who is further ahead has been away for days
 	uint64_t keep;  // cycles
+	uint64_t claim; // cycles: who claims to wait longer has done so before the counter was set
+			// back
 	uint32_t nmembers;
-	const uint16_t *members; // port ids
+	const struct share_part *members;
 };
 
 // A port's place in it.
@@ -61,10 +73,12 @@ struct share_ref {
 	uint16_t weight;
 };
 
-// But for `members`, `nmembers` and `share`, which it takes from the caller. weights: the sum of
-// the members'. Main thread.
-void share_compile(struct share_view *view, const struct config_rate *config, uint16_t mtu,
-	uint64_t weights, uint64_t tsc_hz);
+// `members`, `nmembers` and `share` are the caller's. Main thread.
+void share_compile(
+	struct share_view *view, const struct config_rate *config, uint16_t mtu, uint64_t tsc_hz);
+// The limit has changed: nobody is ahead, and nobody waits, by what frames cost before. Once no
+// worker uses the old one. Main thread.
+void share_begin_anew(struct share *share);
 
 // By what a shared rate is spread: bits, or packets if it has no bits.
 static inline const struct rate_bucket *share_bucket(const struct share_view *view)

@@ -23,6 +23,7 @@ static void compile_budgets(struct port_view *v, const struct config_limits *lim
 static void compile_shaping(struct port_view *v, const struct config_port *config)
 {
 	v->shaping.look = worker_tsc_hz() / 1000000 * SHAPE_LOOK_US;
+	v->shaping.by_queues = config->vhost_user.queues > 1;
 	const struct config_rate *rate = &config->from_vm;
 	if (rate->police) {
 		v->is_policed = true;
@@ -154,58 +155,6 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 	return s->zones;
 }
 
-static struct port_view *view_of(
-	struct snapshot *s, struct port *const *ports, size_t nports, const char *name)
-{
-	for (size_t i = 0; i < nports; i++)
-		if (!strcmp(ports[i]->config.name, name))
-			return &s->all[i];
-	return NULL;
-}
-
-// The members that are there; false: none is.
-static bool compile_share(struct snapshot *s, struct port *const *ports, size_t nports,
-	struct shared_rate *shared, uint16_t **next)
-{
-	const struct config_shared *config = &shared->config;
-	struct share_view *share = &s->shared[s->nshared];
-	uint64_t weights = 0;
-	uint16_t mtu = 0;
-	*share = (struct share_view){.share = &shared->share, .members = *next};
-	for (size_t i = 0; i < config->nmembers; i++) {
-		const struct config_shared_member *member = &config->members[i];
-		struct port_view *v = view_of(s, ports, nports, member->port);
-		if (!v || v->shaping.nshares == PORT_SHARED_MAX)
-			continue;
-		v->shaping.is_set = true;
-		v->shaping.shares[v->shaping.nshares++] = (struct share_ref){
-			.view = share, .port = v->id, .weight = member->weight};
-		*(*next)++ = v->id;
-		share->nmembers++;
-		weights += member->weight;
-		mtu = v->mtu > mtu ? v->mtu : mtu;
-	}
-	if (share->nmembers)
-		share_compile(share, &config->rate, mtu, weights, worker_tsc_hz());
-	return share->nmembers;
-}
-
-static bool compile_shares(struct snapshot *s, struct port *const *ports, size_t nports,
-	const struct snapshot_options *options)
-{
-	size_t members = 0;
-	for (size_t i = 0; i < options->nshared; i++)
-		members += options->shared[i]->config.nmembers;
-	s->shared = calloc(options->nshared + 1, sizeof(*s->shared));
-	s->shared_members = calloc(members + 1, sizeof(*s->shared_members));
-	if (!s->shared || !s->shared_members)
-		return false;
-	uint16_t *next = s->shared_members;
-	for (size_t i = 0; i < options->nshared; i++)
-		s->nshared += compile_share(s, ports, nports, options->shared[i], &next);
-	return true;
-}
-
 static uint16_t port_queues(const struct port *port)
 {
 	if (port->nic)
@@ -299,7 +248,7 @@ struct snapshot *snapshot_compile(
 		snapshot_free(s);
 		return NULL;
 	}
-	if (!compile_queues(s, ports, nports) || !compile_shares(s, ports, nports, options)) {
+	if (!compile_queues(s, ports, nports) || !snapshot_shares(s, ports, nports, options)) {
 		snapshot_free(s);
 		return NULL;
 	}

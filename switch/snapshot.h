@@ -210,7 +210,7 @@ struct snapshot {
 	uint64_t *agendas;
 	uint32_t nshared;
 	struct share_view *shared;
-	uint16_t *shared_members;
+	struct share_part *shared_members;
 	uint16_t nworkers;
 	struct worker_queues queues[WORKERS_MAX];
 };
@@ -232,6 +232,10 @@ struct snapshot_options {
 // Compiles the switch's present ports and bridges. NULL: no memory. Main thread.
 struct snapshot *snapshot_compile(
 	struct port *const *ports, size_t nports, const struct snapshot_options *options);
+// A part of it: who shares a rate with whom. `ports` are in the order of their names. False: no
+// memory.
+bool snapshot_shares(struct snapshot *s, struct port *const *ports, size_t nports,
+	const struct snapshot_options *options);
 // After the grace period. Main thread.
 void snapshot_free(struct snapshot *snapshot);
 

@@ -19,6 +19,7 @@ enum {
 
 struct vm {
 	struct shaper shaper;
+	struct shaper *words; // another one's: it is a queue of the same port
 	struct shaping shaping;
 	uint32_t len;
 	bool idle;
@@ -29,7 +30,7 @@ struct vm {
 static struct vm vms[VMS];
 static struct share shares[2];
 static struct share_view views[2];
-static uint16_t ids[2][VMS];
+static struct share_part parts[2][VMS];
 static struct packet burst[BURST_MAX];
 
 static void setup(void)
@@ -39,6 +40,7 @@ static void setup(void)
 	memset(views, 0, sizeof(views));
 	memset(burst, 0, sizeof(burst));
 	for (unsigned i = 0; i < VMS; i++) {
+		vms[i].words = &vms[i].shaper;
 		vms[i].len = 1514;
 		vms[i].shaping.look = SHAPE_LOOK_US * US;
 	}
@@ -54,18 +56,16 @@ static void limit(unsigned vm, struct config_rate config)
 static void share(unsigned which, struct config_rate config, const uint16_t *weights)
 {
 	struct share_view *view = &views[which];
-	uint64_t sum = 0;
 	view->share = &shares[which];
-	view->members = ids[which];
+	view->members = parts[which];
 	for (unsigned i = 0; i < VMS && weights[i]; i++) {
 		struct shaping *shaping = &vms[i].shaping;
 		shaping->is_set = true;
 		shaping->shares[shaping->nshares++] = (struct share_ref){
 			.view = view, .port = (uint16_t)(i + 1), .weight = weights[i]};
-		ids[which][view->nmembers++] = (uint16_t)(i + 1);
-		sum += weights[i];
+		parts[which][view->nmembers++] = (struct share_part){(uint16_t)(i + 1), weights[i]};
 	}
-	share_compile(view, &config, MTU, sum, HZ);
+	share_compile(view, &config, MTU, HZ);
 }
 
 // What a worker does with a queue that is to be looked at.
@@ -73,7 +73,7 @@ static void look_at(struct vm *vm, uint64_t now)
 {
 	if (vm->again > now)
 		return;
-	unsigned n = shape_take(&vm->shaper, &vm->shaping, now, !vm->idle, &vm->again);
+	unsigned n = shape_take(vm->words, &vm->shaping, now, !vm->idle, &vm->again);
 	if (!n)
 		return;
 	vm->again = 0;
@@ -82,7 +82,7 @@ static void look_at(struct vm *vm, uint64_t now)
 	for (unsigned i = 0; i < n; i++)
 		burst[i].len = vm->len;
 	struct shape_sum sum;
-	unsigned go = shape_burst(&vm->shaper, &vm->shaping, now, burst, n, true, &sum, &vm->again);
+	unsigned go = shape_burst(vm->words, &vm->shaping, now, burst, n, true, &sum, &vm->again);
 	cr_assert(go || vm->again > now);
 	vm->taken += n;
 	vm->bytes += sum.load.bytes;
@@ -184,28 +184,37 @@ Test(shape, packets_a_second)
 	forget();
 	run(1, &now, 2000000, 3 * US);
 	expect_near((double)vms[0].packets, 20000, 0.005, "packets");
+	cr_expect_leq(vms[0].taken, vms[0].packets * 3 / 2);
 }
 
-// Two workers with a queue each.
-Test(shape, queues_share_the_rate)
+// Queues of one port that always have frames, on one worker, which comes to the first one first.
+static void expect_even(struct config_rate config, unsigned queues, uint32_t len, uint64_t step_us)
 {
-	static struct vm other;
-	uint64_t now = HZ;
-	limit(0, (struct config_rate){.bits = 100 * MBIT});
-	memset(&other, 0, sizeof(other));
-	for (uint64_t end = now + 2 * HZ; now < end; now += 5 * US) {
-		look_at(&vms[0], now);
-		// The same port: it has the same words.
-		uint64_t again = other.again;
-		struct vm queue = vms[0];
-		queue.again = again;
-		queue.bytes = other.bytes;
-		look_at(&queue, now);
-		other.again = queue.again;
-		other.bytes = queue.bytes;
-		vms[0].shaper.rate.bits_at = queue.shaper.rate.bits_at;
+	uint64_t now = HZ, us = 4000000;
+	setup();
+	for (unsigned i = 0; i < queues; i++) {
+		limit(i, config);
+		vms[i].shaping.by_queues = true;
+		vms[i].words = &vms[0].shaper;
+		vms[i].len = len;
 	}
-	expect_near(mbit(&vms[0], 2000000) + mbit(&other, 2000000), 100, 0.005, "Mbit/s");
+	run(queues, &now, us, step_us * US);
+	double sum = 0, part = (double)config.bits / (double)MBIT / queues;
+	for (unsigned i = 0; i < queues; i++) {
+		char what[24];
+		snprintf(what, sizeof(what), "queue %u", i);
+		expect_near(mbit(&vms[i], us), part, 0.2, what);
+		sum += mbit(&vms[i], us);
+	}
+	expect_near(sum, part * queues, 0.005, "Mbit/s");
+}
+
+Test(shape, queues_share_the_rate_evenly)
+{
+	expect_even((struct config_rate){.bits = 100 * MBIT}, 2, 1514, 5);
+	expect_even((struct config_rate){.bits = 1000 * MBIT}, 2, 1514, 5);
+	expect_even((struct config_rate){.bits = 1000 * MBIT}, 4, 65550, 11);
+	expect_even((struct config_rate){.bits = 5000 * MBIT}, 3, 1514, 5);
 }
 
 Test(shape, a_slow_vm_is_seldom_looked_at)
@@ -338,6 +347,69 @@ Test(share, packets_are_shared_where_no_bits_are)
 	run(3, &now, us, 7 * US);
 	for (unsigned i = 0; i < 3; i++)
 		expect_near((double)vms[i].packets, 20000. * (1 << i), 0.02, "packets");
+}
+
+// However small its weight is: nobody else is there.
+Test(share, one_of_many_gets_all_of_it)
+{
+	static const uint16_t even[] = {1, 1, 1, 1, 1, 1, 1, 0}, odd[] = {1, 10, 100, 1000, 0};
+	const uint64_t us = 1000000;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t now = HZ;
+		setup();
+		share(0, (struct config_rate){.bits = 9000 * MBIT}, i ? odd : even);
+		for (unsigned k = 1; k < 7; k++)
+			vms[k].idle = true;
+		run(7, &now, us, 7 * US);
+		forget();
+		run(7, &now, us, 7 * US);
+		expect_shares(1, (double[]){9000}, us, 0.01);
+	}
+}
+
+Test(share, two_small_ones_get_all_of_it)
+{
+	uint64_t now = HZ, us = 1000000;
+	share(0, (struct config_rate){.bits = 1000 * MBIT}, (uint16_t[]){1, 1, 1000, 0});
+	vms[2].idle = true;
+	run(3, &now, us, 7 * US);
+	forget();
+	run(3, &now, us, 7 * US);
+	expect_shares(2, (double[]){500, 500}, us, 0.02);
+}
+
+// Nobody is waited for by what frames have cost before.
+Test(share, a_higher_rate_holds_at_once)
+{
+	uint64_t now = HZ, us = 50000;
+	share(0, (struct config_rate){.bits = MBIT}, (uint16_t[]){1, 1, 0});
+	vms[0].len = vms[1].len = 65550;
+	run(2, &now, 3000000, 7 * US);
+	struct rate_limit before = views[0].limit;
+	share_compile(&views[0], &(struct config_rate){.bits = 1000 * MBIT}, MTU, HZ);
+	rate_change(&shares[0].rate, &before, &views[0].limit, now);
+	share_begin_anew(&shares[0]);
+	// As a publication wakes the workers.
+	vms[0].again = vms[1].again = 0;
+	vms[1].idle = true;
+	forget();
+	run(2, &now, us, 7 * US);
+	expect_near(mbit(&vms[0], us), 1000, 0.1, "Mbit/s");
+}
+
+// A machine that was suspended counts from anew; a claim to wait is no older than that.
+Test(share, a_counter_that_was_set_back_leaves_no_claim)
+{
+	uint64_t now = 1ull << 50;
+	share(0, (struct config_rate){.bits = 100 * MBIT}, (uint16_t[]){1, 1, 0});
+	run(2, &now, 100000, 7 * US);
+	now = HZ;
+	vms[0].again = vms[1].again = 0;
+	vms[1].idle = true;
+	run(2, &now, 10000, 7 * US);
+	forget();
+	run(2, &now, 100000, 7 * US);
+	expect_near(mbit(&vms[0], 100000), 100, 0.02, "Mbit/s");
 }
 
 // Its queue has gone while it waited: it is not waited for.
