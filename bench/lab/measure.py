@@ -152,13 +152,15 @@ class Repetition:
 class Run:
     """Measures pairs; `tell` gets a line about each repetition."""
 
-    def __init__(self, lanes, near, seconds=0.5, repetitions=5, most=None, tell=lambda text: None):
+    def __init__(self, lanes, near, seconds=0.5, repetitions=5, most=None, tell=lambda text: None,
+                 patience=PATIENCE):
         self.lanes = lanes
         self.near = near
         self.seconds = seconds
         self.repetitions = repetitions
         self.most = most or 4 * repetitions
         self.tell = tell
+        self.patience = float(patience)
 
     def alone(self, lane, work):
         """Lets one lane run for as long as work(lane) takes."""
@@ -232,7 +234,7 @@ class Run:
 
     def pair(self, pair):
         """The result of a pair: a dict for JSON."""
-        patience = [float(PATIENCE)]
+        patience = [self.patience]
         # Both stand ready before either is measured.
         self.of(pair)
         kept, flaws = [], collections.Counter()
@@ -261,7 +263,7 @@ class Run:
             kept.append(one)
             if len(kept) == self.repetitions:
                 break
-        return result(pair, kept, flaws, rates, PATIENCE - max(0.0, patience[0]), self.repetitions)
+        return result(pair, kept, flaws, rates, self.patience - max(0.0, patience[0]), self.repetitions)
 
     @staticmethod
     def line(number, one, flaw):

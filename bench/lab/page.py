@@ -268,7 +268,7 @@ def method(results, about):
         saturated=percent(SATURATED),
         refused=percent(REFUSED_MAX, 1), pages=pages(about),
         near=about["near_ns"], how_near=how, wait=percent(WAIT_MAX), carried=percent(CARRIED_MIN),
-        patience=PATIENCE, most=about["most"],
+        patience=f"{about.get('patience', PATIENCE):g}", most=about["most"],
         repetitions=about["repetitions"], kept=kept, discarded=discarded, reasons=reasons,
         trips=f"{low:.0f} to {high:.0f} ns, median {middle:.0f} ns")
 
