@@ -103,9 +103,12 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 		bytes += packets[i]->bytes;
 	}
 	*lost = NULL;
+	uint32_t ready = atomic_load_explicit(&queue->ready_buffers, memory_order_relaxed);
+	buffers_max = buffers_max > ready ? buffers_max - ready : 0;
 	lock(queue);
 	struct scheduler *s = scheduler_of(queue);
-	atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed);
+	s->ahead = atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed) -
+		   s->bytes;
 	uint32_t before = atomic_fetch_add_explicit(&queue->held, n, memory_order_relaxed);
 	for (unsigned i = 0; i < n; i++)
 		scheduler_enqueue(s, packets[i], buffers_max);
@@ -149,15 +152,19 @@ static void dequeue(struct to_vm_queue *queue, struct scheduler *s, const struct
 	uint64_t tsc, uint64_t *bytes, uint64_t *packets)
 {
 	struct allowance left = allowance_at(&queue->rate, limit, tsc);
-	while (queue->nready < BURST_MAX && allowance_is_left(&left)) {
+	uint32_t buffers = 0;
+	while (queue->nready < BURST_MAX && buffers < QUEUE_READY_BUFFERS &&
+		allowance_is_left(&left)) {
 		struct queued *q = scheduler_dequeue(s, tsc);
 		if (!q)
-			return;
+			break;
 		queue->ready[queue->nready++] = q;
+		buffers += q->buffers;
 		allowance_use(&left, limit, q->bytes, q->packets);
 		*bytes += q->bytes;
 		*packets += q->packets;
 	}
+	atomic_store_explicit(&queue->ready_buffers, buffers, memory_order_relaxed);
 	if (!allowance_is_left(&left) && s->packets)
 		atomic_store_explicit(&queue->rate_at, tsc, memory_order_relaxed);
 }
@@ -169,24 +176,27 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 	*lost = NULL;
 	lock(queue);
 	struct scheduler *s = scheduler_of(queue);
-	dequeue(queue, s, limit, tsc, &bytes, &packets);
+	if (!queue->nready)
+		dequeue(queue, s, limit, tsc, &bytes, &packets);
 	unsigned nlost = take_lost(s, lost, &lost_bytes);
+	if (unlikely(nlost))
+		take_off(queue, nlost, lost_bytes);
 	note(queue, s);
 	unlock(queue);
 	if (packets)
 		rate_charge(&queue->rate, limit, tsc, bytes, packets);
-	if (unlikely(nlost))
-		take_off(queue, nlost, lost_bytes);
 }
 
 unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 {
 	unsigned n = queue->nready, kept = 0, ndone = 0;
+	uint32_t buffers = 0;
 	uint64_t bytes = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct queued *q = queue->ready[i];
 		if (q->refused) {
 			q->refused = false;
+			buffers += q->buffers;
 			queue->ready[kept++] = q;
 		} else {
 			bytes += q->bytes;
@@ -194,6 +204,7 @@ unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 		}
 	}
 	queue->nready = kept;
+	atomic_store_explicit(&queue->ready_buffers, buffers, memory_order_relaxed);
 	atomic_store_explicit(
 		&queue->ready_since, kept ? queue->ready[0]->since : 0, memory_order_relaxed);
 	if (ndone) {
@@ -242,6 +253,7 @@ struct queued *queue_empty_out(struct to_vm_queue *queue)
 	atomic_store(&queue->held, 0);
 	atomic_store(&queue->held_bytes, 0);
 	atomic_store(&queue->ready_since, 0);
+	atomic_store(&queue->ready_buffers, 0);
 	note(queue, s);
 	return all;
 }

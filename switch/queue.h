@@ -7,9 +7,10 @@
 // Life cycle: made when a port first gets a rate, freed with the port (switch/queue_apply.c). When
 // the rate goes, the queue stays, without a limit, so that what waits is not overtaken.
 // Synchronisation: `scheduler` and all that it holds belong to whoever has the queue's lock, which
-// is taken once per burst, by workers only, and never with a ring's lock. `ready` is the owner's.
-// `held` counts both: as long as it is not 0 nothing goes past what waits, so no flow changes its
-// order. Whoever raises it from 0 tells the owner (switch/queue_inbox.h).
+// is taken once per burst, by workers only, and never with a ring's lock. `ready` is the owner's,
+// and is filled anew when all of it has gone. `held` counts both: as long as it is not 0 nothing
+// goes past what waits, so no flow changes its order. Whoever raises it from 0 tells the owner
+// (switch/queue_inbox.h). What is ready counts to the limit, and to the share of the pool, too.
 #ifndef WEIR_SWITCH_QUEUE_H
 #define WEIR_SWITCH_QUEUE_H
 
@@ -27,6 +28,8 @@ enum {
 	// QUEUE_FULL_MAX_US: a guest does not say that it has read.
 	QUEUE_FULL_US = 20,
 	QUEUE_FULL_MAX_US = 1000,
+	// No more is made ready once it takes so many buffers: of frames of 64 KiB two.
+	QUEUE_READY_BUFFERS = 64,
 	// What may wait by default: so much time at the rate, within bounds.
 	QUEUE_MS = 100,
 	QUEUE_MIN_BYTES = 64 << 10,
@@ -57,6 +60,7 @@ struct to_vm_queue {
 	uint64_t version __attribute__((aligned(64))); // of the settings in use
 	uint64_t pause;                                // cycles to the next look at a full ring
 	_Atomic uint64_t ready_since;                  // of the first one ready; 0: none is
+	_Atomic uint32_t ready_buffers;                // of the pool, that those take
 	unsigned nready;
 	struct queued *ready[BURST_MAX];
 };
@@ -118,7 +122,7 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 void queue_change(struct to_vm_queue *queue, const struct queueing *queueing, uint64_t buffers_max,
 	struct queued **lost);
 
-// Makes ready what is due, as far as there is room; charges it. *lost: as above. Owner.
+// If nothing is ready, makes ready what is due, up to a burst; charges it. *lost: as above. Owner.
 void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,
 	struct queued **lost);
 

@@ -75,7 +75,7 @@ void scheduler_enqueue(struct scheduler *s, struct queued *q, uint64_t buffers_m
 {
 	arrive(s, q);
 	s->ops->enqueue(s, q);
-	while (s->packets > 1 && s->bytes > s->limit)
+	while (s->packets > 1 && s->ahead + s->bytes > s->limit)
 		s->ops->shed(s, DROP_TO_VM_QUEUE_FULL);
 	while (s->packets > 1 && s->buffers > buffers_max)
 		s->ops->shed(s, DROP_TO_VM_NO_BUFFER);

@@ -73,6 +73,7 @@ struct scheduler {
 	struct queued *oldest, *newest; // all that wait
 	struct queued *lost;            // by `next`, not yet taken by scheduler_take_lost
 	uint64_t packets, bytes, buffers;
+	uint64_t ahead; // bytes that were dequeued and have not gone: they count to the limit, too
 	uint64_t limit;
 	struct scheduler *next_retired; // main thread's
 };
