@@ -120,11 +120,8 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 	return !before;
 }
 
-void queue_change(struct to_vm_queue *queue, const struct queueing *queueing, uint64_t buffers_max,
-	struct queued **lost)
+void queue_change(struct to_vm_queue *queue, const struct queueing *queueing)
 {
-	uint64_t lost_bytes = 0;
-	*lost = NULL;
 	lock(queue);
 	struct scheduler *s = scheduler_of(queue);
 	if (s != queueing->scheduler) {
@@ -132,16 +129,13 @@ void queue_change(struct to_vm_queue *queue, const struct queueing *queueing, ui
 		scheduler_statistics(s, &stats);
 		queue->marks_before += stats.marks;
 		scheduler_change(queueing->scheduler, &queueing->settings);
-		scheduler_move(queueing->scheduler, s, buffers_max);
+		scheduler_move(queueing->scheduler, s);
 		s = queueing->scheduler;
 		// Behind it nobody uses the old one: it may be freed.
 		atomic_store_explicit(&queue->scheduler, s, memory_order_release);
 	} else {
 		scheduler_change(s, &queueing->settings);
 	}
-	unsigned nlost = take_lost(s, lost, &lost_bytes);
-	if (nlost)
-		take_off(queue, nlost, lost_bytes);
 	note(queue, s);
 	unlock(queue);
 	queue->version = queueing->version;

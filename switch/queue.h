@@ -118,9 +118,8 @@ static inline bool queue_is_empty(const struct to_vm_queue *queue)
 bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigned n, uint64_t tsc,
 	uint64_t buffers_max, struct queued **lost);
 
-// Uses the settings of another version. *lost: as above. Owner.
-void queue_change(struct to_vm_queue *queue, const struct queueing *queueing, uint64_t buffers_max,
-	struct queued **lost);
+// Uses the settings of another version; nothing is lost by that. Owner.
+void queue_change(struct to_vm_queue *queue, const struct queueing *queueing);
 
 // If nothing is ready, makes ready what is due, up to a burst; charges it. *lost: as above. Owner.
 void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,

@@ -168,10 +168,8 @@ static uint64_t look_at(void *ctx, uint32_t i, uint64_t due)
 	struct to_vm_queue *queue = queueing->queue;
 	struct queued *lost;
 	(void)due;
-	if (unlikely(queue->version != queueing->version)) {
-		queue_change(queue, queueing, hold_pool_share(queue->pool), &lost);
-		lose(pass, out, lost);
-	}
+	if (unlikely(queue->version != queueing->version))
+		queue_change(queue, queueing);
 	// Closed: what waits is taken out when no worker sees the port any more.
 	if (queue_is_empty(queue) || unlikely(!out->vhost))
 		return UINT64_MAX;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/likely.h"
+
 static const struct scheduler_ops *const kinds[] = {
 	[SCHEDULER_FIFO] = &scheduler_fifo,
 	[SCHEDULER_PRIO] = &scheduler_prio,
@@ -71,11 +73,21 @@ void scheduler_lose(struct scheduler *s, struct queued *q, enum drop_reason reas
 	s->lost = q;
 }
 
+static bool is_over(const struct scheduler *s)
+{
+	return s->ahead + s->bytes > s->limit;
+}
+
 void scheduler_enqueue(struct scheduler *s, struct queued *q, uint64_t buffers_max)
 {
+	// The limit was lowered: what has been accepted is not to be lost by that.
+	const bool refused = s->packets && is_over(s);
 	arrive(s, q);
-	s->ops->enqueue(s, q);
-	while (s->packets > 1 && s->ahead + s->bytes > s->limit)
+	if (unlikely(refused))
+		scheduler_lose(s, q, DROP_TO_VM_QUEUE_FULL);
+	else
+		s->ops->enqueue(s, q);
+	while (!refused && s->packets > 1 && is_over(s))
 		s->ops->shed(s, DROP_TO_VM_QUEUE_FULL);
 	while (s->packets > 1 && s->buffers > buffers_max)
 		s->ops->shed(s, DROP_TO_VM_NO_BUFFER);
@@ -89,7 +101,7 @@ struct queued *scheduler_dequeue(struct scheduler *s, uint64_t now)
 	return q;
 }
 
-void scheduler_move(struct scheduler *to, struct scheduler *from, uint64_t buffers_max)
+void scheduler_move(struct scheduler *to, struct scheduler *from)
 {
 	struct queued *q = from->oldest;
 	from->ops->reset(from);
@@ -97,7 +109,8 @@ void scheduler_move(struct scheduler *to, struct scheduler *from, uint64_t buffe
 	from->packets = from->bytes = from->buffers = 0;
 	while (q) {
 		struct queued *newer = q->newer;
-		scheduler_enqueue(to, q, buffers_max);
+		arrive(to, q);
+		to->ops->enqueue(to, q);
 		q = newer;
 	}
 }

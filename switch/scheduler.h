@@ -86,7 +86,8 @@ struct scheduler *scheduler_new(
 // Of one that holds nothing. Main thread.
 void scheduler_free(struct scheduler *scheduler);
 
-// Other settings while packets wait. What is beyond a lower limit is lost when the next one comes.
+// Other settings while packets wait. What is beyond a lower limit stays, and newcomers are lost
+// until there is room again.
 void scheduler_change(struct scheduler *scheduler, const struct scheduler_settings *settings);
 
 // Takes a packet, with all fields set but next, older, newer and drop. It, or others, are lost if
@@ -94,9 +95,9 @@ void scheduler_change(struct scheduler *scheduler, const struct scheduler_settin
 void scheduler_enqueue(struct scheduler *scheduler, struct queued *packet, uint64_t buffers_max);
 // The next one; NULL: none waits any more. Others may be lost. now: in cycles, like `since`.
 struct queued *scheduler_dequeue(struct scheduler *scheduler, uint64_t now);
-// Takes over all that waits in another one, as it came, which is the order of each flow; what is
-// beyond this one's limits is lost.
-void scheduler_move(struct scheduler *to, struct scheduler *from, uint64_t buffers_max);
+// Takes over all that waits in another one, as it came, which is the order of each flow, and
+// whatever the limit.
+void scheduler_move(struct scheduler *to, struct scheduler *from);
 // What was lost since the last call, by `next`, each with its reason; it is the caller's now.
 struct queued *scheduler_take_lost(struct scheduler *scheduler);
 void scheduler_statistics(const struct scheduler *scheduler, struct scheduler_stats *stats);

@@ -102,13 +102,11 @@ static uint64_t look(uint64_t now)
 
 static void change(unsigned *changes)
 {
-	struct queued *gone;
 	struct scheduler *old = queueing.scheduler;
 	queueing.scheduler = scheduler_new(
 		(enum config_scheduler)(++*changes % (SCHEDULER_FQ_CODEL + 1)), &queueing.settings);
 	queueing.version++;
-	queue_change(&queue, &queueing, 1000, &gone);
-	lose(gone);
+	queue_change(&queue, &queueing);
 	scheduler_free(old);
 }
 

@@ -58,10 +58,8 @@ static bool add(unsigned n, uint32_t flow)
 static uint64_t look(void)
 {
 	struct queued *gone, *done[BURST_MAX];
-	if (queue.version != queueing.version) {
-		queue_change(&queue, &queueing, UINT64_MAX, &gone);
-		lost += kit_free_lost(gone);
-	}
+	if (queue.version != queueing.version)
+		queue_change(&queue, &queueing);
 	if (queue_is_empty(&queue))
 		return UINT64_MAX;
 	queue_fetch(&queue, &queueing.limit, now, &gone);
@@ -272,6 +270,34 @@ Test(queue, schedulers_and_limits_change_without_loss)
 	room = UINT32_MAX;
 	run(now + KIT_HZ);
 	cr_expect_eq(sent, received);
+}
+
+// What was accepted before a limit was lowered waits on; newcomers are lost until there is room.
+Test(queue, a_lower_limit_loses_newcomers_only)
+{
+	for (unsigned kind = 0; kind <= SCHEDULER_FQ_CODEL; kind++) {
+		struct scheduler *used = queueing.scheduler;
+		use((struct config_rate){.bits = 1000000000});
+		queueing.scheduler = scheduler_new((enum config_scheduler)kind, &queueing.settings);
+		look();
+		queue_change(&queue, &queueing);
+		scheduler_free(used);
+		rate_charge(&queue.rate, &queueing.limit, now, 100000000, 1); // 0.8 s
+		while (received - sent - lost < 1000)
+			add(20, received % FLOWS_USED);
+		use((struct config_rate){.bits = 1000000});
+		look();
+		for (unsigned i = 0; i < 50; i++)
+			add(1, i % FLOWS_USED);
+		cr_expect_eq(lost, 50, "%u: %lu lost", kind, lost);
+		use((struct config_rate){.bits = 1000000000});
+		run(now + 2 * KIT_HZ);
+		cr_expect(kind == SCHEDULER_FQ_CODEL || lost == 50, "%u: %lu lost", kind, lost);
+		cr_expect(queue_is_empty(&queue));
+		check_books();
+		received -= lost;
+		lost = 0;
+	}
 }
 
 // A rate that was taken away: what waits goes at once, and first.
