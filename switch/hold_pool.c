@@ -15,6 +15,7 @@ enum {
 	POOL_CACHE = 128, // of each worker
 	// What a worker's cache can keep from others (rte_mempool).
 	POOL_CACHED = POOL_CACHE * 3 / 2,
+	LEAST_PART = 4, // of the pool, that all queues may hold anyway
 };
 
 static struct rte_mempool *hold_pool_make(unsigned buffers, uint16_t nworkers)
@@ -60,6 +61,15 @@ void hold_pool_free(struct hold_pool *pool)
 		return;
 	rte_mempool_free(pool->mempool);
 	free(pool);
+}
+
+void hold_pool_count(struct hold_pool *pool, int more)
+{
+	pool->queues += (uint32_t)more;
+	uint32_t least = pool->queues ? pool->total / LEAST_PART / pool->queues : 0;
+	if (least < HOLD_BUFFERS_MAX)
+		least = HOLD_BUFFERS_MAX;
+	atomic_store_explicit(&pool->least, least, memory_order_relaxed);
 }
 
 struct held *hold_take(struct hold_pool *pool, const struct packet *p)

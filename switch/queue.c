@@ -94,6 +94,13 @@ static void take_off(struct to_vm_queue *queue, unsigned n, uint64_t bytes)
 	atomic_fetch_sub_explicit(&queue->held, n, memory_order_release);
 }
 
+// Of so many buffers, what is left for the scheduler.
+static uint64_t beside_ready(const struct to_vm_queue *queue, uint64_t buffers_max)
+{
+	uint32_t ready = atomic_load_explicit(&queue->ready_buffers, memory_order_relaxed);
+	return buffers_max > ready ? buffers_max - ready : 0;
+}
+
 bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigned n, uint64_t tsc,
 	uint64_t buffers_max, struct queued **lost)
 {
@@ -103,8 +110,7 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 		bytes += packets[i]->bytes;
 	}
 	*lost = NULL;
-	uint32_t ready = atomic_load_explicit(&queue->ready_buffers, memory_order_relaxed);
-	buffers_max = buffers_max > ready ? buffers_max - ready : 0;
+	buffers_max = beside_ready(queue, buffers_max);
 	lock(queue);
 	struct scheduler *s = scheduler_of(queue);
 	s->ahead = atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed) -
@@ -164,7 +170,7 @@ static void dequeue(struct to_vm_queue *queue, struct scheduler *s, const struct
 }
 
 void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,
-	struct queued **lost)
+	uint64_t buffers_max, struct queued **lost)
 {
 	uint64_t bytes = 0, packets = 0, lost_bytes = 0;
 	*lost = NULL;
@@ -172,6 +178,7 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 	struct scheduler *s = scheduler_of(queue);
 	if (!queue->nready)
 		dequeue(queue, s, limit, tsc, &bytes, &packets);
+	scheduler_shed(s, beside_ready(queue, buffers_max));
 	unsigned nlost = take_lost(s, lost, &lost_bytes);
 	if (unlikely(nlost))
 		take_off(queue, nlost, lost_bytes);
@@ -221,10 +228,12 @@ uint64_t queue_again(struct to_vm_queue *queue, const struct queueing *queueing,
 	queue->pause = 0;
 	if (queue_is_empty(queue))
 		return UINT64_MAX;
-	uint64_t due = rate_due(&queue->rate, &queueing->limit, tsc), look = QUEUE_LOOK_US * us;
+	uint64_t due = rate_due(&queue->rate, &queueing->limit, tsc);
 	if (due == tsc)
 		return 0;
-	return due - tsc > look ? due : tsc + look;
+	if (due - tsc < QUEUE_LOOK_US * us)
+		return tsc + QUEUE_LOOK_US * us;
+	return due - tsc < QUEUE_LOOK_MAX_US * us ? due : tsc + QUEUE_LOOK_MAX_US * us;
 }
 
 struct queued *queue_empty_out(struct to_vm_queue *queue)

@@ -24,6 +24,8 @@ enum {
 	// A queue that waits for its rate is looked at no sooner than after so long: frames go in
 	// bursts, and the worker can sleep in between.
 	QUEUE_LOOK_US = 50,
+	// And no later than after so long: others may need the buffers that it holds.
+	QUEUE_LOOK_MAX_US = 10000,
 	// A full ring is looked at again after this time, and then after twice of it, at last each
 	// QUEUE_FULL_MAX_US: a guest does not say that it has read.
 	QUEUE_FULL_US = 20,
@@ -121,9 +123,10 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 // Uses the settings of another version; nothing is lost by that. Owner.
 void queue_change(struct to_vm_queue *queue, const struct queueing *queueing);
 
-// If nothing is ready, makes ready what is due, up to a burst; charges it. *lost: as above. Owner.
+// If nothing is ready, makes ready what is due, up to a burst; charges it. Loses what is beyond
+// buffers_max by now. *lost: as above. Owner.
 void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,
-	struct queued **lost);
+	uint64_t buffers_max, struct queued **lost);
 
 // Those that are ready have been tried: the refused ones stay, the others are put into `done`,
 // which has room for BURST_MAX, and are the caller's. How many. Owner.

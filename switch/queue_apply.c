@@ -81,6 +81,7 @@ void queue_commit(struct port *port, struct queue_change *change)
 	}
 	if (change->queue) {
 		port->queue = change->queue;
+		hold_pool_count(port->sw->pool, 1);
 		port->queue->version = port->queue_version;
 		atomic_store(&port->queue->scheduler, port->scheduler);
 	}
@@ -129,5 +130,7 @@ void queue_free(struct port *port)
 {
 	free_retired(port);
 	scheduler_free(port->scheduler);
+	if (port->queue)
+		hold_pool_count(port->sw->pool, -1);
 	free(port->queue);
 }

@@ -173,7 +173,7 @@ static uint64_t look_at(void *ctx, uint32_t i, uint64_t due)
 	// Closed: what waits is taken out when no worker sees the port any more.
 	if (queue_is_empty(queue) || unlikely(!out->vhost))
 		return UINT64_MAX;
-	queue_fetch(queue, &queueing->limit, pass->tsc, &lost);
+	queue_fetch(queue, &queueing->limit, pass->tsc, hold_pool_share(queue->pool), &lost);
 	lose(pass, out, lost);
 	if (queue->nready)
 		deliver_ready(pass, out);

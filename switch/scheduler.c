@@ -89,6 +89,11 @@ void scheduler_enqueue(struct scheduler *s, struct queued *q, uint64_t buffers_m
 		s->ops->enqueue(s, q);
 	while (!refused && s->packets > 1 && is_over(s))
 		s->ops->shed(s, DROP_TO_VM_QUEUE_FULL);
+	scheduler_shed(s, buffers_max);
+}
+
+void scheduler_shed(struct scheduler *s, uint64_t buffers_max)
+{
 	while (s->packets > 1 && s->buffers > buffers_max)
 		s->ops->shed(s, DROP_TO_VM_NO_BUFFER);
 }

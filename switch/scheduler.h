@@ -93,6 +93,8 @@ void scheduler_change(struct scheduler *scheduler, const struct scheduler_settin
 // Takes a packet, with all fields set but next, older, newer and drop. It, or others, are lost if
 // more waits than the limit, or than so many buffers.
 void scheduler_enqueue(struct scheduler *scheduler, struct queued *packet, uint64_t buffers_max);
+// Loses packets until what waits takes no more buffers, or is a single one.
+void scheduler_shed(struct scheduler *scheduler, uint64_t buffers_max);
 // The next one; NULL: none waits any more. Others may be lost. now: in cycles, like `since`.
 struct queued *scheduler_dequeue(struct scheduler *scheduler, uint64_t now);
 // Takes over all that waits in another one, as it came, which is the order of each flow, and

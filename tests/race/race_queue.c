@@ -85,7 +85,7 @@ static uint64_t look(uint64_t now)
 	struct queued *gone, *done[BURST_MAX];
 	if (queue_is_empty(&queue))
 		return UINT64_MAX;
-	queue_fetch(&queue, &queueing.limit, now, &gone);
+	queue_fetch(&queue, &queueing.limit, now, 1000, &gone);
 	lose(gone);
 	// Now and then the ring is full.
 	for (unsigned i = 0; i < queue.nready; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kit_wire.h"
+#include "switch/hold_pool.h"
 #include "switch/parse.h"
 
 static const uint64_t secret[2] = {0x6a09e667f3bcc909, 0xbb67ae8584caa73b};
@@ -172,6 +173,19 @@ Test(hold, a_tso_frame_counts_as_its_segments)
 	cr_expect_eq(held->packet.offload, OFFLOAD_TSO4 | OFFLOAD_CSUM_PARTIAL);
 	let_go(held);
 	parcel_free(&parcel);
+}
+
+// n stuck queues leave one part of n + 1, and each has a little anyway.
+Test(hold, what_one_queue_may_hold)
+{
+	struct hold_pool pool = {.total = 4096, .used = 3000};
+	cr_expect_eq(hold_pool_share(&pool), 1096);
+	atomic_store(&pool.used, 4200);
+	cr_expect_eq(hold_pool_share(&pool), 0);
+	atomic_store(&pool.least, 34);
+	cr_expect_eq(hold_pool_share(&pool), 34);
+	atomic_store(&pool.used, 4000);
+	cr_expect_eq(hold_pool_share(&pool), 96);
 }
 
 // Flows fall together by chance only, and for another secret others do.
