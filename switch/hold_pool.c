@@ -12,8 +12,8 @@
 
 enum {
 	POOL_MIN = 1024,  // some fifteen of the longest frames
-	POOL_CACHE = 128, // of each worker
-	// What a worker's cache can keep from others (rte_mempool).
+	POOL_CACHE = 128, // of each worker, and of the main thread
+	// What a thread's cache can keep from others (rte_mempool).
 	POOL_CACHED = POOL_CACHE * 3 / 2,
 	LEAST_PART = 4, // of the pool, that all queues may hold anyway
 };
@@ -23,8 +23,8 @@ static struct rte_mempool *hold_pool_make(unsigned buffers, uint16_t nworkers)
 	static unsigned number;
 	char name[RTE_MEMPOOL_NAMESIZE];
 	snprintf(name, sizeof(name), "hold-%u", number++);
-	return rte_mempool_create(name, buffers + nworkers * POOL_CACHED, HOLD_BUFFER, POOL_CACHE,
-		0, NULL, NULL, NULL, NULL, SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	return rte_mempool_create(name, buffers + (nworkers + 1u) * POOL_CACHED, HOLD_BUFFER,
+		POOL_CACHE, 0, NULL, NULL, NULL, NULL, SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 }
 
 int hold_pool_new(struct hold_pool **out, uint64_t memory, uint16_t nworkers, struct error *err)
