@@ -32,9 +32,11 @@ enum {
 	QUEUE_FULL_MAX_US = 1000,
 	// No more is made ready once it takes so many buffers: of frames of 64 KiB two.
 	QUEUE_READY_BUFFERS = 64,
-	// What may wait by default: so much time at the rate, within bounds.
+	// What may wait by default: so much time at the rate, within bounds. Below the lower one
+	// TCP with TSO, of which one frame counts as 68 KB, could hardly send more than one at a
+	// time.
 	QUEUE_MS = 100,
-	QUEUE_MIN_BYTES = 64 << 10,
+	QUEUE_MIN_BYTES = 256 << 10,
 	QUEUE_MAX_BYTES = 4 << 20,
 };
 

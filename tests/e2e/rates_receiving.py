@@ -146,8 +146,9 @@ class Books:
 @case("rates: to-vm is held to half a percent", needs=two)
 def rate(lan):
     said = []
-    for rate, size, target in [({"bits": "1Mbit"}, 125, 1000), ({"bits": "100Mbit"}, 1500, 100e6 / 12000),
-                               ({"packets": "10kpps"}, 60, 10000), ({"bits": "10Mbit", "packets": "500pps"}, 1500, 500),
+    for rate, size, target in [({"bits": "1Mbit", "queue": "64KiB"}, 125, 1000),
+                               ({"bits": "100Mbit"}, 1500, 100e6 / 12000), ({"packets": "10kpps"}, 60, 10000),
+                               ({"bits": "10Mbit", "packets": "500pps"}, 1500, 500),
                                ({"bits": "10Mbit", "layer": "wire"}, 101, 10e6 / 1000)]:
         set_rate(lan, "r0", **rate)
         stream = Offer(lan, 0, size, target)

@@ -325,6 +325,21 @@ Test(queue, a_lower_limit_loses_newcomers_only)
 	}
 }
 
+// However slow: their segments' headers count as well.
+Test(queue, tso_frames_wait_by_default)
+{
+	use((struct config_rate){.bits = 1000000});
+	look();
+	queue_change(&queue, &queueing);
+	rate_charge(&queue.rate, &queueing.limit, now, 1000000, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		struct queued *q = kit_queued(1, 65160 + 45 * 66, 0, 0), *gone;
+		queue_add(&queue, &q, 1, now, UINT64_MAX, &gone);
+		cr_expect_eq(kit_free_lost(gone), 0, "frame %u", i);
+	}
+	kit_free_lost(queue_empty_out(&queue));
+}
+
 // A rate that was taken away: what waits goes at once, and first.
 Test(queue, without_a_limit_all_goes)
 {
@@ -361,7 +376,8 @@ Test(queue, what_is_not_configured_is_chosen_from_the_rate)
 		{100000000, 0, 1250000},
 		{10000000000, 0, QUEUE_MAX_BYTES},
 		{0, 10000, 1514000},
-		{100000000, 1000, 151400},
+		{100000000, 5000, 757000},
+		{100000000, 1000, QUEUE_MIN_BYTES},
 	};
 	struct scheduler_settings s;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
