@@ -143,16 +143,29 @@ void queue_send(struct pass *pass, const struct port_view *out, const struct bun
 
 // --- going --------------------------------------------------------------------------------------
 
+static void put_ready(struct pass *pass, const struct port_view *out)
+{
+	const struct to_vm_queue *queue = out->queueing.queue;
+	struct bunch bunch = {.count = 0}, left = {.count = 0};
+	for (unsigned i = 0; i < queue->nready; i++) {
+		struct packet *p = &held_of(queue->ready[i])->packet;
+		// When it came the port may have had other VLANs.
+		if (likely(view_is_member(out, p->vlan)))
+			bunch_add(&bunch, p);
+		else
+			pass_drop(pass, out->port, DROP_VLAN_NOT_MEMBER, 1, p->data, p->head_len);
+	}
+	if (bunch.count)
+		vm_send(pass, out, &bunch, &left);
+	for (unsigned i = 0; i < left.count; i++)
+		held_of_packet(left.packets[i])->queued.refused = true;
+}
+
 static void deliver_ready(struct pass *pass, const struct port_view *out)
 {
 	struct to_vm_queue *queue = out->queueing.queue;
 	struct queued *done[BURST_MAX];
-	struct bunch bunch = {.count = 0}, left;
-	for (unsigned i = 0; i < queue->nready; i++)
-		bunch_add(&bunch, &held_of(queue->ready[i])->packet);
-	vm_send(pass, out, &bunch, &left);
-	for (unsigned i = 0; i < left.count; i++)
-		held_of_packet(left.packets[i])->queued.refused = true;
+	put_ready(pass, out);
 	unsigned n = queue_settle(queue, done);
 	if (n)
 		hold_give(queue->pool, done, n);

@@ -240,6 +240,17 @@ def ended(lan):
     return "200 packets in order"
 
 
+@case("rates: what waits for a VLAN never goes to another one", needs=two, presets=BOTH)
+def left_vlan(lan):
+    books = fill(lan, "r0")
+    lan.switch.ctl("port", "set", "r0", "vlan.access=20", "rate.to-vm.bits=100Mbit")
+    wait_until(lambda: not rate_of(lan, "r0")["held"]["packets"], slow(20), lambda: f"{rate_of(lan, 'r0')}", 0.01)
+    came, lost = len(books.frames) + len(lan.r0.got()), lan.drops("r0").get("vlan-not-member", 0)
+    lan.switch.ctl("port", "set", "r0", "vlan=", "rate=")
+    check(came < 100 and came + lost == books.sent, f"{books.sent} sent, {came} came, {lost} lost")
+    return f"{lost} lost"
+
+
 @case("rates: a stalled receiver takes nothing from another one", needs=two, presets=BOTH)
 def stalled(lan):
     """Both have rates and large queues; one has no buffers, and its sender never rests."""
