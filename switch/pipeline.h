@@ -94,6 +94,10 @@ void stage_release(struct pass *pass);
 void vm_send(struct pass *pass, const struct port_view *out, const struct bunch *bunch,
 	struct bunch *left);
 
+// Whether the VM's ring that a packet goes to, and that has just refused it, has some buffers for
+// all that; *posted: as ring_has_buffers says.
+bool vm_has_buffers(const struct port_view *out, const struct packet *p, uint16_t *posted);
+
 // A part of tx: hands packets to a NIC, and counts there what was sent and what was lost.
 void nic_send(struct pass *pass, const struct port_view *out, struct packet *const *packets,
 	unsigned count);

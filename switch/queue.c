@@ -188,11 +188,22 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 		rate_charge(&queue->rate, limit, tsc, bytes, packets);
 }
 
+bool queue_is_stuck(struct to_vm_queue *queue, uint16_t posted, uint64_t us, uint64_t tsc)
+{
+	if (!queue->stuck_since || queue->stuck_posted != posted) {
+		queue->stuck_since = tsc;
+		queue->stuck_posted = posted;
+	}
+	return tsc - queue->stuck_since >= QUEUE_STUCK_US * us;
+}
+
 unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 {
 	unsigned n = queue->nready, kept = 0, ndone = 0;
 	uint32_t buffers = 0;
 	uint64_t bytes = 0;
+	if (n && !queue->ready[0]->refused)
+		queue->stuck_since = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct queued *q = queue->ready[i];
 		if (q->refused) {
@@ -252,7 +263,7 @@ struct queued *queue_empty_out(struct to_vm_queue *queue)
 	uint64_t bytes = 0;
 	take_lost(s, &all, &bytes);
 	s->ops->reset(s);
-	queue->pause = 0;
+	queue->pause = queue->stuck_since = 0;
 	atomic_store(&queue->held, 0);
 	atomic_store(&queue->held_bytes, 0);
 	atomic_store(&queue->ready_since, 0);

@@ -30,6 +30,8 @@ enum {
 	// QUEUE_FULL_MAX_US: a guest does not say that it has read.
 	QUEUE_FULL_US = 20,
 	QUEUE_FULL_MAX_US = 1000,
+	// A frame is too long for a ring whose driver has had time for more buffers, and gave none.
+	QUEUE_STUCK_US = 100000,
 	// No more is made ready once it takes so many buffers: of frames of 64 KiB two.
 	QUEUE_READY_BUFFERS = 64,
 	// What may wait by default: so much time at the rate, within bounds. Below the lower one
@@ -63,8 +65,10 @@ struct to_vm_queue {
 	// The owner's.
 	uint64_t version __attribute__((aligned(64))); // of the settings in use
 	uint64_t pause;                                // cycles to the next look at a full ring
-	_Atomic uint64_t ready_since;                  // of the first one ready; 0: none is
-	_Atomic uint32_t ready_buffers;                // of the pool, that those take
+	uint64_t stuck_since;                          // of the first one ready; 0: it is not
+	uint16_t stuck_posted;
+	_Atomic uint64_t ready_since;   // of the first one ready; 0: none is
+	_Atomic uint32_t ready_buffers; // of the pool, that those take
 	unsigned nready;
 	struct queued *ready[BURST_MAX];
 };
@@ -129,6 +133,11 @@ void queue_change(struct to_vm_queue *queue, const struct queueing *queueing);
 // buffers_max by now. *lost: as above. Owner.
 void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint64_t tsc,
 	uint64_t buffers_max, struct queued **lost);
+
+// The first one ready was refused by a ring that has buffers, so it is too few for it; posted: how
+// many its driver has ever made available. True: it has not got any more for long, and the packet
+// is not to keep the others waiting. Owner.
+bool queue_is_stuck(struct to_vm_queue *queue, uint16_t posted, uint64_t us, uint64_t tsc);
 
 // Those that are ready have been tried: the refused ones stay, the others are put into `done`,
 // which has room for BURST_MAX, and are the caller's. How many. Owner.

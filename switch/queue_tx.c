@@ -161,11 +161,27 @@ static void put_ready(struct pass *pass, const struct port_view *out)
 		held_of_packet(left.packets[i])->queued.refused = true;
 }
 
+// A frame that takes more buffers than the VM ever gives would keep all others for good.
+static void give_up(struct pass *pass, const struct port_view *out)
+{
+	struct to_vm_queue *queue = out->queueing.queue;
+	struct queued *first = queue->ready[0];
+	const struct packet *p = &held_of(first)->packet;
+	uint16_t posted;
+	if (!vm_has_buffers(out, p, &posted) ||
+		!queue_is_stuck(queue, posted, out->queueing.us, pass->tsc))
+		return;
+	pass_drop(pass, out->port, DROP_TO_VM_RING_FULL, 1, p->data, p->head_len);
+	first->refused = false;
+}
+
 static void deliver_ready(struct pass *pass, const struct port_view *out)
 {
 	struct to_vm_queue *queue = out->queueing.queue;
 	struct queued *done[BURST_MAX];
 	put_ready(pass, out);
+	if (unlikely(queue->ready[0]->refused))
+		give_up(pass, out);
 	unsigned n = queue_settle(queue, done);
 	if (n)
 		hold_give(queue->pool, done, n);

@@ -170,6 +170,19 @@ void vm_send(struct pass *pass, const struct port_view *out, const struct bunch 
 	}
 }
 
+bool vm_has_buffers(const struct port_view *out, const struct packet *p, uint16_t *posted)
+{
+	uint32_t pairs = vhost_port_pairs(out->vhost);
+	if (!pairs)
+		return false;
+	unsigned pair = queue_of(p, pairs);
+	vhost_port_to_vm_lock(out->vhost, pair);
+	const struct ring *ring = vhost_port_to_vm(out->vhost, pair);
+	bool has = ring && ring_has_buffers(ring, posted);
+	vhost_port_to_vm_unlock(out->vhost, pair);
+	return has;
+}
+
 static void deliver_to_vm(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
 	struct bunch none;

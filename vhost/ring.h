@@ -178,6 +178,14 @@ int ring_put(struct ring *ring, const struct frame *frame);
 // queue's lock.
 unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n);
 
+// Whether there are buffers that no frame has used, as far as was seen; *posted: how many the
+// driver has ever made available, modulo 2^16. Under the queue's lock.
+static inline bool ring_has_buffers(const struct ring *ring, uint16_t *posted)
+{
+	*posted = ring->avail_seen;
+	return ring->avail_seen != ring->next_avail;
+}
+
 // Logs the pages written, publishes the used index, leaves the signal to ring_signals_send, and
 // reads the buffers of the next burst ahead. Call once after the burst. Signals of other rings must
 // not be sent under this one's lock: see that there is room for one more before taking it

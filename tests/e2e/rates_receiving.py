@@ -6,7 +6,7 @@ import time
 
 from cases import BOTH, case, check, fixture, slow
 from lab import wait_until
-from lab.frontend import AVAIL, F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, SIZE, VNET
+from lab.frontend import AVAIL, F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, SIZE, VNET, WRITE
 from rates_sending import Stream, expect, finish, pairs, pump
 from switching import lan
 
@@ -395,6 +395,29 @@ def tso():
             flags, kind, _, size = struct.unpack_from("<BBHH", end.rx.memory, at)
             check((flags, kind, size) == ((1, 1, gso) if name == "whole" else (0, 0, 0)), (flags, kind, size))
         return f"{segments} segments"
+
+
+@case("rates: a frame that takes more buffers than a VM ever gives keeps no others", presets=BOTH)
+def too_long():
+    with lan() as one:
+        one.port("a", features=TSO)
+        one.port("b", features=TSO)
+        one.learned()
+        set_rate(one, "b", bits="10Gbit")
+        one.b.stop()
+        one.b.start(receive=0)
+        one.switch.wait_port("b", "up")
+        # One buffer at a time, too short for the TSO frame.
+        rx, payload = one.b.rx, bytes(2000)
+        rx.desc(0, one.b.address(rx, 0), 1000, WRITE)
+        rx.publish(0)
+        books = Books(one, "b")
+        header = ipv4(40 + len(payload), 6) + struct.pack(">HHIIBBHHH", 1, 2, 1000, 0, 5 << 4, 0x10, 1000, 0, 0)
+        one.a.put(one.a.frame(one.b.mac, header + payload, 0x0800), struct.pack("<BBHHHHH", 1, 1, 54, 500, 34, 16, 0))
+        books.send("a", [udp(one, "a", one.b.mac, 1)])
+        wait_until(lambda: rx.used != rx.used_index(), slow(5), "the frame behind it", 0.001)
+        check(books.lost() == {"to-vm-ring-full": 1}, f"lost {books.lost()}")
+        check(len(one.b.got()[0]) == 200, "it is another one")
 
 
 @case("rates: prio, drr and fq-codel order what waits", needs=two)

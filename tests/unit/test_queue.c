@@ -180,6 +180,27 @@ Test(queue, a_full_ring_loses_nothing)
 	cr_expect_eq(sent, 20);
 }
 
+// A frame that takes more buffers than there ever are.
+Test(queue, a_frame_that_never_fits_is_given_up)
+{
+	room = 0;
+	add(20, 1);
+	look();
+	const uint64_t us = queueing.us;
+	cr_expect_not(queue_is_stuck(&queue, 5, us, now));
+	cr_expect_not(queue_is_stuck(&queue, 5, us, now + 99 * KIT_MS));
+	// One buffer more: it may be waiting for others.
+	cr_expect_not(queue_is_stuck(&queue, 6, us, now + 99 * KIT_MS));
+	cr_expect_not(queue_is_stuck(&queue, 6, us, now + 190 * KIT_MS));
+	cr_expect(queue_is_stuck(&queue, 6, us, now + 200 * KIT_MS));
+	// The next one has its own time.
+	room = 1;
+	look();
+	cr_expect_eq(sent, 1);
+	cr_expect_not(queue_is_stuck(&queue, 6, us, now + 201 * KIT_MS));
+	kit_free_lost(queue_empty_out(&queue));
+}
+
 // While it does not read, others' packets still come, and are lost beyond the limit.
 Test(queue, a_stuck_receiver_holds_no_more_than_its_queue)
 {
