@@ -5,6 +5,12 @@
 #include "switch/hold_pool.h"
 #include "switch/worker.h"
 
+enum {
+	// In a round, of one queue: as long as some wait all that come are copied, so they are to
+	// go faster than they come.
+	BURSTS_MAX = 8
+};
+
 // --- what is lost -------------------------------------------------------------------------------
 
 static void lose(struct pass *pass, const struct port_view *out, struct queued *lost)
@@ -188,6 +194,23 @@ static void deliver_ready(struct pass *pass, const struct port_view *out)
 	pass->delivered += n;
 }
 
+static void deliver_due(struct pass *pass, const struct port_view *out)
+{
+	const struct queueing *queueing = &out->queueing;
+	struct to_vm_queue *queue = queueing->queue;
+	struct queued *lost;
+	unsigned bursts = 0;
+	do {
+		queue_fetch(
+			queue, &queueing->limit, pass->tsc, hold_pool_share(queue->pool), &lost);
+		lose(pass, out, lost);
+		if (!queue->nready)
+			return;
+		deliver_ready(pass, out);
+	} while (!queue->nready && ++bursts < BURSTS_MAX && !queue_is_empty(queue) &&
+		 rate_is_due(&queue->rate, &queueing->limit, pass->tsc));
+}
+
 // When to look again, as agenda_round asks for it.
 static uint64_t look_at(void *ctx, uint32_t i, uint64_t due)
 {
@@ -195,17 +218,13 @@ static uint64_t look_at(void *ctx, uint32_t i, uint64_t due)
 	const struct port_view *out = pass->snapshot->queues[pass->worker].to_vm[i];
 	const struct queueing *queueing = &out->queueing;
 	struct to_vm_queue *queue = queueing->queue;
-	struct queued *lost;
 	(void)due;
 	if (unlikely(queue->version != queueing->version))
 		queue_change(queue, queueing);
 	// Closed: what waits is taken out when no worker sees the port any more.
 	if (queue_is_empty(queue) || unlikely(!out->vhost))
 		return UINT64_MAX;
-	queue_fetch(queue, &queueing->limit, pass->tsc, hold_pool_share(queue->pool), &lost);
-	lose(pass, out, lost);
-	if (queue->nready)
-		deliver_ready(pass, out);
+	deliver_due(pass, out);
 	return queue_again(queue, queueing, pass->tsc);
 }
 
