@@ -7,6 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum {
+	// Where counting ends: by far beyond any use, and a wrap would stop what divides by its
+	// root.
+	CODEL_COUNT_MAX = 1 << 30
+};
+
 struct codel_settings {
 	uint64_t target;   // a wait that may last
 	uint64_t interval; // for how long a longer one is suffered
@@ -38,12 +44,19 @@ static inline uint32_t codel_root(uint64_t square)
 	return (uint32_t)root;
 }
 
-// RFC 8289, 4.4: the next one follows after interval / sqrt(count). count: at least 1.
+// n more are lost or marked.
+static inline void codel_count(struct codel *codel, uint32_t n)
+{
+	codel->count = n < CODEL_COUNT_MAX - codel->count ? codel->count + n : CODEL_COUNT_MAX;
+}
+
+// RFC 8289, 4.4: the next one follows after interval / sqrt(count).
 static inline uint64_t codel_next(
 	const struct codel *codel, const struct codel_settings *settings, uint64_t from)
 {
 	const unsigned fraction = 14; // bits; a count of 2^32 still fits
-	uint64_t root = codel_root((uint64_t)codel->count << (2 * fraction));
+	const uint64_t count = codel->count ? codel->count : 1;
+	uint64_t root = codel_root(count << (2 * fraction));
 	return from + (settings->interval << fraction) / root;
 }
 

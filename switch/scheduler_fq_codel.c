@@ -74,7 +74,7 @@ static struct queued *go_on_dropping(
 	struct codel *codel = &fq->codels[flow_number(&fq->flows, flow)];
 	while (codel->dropping && codel_is_past(codel->next, now)) {
 		bool may_drop;
-		codel->count++;
+		codel_count(codel, 1);
 		if (mark_or_lose(fq, q)) {
 			codel->next = codel_next(codel, &fq->settings, codel->next);
 			break;
@@ -148,7 +148,7 @@ static void fq_shed(struct scheduler *s, enum drop_reason reason)
 		scheduler_lose(s, flow_pop(&fq->flows, flow), reason);
 		n++;
 	} while (n < SHED_MAX && fq->flows.bytes[i] > half);
-	fq->codels[i].count += n;
+	codel_count(&fq->codels[i], n);
 }
 
 static void fq_reset(struct scheduler *s)

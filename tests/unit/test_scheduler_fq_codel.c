@@ -220,6 +220,24 @@ Test(fq_codel, it_remembers_the_rate_that_was_right)
 	}
 }
 
+// A flow that is hopeless for years is told ever more often, and nothing is divided by zero.
+Test(fq_codel, counting_ends_before_it_wraps)
+{
+	const struct codel_settings settings = {.interval = 100 * KIT_MS};
+	struct codel codel = {.count = 0};
+	cr_expect_eq(codel_next(&codel, &settings, 0), 100 * KIT_MS);
+	codel.count = CODEL_COUNT_MAX - 100;
+	codel_count(&codel, 64);
+	cr_expect_eq(codel.count, CODEL_COUNT_MAX - 36);
+	for (unsigned i = 0; i < 3; i++) {
+		codel_count(&codel, i ? 64 : 1000);
+		cr_expect_eq(codel.count, CODEL_COUNT_MAX);
+		cr_expect_gt(codel_next(&codel, &settings, 0), 0);
+	}
+	codel_begin(&codel, &settings, KIT_HZ);
+	cr_expect_leq(codel.count, CODEL_COUNT_MAX);
+}
+
 // RFC 8290, 4.1: half of the fattest flow, from its front, 64 at the most; nobody else loses.
 Test(fq_codel, in_an_overload_the_fattest_flow_loses)
 {
