@@ -2,6 +2,7 @@
 // Deficit round robin (Shreedhar and Varghese, SIGCOMM 1995): each flow in turn sends as many bytes
 // as any other, whatever the size of its packets. Beyond the limit a flow loses that has more than
 // its part of what waits, from its front.
+#include "base/likely.h"
 #include "switch/scheduler_flows.h"
 
 struct drr {
@@ -30,16 +31,27 @@ static void drr_enqueue(struct scheduler *s, struct queued *q)
 	drr->nactive++;
 }
 
+static int64_t lacks(const struct flow *flow)
+{
+	return flow->first ? flow->first->bytes - flow->deficit : 0;
+}
+
 static struct queued *drr_dequeue(struct scheduler *s, uint64_t now)
 {
 	struct drr *drr = (struct drr *)s;
 	struct flow *flow;
+	unsigned passed = 0;
 	(void)now;
 	while ((flow = drr->active.first)) {
 		if (flow->first && flow->deficit >= flow->first->bytes) {
 			struct queued *q = flow_pop(&drr->flows, flow);
 			flow->deficit -= q->bytes;
 			return q;
+		}
+		if (unlikely(passed++ == FLOWS)) {
+			// A whole turn at least, and nobody may go.
+			flow_list_skip_turns(&drr->active, drr->quantum, lacks);
+			continue;
 		}
 		flow_list_remove_first(&drr->active);
 		if (flow->first) {

@@ -2,6 +2,7 @@
 // FQ-CoDel (RFC 8290): flows in turn, by bytes, those first that send little; and of flows that
 // make their own packets wait, some are marked or lost (CoDel, switch/codel.h), so that their
 // senders slow down.
+#include "base/likely.h"
 #include "switch/codel.h"
 #include "switch/ecn.h"
 #include "switch/scheduler_flows.h"
@@ -108,16 +109,28 @@ static struct queued *codel_dequeue(struct fq_codel *fq, struct flow *flow, uint
 
 // --- all flows ----------------------------------------------------------------------------------
 
+// It goes when its deficit is more than 0.
+static int64_t lacks(const struct flow *flow)
+{
+	return 1 - flow->deficit;
+}
+
 // RFC 8290, 4.2.
 static struct queued *fq_dequeue(struct scheduler *s, uint64_t now)
 {
 	struct fq_codel *fq = (struct fq_codel *)s;
+	unsigned passed = 0;
 	for (;;) {
 		struct flow_list *list = fq->fresh.first ? &fq->fresh : &fq->old;
 		struct flow *flow = list->first;
 		if (!flow)
 			return NULL;
 		if (flow->deficit <= 0) {
+			if (unlikely(passed++ == FLOWS)) {
+				// A whole turn at least, and nobody may go.
+				flow_list_skip_turns(&fq->old, fq->settings.mtu, lacks);
+				continue;
+			}
 			flow->deficit += fq->settings.mtu;
 			flow_list_remove_first(list);
 			flow_list_add(&fq->old, flow);

@@ -93,6 +93,67 @@ Test(drr, also_beside_tso_frames)
 	cr_expect_geq(index, 0.99, "%f", index);
 }
 
+// The algorithm as it is told, a quantum at a time: who goes next of flows that have `left` packets
+// of a size each.
+struct plain {
+	unsigned n, at;
+	uint64_t len[FLOWS_MAX];
+	int64_t deficit[FLOWS_MAX];
+	unsigned left[FLOWS_MAX];
+};
+
+static unsigned plain_next(struct plain *plain)
+{
+	for (;; plain->at = (plain->at + 1) % plain->n) {
+		unsigned i = plain->at;
+		if (!plain->left[i])
+			continue;
+		if (plain->deficit[i] >= (int64_t)plain->len[i]) {
+			plain->deficit[i] -= (int64_t)plain->len[i];
+			plain->left[i]--;
+			return i;
+		}
+		plain->deficit[i] += KIT_MTU;
+	}
+}
+
+// Turns in which nobody may go are left out, and that changes nothing.
+Test(drr, large_frames_go_in_the_same_order)
+{
+	struct scheduler_settings settings = kit_settings();
+	settings.limit = UINT64_MAX;
+	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	struct plain plain = {.n = 20};
+	for (uint32_t i = 0; i < plain.n; i++) {
+		plain.len[i] = 20000000 + i % 7 * 4000000 + i * 1000;
+		plain.deficit[i] = KIT_MTU;
+		plain.left[i] = 20;
+		for (unsigned k = 0; k < plain.left[i]; k++)
+			scheduler_enqueue(
+				s, kit_queued(i, (uint32_t)plain.len[i], 0, 0), UINT64_MAX);
+	}
+	for (unsigned n = 20 * plain.n; n; n--) {
+		struct queued *q = scheduler_dequeue(s, 0);
+		unsigned want = plain_next(&plain);
+		cr_assert_eq(q->flow, want, "flow %u, not %u", q->flow, want);
+		free(q);
+	}
+	scheduler_free(s);
+}
+
+// Though it may take as many turns as one likes until somebody may go. It is holding a lock.
+Test(drr, a_turn_is_not_taken_a_million_times, .timeout = 5)
+{
+	struct scheduler_settings settings = kit_settings();
+	settings.limit = UINT64_MAX;
+	settings.quantum = 1;
+	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	for (uint32_t i = 0; i < 1000; i++)
+		scheduler_enqueue(s, kit_queued(i, 1u << 30, 0, 0), UINT64_MAX);
+	cr_expect_eq(kit_free_rest(s), 1000);
+	scheduler_free(s);
+}
+
 // What one flow does not use is the others'.
 Test(drr, nothing_is_kept_for_who_does_not_send)
 {

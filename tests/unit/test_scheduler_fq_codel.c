@@ -266,6 +266,28 @@ Test(fq_codel, in_an_overload_the_fattest_flow_loses)
 	end(&link);
 }
 
+// What a flow owes behind a very large frame is repaid in any number of turns, but not in as many
+// steps, for its lock is held; also by flows that have nothing more to send.
+Test(fq_codel, debts_are_repaid_at_once, .timeout = 5)
+{
+	for (unsigned rest = 0; rest < 2; rest++) {
+		struct link link;
+		begin(&link, 1000000);
+		link.settings.limit = UINT64_MAX;
+		link.settings.quantum = 1;
+		link.settings.target = link.settings.interval = KIT_HZ;
+		scheduler_change(link.s, &link.settings);
+		for (uint32_t i = 0; i < 1000; i++)
+			put(&link, i, (1u << 30) + i, 0);
+		for (uint32_t i = 0; i < 1000 * rest; i++)
+			put(&link, i, 1000, 0);
+		unsigned n = kit_free_rest(link.s);
+		cr_expect_eq(n, 1000 * (1 + rest));
+		cr_expect_null(scheduler_dequeue(link.s, 0));
+		scheduler_free(link.s);
+	}
+}
+
 // RFC 8290, 4.2: who sends one packet after the other is not new each time.
 Test(fq_codel, no_flow_is_fresh_for_ever)
 {
