@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "switch/hold.h"
 
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -9,8 +10,12 @@
 #include "switch/shape.h"
 
 enum {
-	// Of packets without an IP header or tag: ARP above all, without which nothing else goes.
+	// Of packets without which nothing else goes, however they are marked, and of those with
+	// neither an IP header nor a tag.
 	CLASS_CONTROL = 6,
+	// Neighbour discovery (RFC 4861, 4).
+	ND_FIRST = 133,
+	ND_LAST = 137,
 	BODY_MAX = HOLD_BUFFER - offsetof(struct held, body) - sizeof(struct segment),
 };
 
@@ -68,10 +73,21 @@ static void copy_body(struct held *h, const struct packet *p, void *const *buffe
 	}
 }
 
+static bool finds_neighbours(const struct packet *p)
+{
+	const uint16_t icmpv6 = PACKET_IPV6 | PACKET_L4;
+	if (p->flags & PACKET_ARP)
+		return true;
+	return (p->flags & icmpv6) == icmpv6 && p->l4_proto == IPPROTO_ICMPV6 &&
+	       p->data[p->l4_off] >= ND_FIRST && p->data[p->l4_off] <= ND_LAST;
+}
+
 // The class selector of DSCP (RFC 2474), or the priority of its tag.
 static uint8_t class_of(const struct packet *p)
 {
 	const uint8_t *ip = p->data + p->l3_off;
+	if (finds_neighbours(p))
+		return CLASS_CONTROL;
 	if (p->flags & PACKET_IPV4)
 		return ip[1] >> 5;
 	if (p->flags & PACKET_IPV6)

@@ -153,6 +153,34 @@ Test(hold, what_a_scheduler_is_told)
 	cr_expect_eq(q.class, 6);
 }
 
+// Though its tag or its IP header says that it is of the lowest class: it would be lost first, and
+// with it the neighbour.
+Test(hold, who_finds_neighbours_is_of_a_high_class)
+{
+	wire_ethernet(&w);
+	wire_tag(&w, 0x8100, 5);
+	wire_type(&w, 0x0806);
+	wire_payload(&w, 60);
+	cr_expect_eq(queued_of().class, 6);
+	for (unsigned type = 128; type < 140; type++) {
+		wire_ethernet(&w);
+		wire_tag(&w, 0x8100, 5);
+		wire_ipv6(&w);
+		wire_l4(&w, IPPROTO_ICMPV6, 8);
+		wire_payload(&w, 24);
+		wire_finish(&w);
+		w.bytes[w.l4] = (uint8_t)type;
+		w.bytes[w.l3 + 1] &= 0x0f;
+		w.bytes[w.l3] = 0x60;
+		cr_expect_eq(queued_of().class, type >= 133 && type <= 137 ? 6 : 0, "%u", type);
+	}
+	// The same byte of another protocol.
+	make_udp(20);
+	w.bytes[w.l4] = 135;
+	w.bytes[w.l3 + 1] = 0;
+	cr_expect_eq(queued_of().class, 0);
+}
+
 Test(hold, a_tso_frame_counts_as_its_segments)
 {
 	wire_ethernet(&w);
