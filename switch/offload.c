@@ -24,7 +24,7 @@ static uint16_t confirm_checksum(const struct packet *p, const struct walk *w)
 
 static bool confirm_tso(struct packet *p, const struct walk *w, uint8_t kind)
 {
-	if (p->l4_proto != IPPROTO_TCP || !p->gso_size ||
+	if (p->l4_proto != IPPROTO_TCP || p->gso_size < OFFLOAD_GSO_MIN ||
 		kind != (p->flags & PACKET_IPV4 ? OFFLOAD_TSO4 : OFFLOAD_TSO6))
 		return false;
 	if (w->end - p->payload_off <= p->gso_size)

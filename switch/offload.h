@@ -16,6 +16,11 @@ enum {
 	UDP_CSUM_OFFSET = 6
 };
 enum {
+	// The smallest gso_size: the smallest MSS of Linux's TCP, 48, without 40 bytes of options
+	// (its TCP_MIN_GSO_SIZE). It bounds as how many packets one frame counts.
+	OFFLOAD_GSO_MIN = 8
+};
+enum {
 	TCP_FIN = 0x01,
 	TCP_PSH = 0x08,
 	TCP_CWR = 0x80

@@ -38,7 +38,8 @@ enum {
 //   field in the stash is set to the pseudo header's sum, as every receiver expects it there. A
 //   packet with a routing header that is not yet used up is refused: its pseudo header has another
 //   destination.
-// - OFFLOAD_TSO4/6: CSUM_PARTIAL too (virtio 1.2, 5.1.6.2), TCP over that IP version, gso_size > 0.
+// - OFFLOAD_TSO4/6: CSUM_PARTIAL too (virtio 1.2, 5.1.6.2), TCP over that IP version, gso_size
+// >= 8.
 //   A payload that fits one segment leaves only CSUM_PARTIAL. OFFLOAD_ECN then says whether CWR is
 //   set, whatever was claimed.
 // - OFFLOAD_CSUM_VALID is cleared: a driver must not claim it (virtio 1.2, 5.1.6.2). What a NIC has

@@ -16,7 +16,7 @@
 enum {
 	SEGMENT_HEAD_MAX = STASH_SIZE,
 	// The smallest gso_size that is segmented in software; it bounds the work of one packet to
-	// about 1366 frames. Linux refuses a smaller one for TCP too.
+	// about 1366 frames.
 	SEGMENT_GSO_MIN = 48,
 };
 

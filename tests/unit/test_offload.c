@@ -82,7 +82,7 @@ Test(offload, claims_that_hold)
 		build(version, IPPROTO_TCP, 3000);
 		expect_left(PARTIAL, 0, PARTIAL);
 		expect_left(PARTIAL | tso, 1448, PARTIAL | tso);
-		expect_left(PARTIAL | tso, 1, PARTIAL | tso);
+		expect_left(PARTIAL | tso, 8, PARTIAL | tso);
 		expect_left(PARTIAL | tso, 2999, PARTIAL | tso);
 		build(version, IPPROTO_UDP, 3000);
 		expect_left(PARTIAL, 0, PARTIAL);
@@ -151,6 +151,7 @@ Test(offload, tso_claims_that_lie)
 	build(4, IPPROTO_TCP, 3000);
 	expect_bad(TSO4, 1448);
 	expect_bad(PARTIAL | TSO4, 0);
+	expect_bad(PARTIAL | TSO4, 7);
 	expect_bad(PARTIAL | TSO6, 1448);
 	expect_bad(PARTIAL | TSO4 | TSO6, 1448);
 	expect_bad(PARTIAL | OFFLOAD_UNKNOWN_GSO, 1448);
