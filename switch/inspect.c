@@ -39,10 +39,12 @@ static void describe_queues(const struct port *port, struct port_info *info)
 			queue->running = port->vhost && vhost_port_pairs(port->vhost) >> q & 1;
 	}
 	// Of a NIC's transmit queues each worker has its own, however many receive queues there
-	// are.
+	// are; and totals do not go back when there are fewer than there were.
 	struct traffic rest;
-	for (uint16_t q = info->nqueues; nic && q < QUEUE_PAIRS_MAX; q++)
+	for (uint16_t q = info->nqueues; q < QUEUE_PAIRS_MAX; q++) {
+		add_traffic(&info->from_vm, &port->counters[q].from_vm, &rest);
 		add_traffic(&info->to_vm, &port->counters[q].to_vm, &rest);
+	}
 }
 
 static void describe(struct port *port, struct port_info *info)

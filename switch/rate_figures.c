@@ -23,7 +23,8 @@ void rate_figures_from_vm(const struct port *port, struct rate_figures *figures)
 		.rate_tsc = load(&port->shaper.held_at),
 		.backlog_tsc = load(&port->shaper.full_at),
 	};
-	for (uint16_t q = 0; q < port->config.vhost_user.queues; q++) {
+	// Of all that it could ever have: totals do not go back when it gets fewer.
+	for (uint16_t q = 0; q < QUEUE_PAIRS_MAX; q++) {
 		const struct queue_counters *counters = &port->counters[q];
 		add(&figures->passed, &counters->from_vm);
 		add(&figures->passed, &counters->segments);
@@ -59,7 +60,7 @@ static void describe_queue(const struct to_vm_queue *queue, struct rate_figures 
 void rate_figures_to_vm(const struct port *port, struct rate_figures *figures)
 {
 	*figures = (struct rate_figures){0};
-	for (uint16_t q = 0; q < port->config.vhost_user.queues; q++) {
+	for (uint16_t q = 0; q < QUEUE_PAIRS_MAX; q++) {
 		add(&figures->passed, &port->counters[q].to_vm);
 		add(&figures->passed, &port->counters[q].to_vm_segments);
 	}

@@ -420,6 +420,28 @@ def too_long():
         check(len(one.b.got()[0]) == 200, "it is another one")
 
 
+@case("rates: figures of a port that gets fewer queues do not go back", presets=BOTH)
+def fewer_queues():
+    with lan() as one:
+        one.port("a")
+        one.port("r", vhost_user__queues=2)
+        one.learned()
+        one.switch.ctl("port", "set", "r", "rate.to-vm.bits=1Gbit", "rate.from-vm.bits=1Gbit")
+        send(one, "a", [udp(one, "a", one.r.mac, 1 + i, i) for i in range(64)])
+        one.r.put(one.r.frame(one.a.mac), vring=one.r.vrings[3])
+        one.r.wait_sent(vring=one.r.vrings[3])
+        check(all(ring.take_used() for ring in one.r.vrings[0::2]), "one of its rings got nothing")
+
+        def totals():
+            port = one.switch.json("port", "show", "r")
+            rates = one.switch.json("rate", "show", "r")["rates"]
+            return [port["to_vm"], port["from_vm"]] + [rate["passed"] for rate in rates]
+        before = totals()
+        check(before[3]["packets"] >= 65 and before[2]["packets"], before)
+        one.switch.ctl("port", "set", "r", "vhost-user.queues=1")
+        check(totals() == before, f"{totals()}, before {before}")
+
+
 @case("rates: prio, drr and fq-codel order what waits", needs=two)
 def ordered(lan):
     set_rate(lan, "r0", bits="2Mbit", scheduler="prio", queue="1MiB")
