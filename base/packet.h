@@ -61,6 +61,7 @@ enum packet_flag {
 	PACKET_TRACKED = 1 << 10,     // ... and has advanced it
 	PACKET_UNDECIDED = 1 << 11,   // policy is to look at it, once its receiver is known
 	PACKET_TO_RECEIVER = 1 << 12, // its drop is one of out_port
+	PACKET_BEGUN = 1 << 13,       // a TSO frame of which segments_gone have been delivered
 };
 
 enum verdict {
@@ -109,6 +110,8 @@ struct packet {
 
 	uint32_t conn; // PACKET_CONNECTION: its entry in the connection table
 	uint8_t key;   // PACKET_KEYED: which of the pass's keys is its
+
+	uint16_t segments_gone; // PACKET_BEGUN
 };
 
 struct burst {

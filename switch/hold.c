@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "switch/parse.h"
-#include "switch/shape.h"
 
 enum {
 	// Of packets without which nothing else goes, however they are marked, and of those with
@@ -23,6 +22,16 @@ _Static_assert(sizeof(struct held) + (HOLD_BUFFERS_MAX - 1) * sizeof(struct segm
 	"the segments of the longest frame fit the first buffer");
 _Static_assert((HOLD_BUFFERS_MAX - 1) * HOLD_BUFFER >= FRAME_MAX, "so does its payload the others");
 _Static_assert(BODY_MAX >= 1514 - STASH_HEADERS, "one buffer holds what most frames are");
+
+struct shape_load hold_load(const struct packet *p)
+{
+	struct shape_load load = shape_load(p);
+	if (p->flags & PACKET_BEGUN) {
+		load.packets -= p->segments_gone;
+		load.bytes -= (uint64_t)p->segments_gone * (p->payload_off + p->gso_size);
+	}
+	return load;
+}
 
 unsigned hold_buffers(const struct packet *p)
 {
@@ -98,7 +107,7 @@ static uint8_t class_of(const struct packet *p)
 struct held *hold_copy(const struct packet *p, void *const *buffers, const uint64_t flow_secret[2])
 {
 	struct held *h = buffers[0];
-	struct shape_load load = shape_load(p);
+	struct shape_load load = hold_load(p);
 	h->packet = *p;
 	// A tag that was pushed meanwhile stands in the headroom; there it may be popped again.
 	uint8_t *end = h->stash + STASH_SIZE;

@@ -8,6 +8,7 @@
 
 #include "base/packet.h"
 #include "switch/scheduler.h"
+#include "switch/shape.h"
 
 enum {
 	HOLD_BUFFER = 2048,    // bytes; a frame of 1,514 takes one
@@ -30,6 +31,10 @@ static inline struct held *held_of_packet(struct packet *p)
 {
 	return (struct held *)((uint8_t *)p - offsetof(struct held, packet));
 }
+
+// What a packet that goes to a VM counts as by rates: a TSO frame as its segments, but for those
+// that have gone.
+struct shape_load hold_load(const struct packet *packet);
 
 // How many buffers a packet takes; at most HOLD_BUFFERS_MAX of one that is no longer than
 // FRAME_MAX. Worker.

@@ -95,6 +95,7 @@ static void describe_rest(
 	const struct rate_figures *figures, bool busy, uint64_t tsc, struct rate_status *status)
 {
 	status->held = figures->held;
+	status->held.bytes = counted(status->config, figures->held.bytes, figures->held.packets);
 	status->wait_ns = figures->wait_ns;
 	status->marks = figures->marks;
 	status->drops = figures->drops;

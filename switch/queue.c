@@ -32,7 +32,7 @@ static void note(struct to_vm_queue *queue, const struct scheduler *s)
 		&queue->oldest_since, s->oldest ? s->oldest->since : 0, memory_order_relaxed);
 }
 
-// Takes what the scheduler has lost, beside what is in *lost.
+// Takes what the scheduler has lost, beside what is in *lost. How many packets it counts as.
 static unsigned take_lost(struct scheduler *s, struct queued **lost, uint64_t *bytes)
 {
 	struct queued *q = scheduler_take_lost(s);
@@ -40,7 +40,7 @@ static unsigned take_lost(struct scheduler *s, struct queued **lost, uint64_t *b
 	while (q) {
 		struct queued *next = q->next;
 		*bytes += q->bytes;
-		n++;
+		n += q->packets;
 		q->next = *lost;
 		*lost = q;
 		q = next;
@@ -66,9 +66,11 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 	uint64_t buffers_max, struct queued **lost)
 {
 	uint64_t bytes = 0, lost_bytes = 0;
+	uint32_t count = 0;
 	for (unsigned i = 0; i < n; i++) {
 		packets[i]->since = tsc;
 		bytes += packets[i]->bytes;
+		count += packets[i]->packets;
 	}
 	*lost = NULL;
 	buffers_max = beside_ready(queue, buffers_max);
@@ -76,7 +78,7 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 	struct scheduler *s = scheduler_of(queue);
 	s->ahead = atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed) -
 		   s->bytes;
-	uint32_t before = atomic_fetch_add_explicit(&queue->held, n, memory_order_relaxed);
+	uint32_t before = atomic_fetch_add_explicit(&queue->held, count, memory_order_relaxed);
 	for (unsigned i = 0; i < n; i++)
 		scheduler_enqueue(s, packets[i], buffers_max);
 	unsigned nlost = take_lost(s, lost, &lost_bytes);
@@ -158,9 +160,20 @@ bool queue_is_stuck(struct to_vm_queue *queue, uint16_t posted, uint64_t us, uin
 	return tsc - queue->stuck_since >= QUEUE_STUCK_US * us;
 }
 
+void queue_refuse(struct to_vm_queue *queue, struct queued *q, uint64_t bytes, uint64_t packets)
+{
+	q->refused = true;
+	if (q->packets == packets)
+		return;
+	queue->pause = 0;
+	take_off(queue, (unsigned)(q->packets - packets), q->bytes - bytes);
+	q->packets = (uint32_t)packets;
+	q->bytes = (uint32_t)bytes;
+}
+
 unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 {
-	unsigned n = queue->nready, kept = 0, ndone = 0;
+	unsigned n = queue->nready, kept = 0, ndone = 0, packets = 0;
 	uint32_t buffers = 0;
 	uint64_t bytes = 0;
 	if (n && !queue->ready[0]->refused)
@@ -173,6 +186,7 @@ unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 			queue->ready[kept++] = q;
 		} else {
 			bytes += q->bytes;
+			packets += q->packets;
 			done[ndone++] = q;
 		}
 	}
@@ -182,7 +196,7 @@ unsigned queue_settle(struct to_vm_queue *queue, struct queued **done)
 		&queue->ready_since, kept ? queue->ready[0]->since : 0, memory_order_relaxed);
 	if (ndone) {
 		queue->pause = 0;
-		take_off(queue, ndone, bytes);
+		take_off(queue, packets, bytes);
 	}
 	return ndone;
 }

@@ -52,7 +52,7 @@ struct to_vm_queue {
 	struct worker *owner;
 	// All workers'.
 	struct rate rate __attribute__((aligned(64)));
-	_Atomic uint32_t held;
+	_Atomic uint32_t held; // packets, as rates count: a TSO frame as its segments
 	_Atomic uint64_t held_bytes;
 	_Atomic uint64_t receiver_at; // TSC: when its full ring last refused packets
 	_Atomic uint64_t rate_at;     // TSC: when packets last waited for the rate
@@ -138,6 +138,11 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 // many its driver has ever made available. True: it has not got any more for long, and the packet
 // is not to keep the others waiting. Owner.
 bool queue_is_stuck(struct to_vm_queue *queue, uint16_t posted, uint64_t us, uint64_t tsc);
+
+// One that is ready has been tried, and its receiver's ring is full: only so much is left of it, as
+// rates count. Owner.
+void queue_refuse(
+	struct to_vm_queue *queue, struct queued *packet, uint64_t bytes, uint64_t packets);
 
 // Those that are ready have been tried: the refused ones stay, the others are put into `done`,
 // which has room for BURST_MAX, and are the caller's. How many. Owner.

@@ -114,7 +114,7 @@ void queue_close(struct port *port)
 	while (q) {
 		struct queued *next = q->next;
 		// Its worker does not see the port any more, so the block is this thread's.
-		drop_count(&port->drops[port->owner[0]], DROP_TO_VM_NOT_UP, 1);
+		drop_count(&port->drops[port->owner[0]], DROP_TO_VM_NOT_UP, q->packets);
 		hold_give(queue->pool, &q, 1);
 		q = next;
 	}

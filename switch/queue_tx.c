@@ -20,7 +20,7 @@ static void lose(struct pass *pass, const struct port_view *out, struct queued *
 	while (lost) {
 		struct queued *next = lost->next;
 		const struct packet *p = &held_of(lost)->packet;
-		pass_drop(pass, out->port, lost->drop, 1, p->data, p->head_len);
+		pass_drop(pass, out->port, lost->drop, lost->packets, p->data, p->head_len);
 		back[n++] = lost;
 		if (n == BURST_MAX || !next) {
 			hold_give(out->queueing.queue->pool, back, n);
@@ -32,7 +32,7 @@ static void lose(struct pass *pass, const struct port_view *out, struct queued *
 
 // --- coming -------------------------------------------------------------------------------------
 
-static struct shape_load load_of(const struct bunch *bunch)
+struct shape_load queue_load(const struct bunch *bunch)
 {
 	struct shape_load sum = {0};
 	unsigned offloads = 0;
@@ -42,7 +42,7 @@ static struct shape_load load_of(const struct bunch *bunch)
 	}
 	sum.packets = bunch->count;
 	for (unsigned i = 0; i < bunch->count && unlikely(offloads & OFFLOAD_TSO); i++) {
-		struct shape_load load = shape_load(bunch->packets[i]);
+		struct shape_load load = hold_load(bunch->packets[i]);
 		sum.bytes += load.bytes - bunch->packets[i]->len;
 		sum.packets += load.packets - 1;
 	}
@@ -61,7 +61,7 @@ static unsigned due_of(const struct port_view *out, uint64_t tsc, const struct b
 		return bunch->count;
 	unsigned i = 0;
 	for (left = now; i < bunch->count && allowance_is_left(&left); i++) {
-		struct shape_load load = shape_load(bunch->packets[i]);
+		struct shape_load load = hold_load(bunch->packets[i]);
 		allowance_use(&left, limit, load.bytes, load.packets);
 	}
 	return i;
@@ -74,8 +74,9 @@ static void send_straight(struct pass *pass, const struct port_view *out, const 
 	struct to_vm_queue *queue = out->queueing.queue;
 	vm_send(pass, out, bunch, left);
 	if (unlikely(left->count)) {
-		struct shape_load refused = load_of(left);
-		sum.bytes -= refused.bytes;
+		struct shape_load refused = queue_load(left);
+		// It may have got a tag meanwhile.
+		sum.bytes -= refused.bytes < sum.bytes ? refused.bytes : sum.bytes;
 		sum.packets -= refused.packets;
 		atomic_store_explicit(&queue->receiver_at, pass->tsc, memory_order_relaxed);
 	}
@@ -97,12 +98,14 @@ static void hold(struct pass *pass, const struct port_view *out, const struct bu
 	struct queued *copies[BURST_MAX], *lost;
 	unsigned n = 0;
 	for (unsigned i = 0; i < bunch->count; i++) {
-		const struct packet *p = bunch->packets[i];
+		struct packet *p = bunch->packets[i];
 		struct held *held = hold_take(queue->pool, p);
 		if (likely(held))
 			copies[n++] = &held->queued;
 		else
-			pass_drop(pass, out->port, DROP_TO_VM_NO_BUFFER, 1, p->data, p->head_len);
+			pass_drop(pass, out->port, DROP_TO_VM_NO_BUFFER, hold_load(p).packets,
+				p->data, p->head_len);
+		p->flags &= (uint16_t)~PACKET_BEGUN; // others may get all of it
 	}
 	if (!n)
 		return;
@@ -120,7 +123,7 @@ static void send_some(
 	for (unsigned i = 0; i < n; i++)
 		bunch_add(&due, bunch->packets[i]);
 	if (n)
-		send_straight(pass, out, &due, load_of(&due), &waiting);
+		send_straight(pass, out, &due, queue_load(&due), &waiting);
 	for (unsigned i = n; i < bunch->count; i++)
 		bunch_add(&waiting, bunch->packets[i]);
 	hold(pass, out, &waiting);
@@ -130,11 +133,11 @@ void queue_send(struct pass *pass, const struct port_view *out, const struct bun
 {
 	struct bunch left;
 	if (unlikely(!vhost_port_pairs(out->vhost))) {
-		pass_drop(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count, bunch->packets[0]->data,
-			bunch->packets[0]->head_len);
+		pass_drop(pass, out->port, DROP_TO_VM_NOT_UP, queue_load(bunch).packets,
+			bunch->packets[0]->data, bunch->packets[0]->head_len);
 		return;
 	}
-	struct shape_load all = load_of(bunch);
+	struct shape_load all = queue_load(bunch);
 	unsigned due = 0;
 	if (likely(queue_is_empty(out->queueing.queue)))
 		due = due_of(out, pass->tsc, bunch, &all);
@@ -151,7 +154,7 @@ void queue_send(struct pass *pass, const struct port_view *out, const struct bun
 
 static void put_ready(struct pass *pass, const struct port_view *out)
 {
-	const struct to_vm_queue *queue = out->queueing.queue;
+	struct to_vm_queue *queue = out->queueing.queue;
 	struct bunch bunch = {.count = 0}, left = {.count = 0};
 	for (unsigned i = 0; i < queue->nready; i++) {
 		struct packet *p = &held_of(queue->ready[i])->packet;
@@ -159,12 +162,16 @@ static void put_ready(struct pass *pass, const struct port_view *out)
 		if (likely(view_is_member(out, p->vlan)))
 			bunch_add(&bunch, p);
 		else
-			pass_drop(pass, out->port, DROP_VLAN_NOT_MEMBER, 1, p->data, p->head_len);
+			pass_drop(pass, out->port, DROP_VLAN_NOT_MEMBER, queue->ready[i]->packets,
+				p->data, p->head_len);
 	}
 	if (bunch.count)
 		vm_send(pass, out, &bunch, &left);
-	for (unsigned i = 0; i < left.count; i++)
-		held_of_packet(left.packets[i])->queued.refused = true;
+	for (unsigned i = 0; i < left.count; i++) {
+		struct shape_load load = hold_load(left.packets[i]);
+		queue_refuse(
+			queue, &held_of_packet(left.packets[i])->queued, load.bytes, load.packets);
+	}
 }
 
 // A frame that takes more buffers than the VM ever gives would keep all others for good.
@@ -177,7 +184,7 @@ static void give_up(struct pass *pass, const struct port_view *out)
 	if (!vm_has_buffers(out, p, &posted) ||
 		!queue_is_stuck(queue, posted, out->queueing.us, pass->tsc))
 		return;
-	pass_drop(pass, out->port, DROP_TO_VM_RING_FULL, 1, p->data, p->head_len);
+	pass_drop(pass, out->port, DROP_TO_VM_RING_FULL, first->packets, p->data, p->head_len);
 	first->refused = false;
 }
 

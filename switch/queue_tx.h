@@ -4,8 +4,12 @@
 #ifndef WEIR_SWITCH_QUEUE_TX_H
 #define WEIR_SWITCH_QUEUE_TX_H
 
+#include "switch/hold.h"
 #include "switch/pipeline.h"
 #include "switch/queue_inbox.h"
+
+// What packets count as together by the rate of a VM that they go to.
+struct shape_load queue_load(const struct bunch *bunch);
 
 // Delivers packets, at least one, to a VM whose port has a queue, as far as they are due; holds the
 // others. Worker.

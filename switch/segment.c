@@ -21,17 +21,29 @@ static bool takes_tso(const struct packet *p, uint64_t features)
 	return (features & needed) == needed;
 }
 
+// Behind the segments that have gone before.
+static void go_on(struct segmenter *s)
+{
+	const struct packet *p = s->packet;
+	uint32_t stashed = p->head_len - p->payload_off;
+	s->index = p->segments_gone;
+	s->offset = (uint32_t)p->segments_gone * p->gso_size;
+	s->body_off = s->offset > stashed ? s->offset - stashed : 0;
+}
+
 static enum drop_reason begin_tso(struct segmenter *s, uint64_t features, uint16_t mtu)
 {
 	const struct packet *p = s->packet;
 	if ((uint32_t)(p->payload_off - p->l3_off) + p->gso_size > mtu)
 		return DROP_TO_VM_MTU;
-	if (takes_tso(p, features))
+	if (takes_tso(p, features) && !(p->flags & PACKET_BEGUN))
 		return DROP_NONE;
 	if (p->gso_size < SEGMENT_GSO_MIN)
 		return DROP_SEGMENT_FAILED;
 	s->in_software = true;
 	s->count = (p->len - p->payload_off + p->gso_size - 1) / p->gso_size;
+	if (p->flags & PACKET_BEGUN)
+		go_on(s);
 	return DROP_NONE;
 }
 

@@ -39,14 +39,15 @@ struct segmenter {
 // longest layer 3 packet in bytes (behind all VLAN tags), for a TSO frame of its segments.
 // DROP_SEGMENT_FAILED: gso_size is below SEGMENT_GSO_MIN and the receiver lacks TSO.
 // receiver_features are the negotiated VIRTIO_NET_F_GUEST_*; TSO counts only with GUEST_CSUM, and
-// with OFFLOAD_ECN only with GUEST_ECN (virtio 1.2, 5.1.3.1). p is parsed, not dropped, in the form
+// with OFFLOAD_ECN only with GUEST_ECN (virtio 1.2, 5.1.3.1). A frame with PACKET_BEGUN is cut in
+// any case, and goes on where it had ended. p is parsed, not dropped, in the form
 // (tagged or not) in which it is to be delivered, and stays unchanged meanwhile. Worker.
 enum drop_reason segment_begin(
 	struct segmenter *s, const struct packet *p, uint64_t receiver_features, uint16_t mtu);
 // 1 and *frame (valid until the next call), or 0 at the end. With frame->csum_at the field in the
 // head is zero and csum_init is the pseudo header's sum; head is private then. Worker.
 int segment_next(struct segmenter *s, struct frame *frame);
-// How many frames segment_next gives in all.
+// How many frames segment_next gives in all, with those that have gone before.
 uint32_t segment_count(const struct segmenter *s);
 
 #endif

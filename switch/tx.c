@@ -31,36 +31,61 @@ static void count_segments(struct put *put, const struct packet *p)
 	put->segments.bytes += load.bytes - p->len;
 }
 
-// One packet into the receiver's ring, as one frame or as its segments. Returns DROP_NONE, or why
-// (the rest of) it was lost; *begun: whether some of it was put.
-static enum drop_reason put_packet(struct pass *pass, const struct port_view *out,
-	struct ring *ring, uint64_t features, struct packet *p, struct put *put, bool *begun)
+static enum drop_reason put_frame(struct ring *ring, const struct frame *frame, struct put *put)
 {
-	*begun = false;
+	switch (ring_put(ring, frame)) {
+	case 0:
+		put->sent.packets++;
+		put->sent.bytes += frame->head_len + frame->body_len;
+		return DROP_NONE;
+	case -ENOBUFS:
+		return DROP_TO_VM_RING_FULL;
+	case -EMSGSIZE:
+		return DROP_TO_VM_BUFFER_TOO_SMALL;
+	default:
+		return DROP_TO_VM_FAULTED;
+	}
+}
+
+// One packet into the receiver's ring, as one frame or as its segments. Returns DROP_NONE, or why
+// (the rest of) it was not put; of a port that can hold packets the packet says then what is left.
+static enum drop_reason put_packet(struct pass *pass, const struct port_view *out,
+	struct ring *ring, uint64_t features, struct packet *p, struct put *put)
+{
 	packet_tag_vlan(p, view_tags(out, p->vlan));
 	struct segmenter *s = &pass->segmenter;
 	enum drop_reason reason = segment_begin(s, p, features, out->mtu);
 	if (reason != DROP_NONE)
 		return reason;
 	struct frame frame;
-	while (segment_next(s, &frame)) {
-		switch (ring_put(ring, &frame)) {
-		case 0:
-			put->sent.packets++;
-			put->sent.bytes += frame.head_len + frame.body_len;
-			*begun = true;
-			break;
-		case -ENOBUFS:
-			return DROP_TO_VM_RING_FULL;
-		case -EMSGSIZE:
-			return DROP_TO_VM_BUFFER_TOO_SMALL;
-		default:
-			return DROP_TO_VM_FAULTED;
-		}
-	}
-	if (unlikely(out->queueing.queue) && p->offload & OFFLOAD_TSO && segment_count(s) == 1)
+	while (reason == DROP_NONE && segment_next(s, &frame))
+		reason = put_frame(ring, &frame, put);
+	if (likely(!out->queueing.queue) || !(p->offload & OFFLOAD_TSO))
+		return reason;
+	if (reason != DROP_NONE && s->index > 1) {
+		p->flags |= PACKET_BEGUN;
+		p->segments_gone = s->index - 1;
+	} else if (reason == DROP_NONE && segment_count(s) == 1) {
 		count_segments(put, p);
-	return DROP_NONE;
+	}
+	return reason;
+}
+
+// Counts what is left of it as lost: for a port with a rate as that counts, so that all it was sent
+// is found again.
+static void lose(
+	struct pass *pass, const struct port_view *out, enum drop_reason reason, struct packet *p)
+{
+	count_drops(pass, out->port, reason, out->queueing.queue ? hold_load(p).packets : 1, p);
+	p->flags &= (uint16_t)~PACKET_BEGUN; // other receivers may get all of it
+}
+
+// Likewise of packets to a port that is not up.
+static void lose_all(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+{
+	uint64_t n = out->queueing.queue ? queue_load(bunch).packets : bunch->count;
+	count_drops(pass, out->port, out->is_nic ? DROP_TO_NIC_NOT_UP : DROP_TO_VM_NOT_UP, n,
+		bunch->packets[0]);
 }
 
 // Whether the receiver gets the frame as it stands in the stash and the sender's memory: nothing to
@@ -100,13 +125,12 @@ static unsigned put_bunch(struct pass *pass, const struct port_view *out, struct
 			if (i == plain_end)
 				continue;
 		}
-		bool begun;
 		enum drop_reason reason = put_packet(
-			pass, out, ring, features, bunch->packets[i], put, &begun);
-		if (reason == DROP_TO_VM_RING_FULL && out->queueing.queue && !begun)
+			pass, out, ring, features, bunch->packets[i], put);
+		if (reason == DROP_TO_VM_RING_FULL && out->queueing.queue)
 			break;
 		if (reason != DROP_NONE)
-			count_drops(pass, out->port, reason, 1, bunch->packets[i]);
+			lose(pass, out, reason, bunch->packets[i]);
 		i++;
 	}
 	return i;
@@ -130,7 +154,7 @@ static void put_queue(struct pass *pass, const struct port_view *out, unsigned p
 			counter_add(&counters->to_vm_segments, put.segments.packets,
 				put.segments.bytes);
 	} else {
-		count_drops(pass, out->port, DROP_TO_VM_NOT_UP, bunch->count, bunch->packets[0]);
+		lose_all(pass, out, bunch);
 	}
 	vhost_port_to_vm_unlock(out->vhost, pair);
 	for (; done < bunch->count; done++)
@@ -204,8 +228,7 @@ static void deliver(struct pass *pass, const struct port_view *out, const struct
 	else if (out->nic && nic_is_up(out->nic))
 		nic_send(pass, out, bunch->packets, bunch->count);
 	else
-		count_drops(pass, out->port, out->is_nic ? DROP_TO_NIC_NOT_UP : DROP_TO_VM_NOT_UP,
-			bunch->count, bunch->packets[0]);
+		lose_all(pass, out, bunch);
 }
 
 static void send_to_port(struct pass *pass, uint16_t id, const struct bunch *bunch)

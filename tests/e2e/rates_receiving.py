@@ -6,12 +6,10 @@ import time
 
 from cases import BOTH, case, check, fixture, slow
 from lab import wait_until
-from lab.frontend import AVAIL, F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, SIZE, VNET, WRITE
+from lab.frontend import AVAIL, SIZE
 from rates_sending import Stream, expect, finish, pairs, pump
 from switching import lan
 
-F_GUEST_TSO4, F_HOST_TSO4 = 1 << 7, 1 << 11
-TSO = F_CSUM | F_GUEST_CSUM | F_HOST_TSO4 | F_GUEST_TSO4 | F_MRG_RXBUF
 KINDS = ("fifo", "prio", "drr", "fq-codel")
 QUEUE_DROPS = ("to-vm-queue-full", "to-vm-queue-drop", "to-vm-no-buffer")
 
@@ -359,65 +357,6 @@ def close_and_remove(lan):
             check(not rate_of(lan, name)["held"]["packets"], rate_of(lan, name))
         else:
             lan.switch.ctl("port", "remove", name)
-
-
-@case("rates: to-vm holds TSO frames whole, and cuts them for who needs it", presets=BOTH)
-def tso():
-    with lan() as one:
-        one.port("a", features=TSO)
-        one.port("whole", features=TSO)
-        one.port("cut")
-        one.learned()
-        payload, gso = 8000 // 3, 500
-        length = 20 + 20 + payload
-        header = ipv4(length, 6)
-        tcp = struct.pack(">HHIIBBHHH", 1, 2, 1000, 0, 5 << 4, 0x10, 1000, 0, 0)
-        vnet = struct.pack("<BBHHHHH", 1, 1, 54, gso, 34, 16, 0)
-        check(len(vnet) == VNET, "the header's length")
-        segments = -(-payload // gso)
-        for name in ("whole", "cut"):
-            set_rate(one, name, bits="100kbit", queue="1MiB")
-            end, raw = one.ends[name], []
-            frame = one.a.frame(end.mac, header + tcp + bytes(range(256)) * 10 + bytes(payload - 2560), 0x0800)
-            for _ in range(3):
-                one.a.put(frame, vnet)
-                one.a.wait_sent(slow(5))
-            held = rate_of(one, name)["held"]
-            check(held["packets"] >= 1 and held["bytes"] == held["packets"] * (payload + segments * 54), held)
-            set_rate(one, name)
-            count = 3 if name == "whole" else 3 * segments
-            wait_until(lambda: raw.extend(end.rx.take_used()) or len(raw) == count, slow(5), lambda: f"{name}: {raw}",
-                       0.01)
-            total = sum(length for _, length in raw)
-            expected = VNET + 54 + payload if name == "whole" else segments * (VNET + 54) + payload
-            check(total == 3 * expected, f"{name}: {total} bytes, not {3 * expected}")
-            at = end.rx.buffer(raw[0][0])
-            flags, kind, _, size = struct.unpack_from("<BBHH", end.rx.memory, at)
-            check((flags, kind, size) == ((1, 1, gso) if name == "whole" else (0, 0, 0)), (flags, kind, size))
-        return f"{segments} segments"
-
-
-@case("rates: a frame that takes more buffers than a VM ever gives keeps no others", presets=BOTH)
-def too_long():
-    with lan() as one:
-        one.port("a", features=TSO)
-        one.port("b", features=TSO)
-        one.learned()
-        set_rate(one, "b", bits="10Gbit")
-        one.b.stop()
-        one.b.start(receive=0)
-        one.switch.wait_port("b", "up")
-        # One buffer at a time, too short for the TSO frame.
-        rx, payload = one.b.rx, bytes(2000)
-        rx.desc(0, one.b.address(rx, 0), 1000, WRITE)
-        rx.publish(0)
-        books = Books(one, "b")
-        header = ipv4(40 + len(payload), 6) + struct.pack(">HHIIBBHHH", 1, 2, 1000, 0, 5 << 4, 0x10, 1000, 0, 0)
-        one.a.put(one.a.frame(one.b.mac, header + payload, 0x0800), struct.pack("<BBHHHHH", 1, 1, 54, 500, 34, 16, 0))
-        books.send("a", [udp(one, "a", one.b.mac, 1)])
-        wait_until(lambda: rx.used != rx.used_index(), slow(5), "the frame behind it", 0.001)
-        check(books.lost() == {"to-vm-ring-full": 1}, f"lost {books.lost()}")
-        check(len(one.b.got()[0]) == 200, "it is another one")
 
 
 @case("rates: figures of a port that gets fewer queues do not go back", presets=BOTH)

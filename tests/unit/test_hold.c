@@ -200,6 +200,14 @@ Test(hold, a_tso_frame_counts_as_its_segments)
 	cr_expect_eq(held->queued.buffers, 1 + (w.len - STASH_HEADERS + 2047) / 2048);
 	cr_expect_eq(held->packet.offload, OFFLOAD_TSO4 | OFFLOAD_CSUM_PARTIAL);
 	let_go(held);
+	// Without those that its receiver has got already.
+	parcel.packet.flags |= PACKET_BEGUN;
+	parcel.packet.segments_gone = 4;
+	held = hold(&parcel.packet);
+	cr_expect_eq(held->queued.packets, 3);
+	cr_expect_eq(held->queued.bytes, 10000 - 4 * 1448 + 3 * 66);
+	cr_expect_eq(held->packet.segments_gone, 4);
+	let_go(held);
 	parcel_free(&parcel);
 }
 

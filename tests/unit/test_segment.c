@@ -249,6 +249,38 @@ Test(segment, too_many_segments)
 	parcel_free(&parcel);
 }
 
+// A ring may be full behind any segment: those that are left are the same whenever they go, also
+// for a receiver that could take all of it by now.
+Test(segment, it_goes_on_where_it_ended)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct shape sh = i % 2 ? tcp6 : tcp4;
+		sh.payload = 1000;
+		sh.gso_size = 100;
+		sh.piece = i ? 70 : 0;
+		sh.head_len = i == 2 ? 66 : 0;
+		struct packet *p = sent(&sh);
+		for (uint16_t gone = 1; gone < 10; gone++) {
+			struct frame frame;
+			p->flags |= PACKET_BEGUN;
+			p->segments_gone = gone;
+			uint64_t all = F(CSUM) | F(TSO4) | F(TSO6) | F(ECN);
+			cr_assert_eq(segment_begin(&seg, p, all, 1500), DROP_NONE);
+			cr_expect_eq(segment_count(&seg), 10);
+			for (uint32_t n = gone; n < 10; n++) {
+				cr_assert_eq(segment_next(&seg, &frame), 1, "segment %u", n);
+				uint32_t len = frame_assemble(&frame, got);
+				finish(&frame, got, len);
+				reference(&sh, n);
+				cr_expect_eq(len, want.len);
+				cr_expect_arr_eq(got, want.bytes, len, "segment %u of %u", n, i);
+			}
+			cr_expect_eq(segment_next(&seg, &frame), 0);
+		}
+		parcel_free(&parcel);
+	}
+}
+
 // --- pass-through ------------------------------------------------------------------------------
 
 static struct frame only(struct packet *p, uint64_t features)
