@@ -67,7 +67,7 @@ packets per burst are told because short bursts cost more per packet.
 **Which repetitions count.** The CPUs of a virtual machine wander: the round trip of a cache line between two
 of them is 40 ns at one minute and 165 ns at the next, and every figure follows it. The bench measures that
 round trip before, between and behind the two sides of each repetition, with everything else stopped, and
-keeps a repetition only if all three are *near*: here at most {near:.0f} ns ({how_near}). It also discards one
+keeps a repetition only if all three are *near*: here at most {near} ns ({how_near}). It also discards one
 in which a polling thread was ready to run and did not for more than {wait} of an interval (or more than its
 case says), or in which a side did not carry the given load (less than {carried} of it was received, or see
 *refused*). A pair waits up to {patience} s for the near state and ends after {most} repetitions whatever was
@@ -257,6 +257,12 @@ def pages(about):
             "peers are\nstarted with `--no-huge`, which costs them; by how much is not measured here.")
 
 
+def nears(results, about):
+    """More than one where results were added to older ones."""
+    limits = sorted({round(one.get("near_ns", about["near_ns"])) for one in results})
+    return " or ".join(map(str, limits))
+
+
 def method(results, about):
     kept, discarded, reasons = totals(results)
     low, middle, high = about["round_trips_ns"]
@@ -267,7 +273,7 @@ def method(results, about):
         warm=about["warm_up"], warm_max=WARM_MAX, load=percent(about["load"]), cpu=CPU_RATIO,
         saturated=percent(SATURATED),
         refused=percent(REFUSED_MAX, 1), pages=pages(about),
-        near=about["near_ns"], how_near=how, wait=percent(WAIT_MAX), carried=percent(CARRIED_MIN),
+        near=nears(results, about), how_near=how, wait=percent(WAIT_MAX), carried=percent(CARRIED_MIN),
         patience=f"{about.get('patience', PATIENCE):g}", most=about["most"],
         repetitions=about["repetitions"], kept=kept, discarded=discarded, reasons=reasons,
         trips=f"{low:.0f} to {high:.0f} ns, median {middle:.0f} ns")
