@@ -121,6 +121,16 @@ static inline bool queue_is_empty(const struct to_vm_queue *queue)
 	return !atomic_load_explicit(&queue->held, memory_order_acquire);
 }
 
+// Whether a packet of so many bytes can find room behind `coming` others'; else it need not be
+// copied to be lost. Workers.
+static inline bool queue_has_room(const struct queueing *queueing, uint64_t coming, uint64_t bytes)
+{
+	const struct to_vm_queue *queue = queueing->queue;
+	uint64_t held = atomic_load_explicit(&queue->held_bytes, memory_order_relaxed) + coming;
+	return !queueing->scheduler->ops->sheds_newest || !held ||
+	       held + bytes <= queueing->settings.limit;
+}
+
 // Takes n copies, whose `since` is set to tsc. buffers_max: of the pool, that this queue may hold.
 // *lost: what was lost, by `next`, the caller's. True: the owner is to be told. Workers.
 bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigned n, uint64_t tsc,

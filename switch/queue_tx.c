@@ -92,20 +92,34 @@ static void tell_owner(const struct port_view *out)
 		worker_rouse(owner);
 }
 
+// NULL: it is lost.
+static struct queued *copy(
+	struct pass *pass, const struct port_view *out, struct packet *p, uint64_t *coming)
+{
+	struct shape_load load = hold_load(p);
+	enum drop_reason reason = DROP_TO_VM_QUEUE_FULL;
+	struct held *held = NULL;
+	if (likely(queue_has_room(&out->queueing, *coming, load.bytes))) {
+		reason = DROP_TO_VM_NO_BUFFER;
+		held = hold_take(out->queueing.queue->pool, p);
+	}
+	if (unlikely(!held))
+		pass_drop(pass, out->port, reason, load.packets, p->data, p->head_len);
+	else
+		*coming += load.bytes;
+	p->flags &= (uint16_t)~PACKET_BEGUN; // others may get all of it
+	return held ? &held->queued : NULL;
+}
+
 static void hold(struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
 	struct to_vm_queue *queue = out->queueing.queue;
 	struct queued *copies[BURST_MAX], *lost;
+	uint64_t coming = 0;
 	unsigned n = 0;
 	for (unsigned i = 0; i < bunch->count; i++) {
-		struct packet *p = bunch->packets[i];
-		struct held *held = hold_take(queue->pool, p);
-		if (likely(held))
-			copies[n++] = &held->queued;
-		else
-			pass_drop(pass, out->port, DROP_TO_VM_NO_BUFFER, hold_load(p).packets,
-				p->data, p->head_len);
-		p->flags &= (uint16_t)~PACKET_BEGUN; // others may get all of it
+		copies[n] = copy(pass, out, bunch->packets[i], &coming);
+		n += copies[n] != NULL;
 	}
 	if (!n)
 		return;

@@ -53,7 +53,8 @@ struct scheduler;
 
 struct scheduler_ops {
 	const char *name;
-	size_t size; // of its own struct, which begins with struct scheduler
+	size_t size;       // of its own struct, which begins with struct scheduler
+	bool sheds_newest; // beyond the limit it is always the newcomer that is lost
 	// Takes what it needs from new settings, any time; NULL: it needs nothing.
 	void (*change)(struct scheduler *scheduler, const struct scheduler_settings *settings);
 	void (*enqueue)(struct scheduler *scheduler, struct queued *packet);

@@ -28,6 +28,7 @@ static void fifo_reset(struct scheduler *s)
 const struct scheduler_ops scheduler_fifo = {
 	.name = "fifo",
 	.size = sizeof(struct scheduler),
+	.sheds_newest = true,
 	.enqueue = fifo_enqueue,
 	.dequeue = fifo_dequeue,
 	.shed = fifo_shed,

@@ -133,6 +133,28 @@ static void run(uint64_t until)
 
 TestSuite(queue, .init = setup);
 
+// What cannot find room is known before it is copied, and what can is not turned away.
+Test(queue, room_is_known_beforehand)
+{
+	use((struct config_rate){.bits = 80000000, .queue_bytes = 10 * LEN});
+	queue_change(&queue, &queueing);
+	cr_expect(queue_has_room(&queueing, 0, 20 * LEN));
+	room = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		cr_expect(queue_has_room(&queueing, 0, LEN));
+		cr_expect(queue_has_room(&queueing, (9 - i) * LEN, LEN));
+		cr_expect_not(queue_has_room(&queueing, (10 - i) * LEN, LEN) && i);
+		add(1, 1);
+		run(now + KIT_MS);
+	}
+	cr_expect_eq(lost, 0);
+	cr_expect_not(queue_has_room(&queueing, 0, LEN));
+	add(1, 1);
+	cr_expect_eq(lost, 1);
+	room = UINT32_MAX;
+	run(now + KIT_HZ);
+}
+
 Test(queue, what_waits_goes_at_the_rate)
 {
 	static const struct {
