@@ -19,7 +19,6 @@ MEAN, SHORT = 0.005, 0.02
 REACHABLE = 1.2             # times the target, carried without a rate
 CYCLES = 10                 # of a rate that is not reached
 MANY_PORTS, MANY_RATIO = 60, 1.2
-CPU_FALLS = 0.5             # at a tenth of the load, of what all of it takes
 BESIDE = 0.98
 JAIN = 0.99
 TARGET_MS = 5               # of fq-codel
@@ -131,8 +130,8 @@ CASES = (
     unreached("to-vm", "to-vm", bits=40 * GBIT),
     RateCase("from-vm at a tenth of the offered load", "tenth",
              (Mark("drops", "no drop in Weir", 0),
-              Mark("cpu", f"CPU ≤ {CPU_FALLS} × that of all of it", CPU_FALLS)),
-             "1500 B; the VM always has something to send"),
+              Mark("rises", "CPU falls with the load", 0)),
+             "1500 B; the VM always has something to send; rates of a half, a tenth and a hundredth of that"),
     beside(1500),
     beside(64),
     RateCase("drr, flows of 64 and 1500 B", "drr", (Mark("jain", f"Jain's index ≥ {JAIN} by bytes", JAIN, True),),

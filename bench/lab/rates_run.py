@@ -327,8 +327,8 @@ class RatesRun:
             loads.append({"share": share, "mbit": seen.per_second(seen.bits()) / plan.MBIT, **said})
             if share < 1:
                 drops |= said["drops"]
-        cpu = {one["share"]: one["cpu"] for one in loads}
-        return {"figures": {"loads": loads, "drops": sum(drops.values()), "cpu": cpu[0.1] / cpu[1.0]}}
+        rises = sum(less["cpu"] >= more["cpu"] for more, less in zip(loads, loads[1:]))
+        return {"figures": {"loads": loads, "drops": sum(drops.values()), "rises": rises}}
 
     def beside(self, lane, case):
         """The fast VM, alone and beside the slow one in turn."""
