@@ -154,8 +154,8 @@ def facts(one):
     if kind == "tenant":
         each = ", ".join(f"{mbit:.1f} Mbit ({100 * off:+.2f} %)" for mbit, off in zip(found["mbit"], found["off"]))
         return f"{each}; all together off by {percent(found['mean'], 3)}"
-    return (f"median {found['median_ms']:.2f} ms, worst {found['worst_ms']:.2f} ms of {found['changes']}; the call "
-            f"itself takes {found['call_ms']:.2f} ms")
+    return (f"median {found['median_ms']:.2f} ms, nine of ten {found['p90_ms']:.2f} ms, worst {found['worst_ms']:.2f} ms "
+            f"of {found['changes']}; the call itself takes {found['call_ms']:.2f} ms")
 
 
 def others(results):
