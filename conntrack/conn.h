@@ -16,6 +16,7 @@
 #define WEIR_CONNTRACK_CONN_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "conntrack/key.h"
@@ -58,7 +59,7 @@ struct conn {
 	_Atomic uint32_t seen_s; // of its last packet
 	_Atomic uint8_t state;   // enum conn_state
 	_Atomic uint8_t flags;   // enum conn_flag
-	_Atomic uint8_t lock;    // 1: held
+	atomic_bool lock;
 	_Atomic uint8_t generation;
 	// By direction, where the MAC table has the source's address and, in the upper half, the
 	// destination's: where to look first, no more. Of no meaning to this layer.

@@ -68,17 +68,14 @@ void conn_due(struct conn_table *t, uint32_t index, uint32_t due_s)
 
 void conn_lock(struct conn_table *t, struct conn *conn)
 {
-	if (t->head.alone)
-		return;
-	while (atomic_exchange_explicit(&conn->lock, 1, memory_order_acquire))
-		while (atomic_load_explicit(&conn->lock, memory_order_relaxed))
-			_mm_pause();
+	if (!t->head.alone)
+		spin_lock(&conn->lock);
 }
 
 void conn_unlock(struct conn_table *t, struct conn *conn)
 {
 	if (!t->head.alone)
-		atomic_store_explicit(&conn->lock, 0, memory_order_release);
+		spin_unlock(&conn->lock);
 }
 
 void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,

@@ -2,23 +2,6 @@
 // Finding, adding to and removing from the index. The rules are in conntrack/table.c.
 #include "conntrack/table_inner.h"
 
-static void bucket_lock(struct bucket *b)
-{
-	while (atomic_exchange_explicit(&b->lock, 1, memory_order_acquire))
-		while (atomic_load_explicit(&b->lock, memory_order_relaxed))
-			_mm_pause();
-}
-
-static bool bucket_trylock(struct bucket *b)
-{
-	return !atomic_exchange_explicit(&b->lock, 1, memory_order_acquire);
-}
-
-static void bucket_unlock(struct bucket *b)
-{
-	atomic_store_explicit(&b->lock, 0, memory_order_release);
-}
-
 // The two buckets of a key, for a writer.
 struct pair {
 	struct bucket *first, *second;
@@ -33,14 +16,14 @@ static struct pair pair_of(const struct conn_table *t, uint32_t hash)
 static void pair_lock(struct pair pair)
 {
 	bool in_order = pair.first < pair.second;
-	bucket_lock(in_order ? pair.first : pair.second);
-	bucket_lock(in_order ? pair.second : pair.first);
+	spin_lock(&(in_order ? pair.first : pair.second)->lock);
+	spin_lock(&(in_order ? pair.second : pair.first)->lock);
 }
 
 static void pair_unlock(struct pair pair)
 {
-	bucket_unlock(pair.first);
-	bucket_unlock(pair.second);
+	spin_unlock(&pair.first->lock);
+	spin_unlock(&pair.second->lock);
 }
 
 // --- lookups
@@ -163,7 +146,7 @@ static bool make_room(struct conn_table *t, struct bucket *full, struct pair hel
 		struct pair own = pair_of(t, hash);
 		// Never back to the first bucket: a reader on its way could miss it in both.
 		if (own.first != full || own.second == held.first || own.second == held.second ||
-			!bucket_trylock(own.second))
+			!spin_trylock(&own.second->lock))
 			continue;
 		bool room = bucket_used(own.second) < BUCKET_ENTRIES;
 		if (room) {
@@ -171,7 +154,7 @@ static bool make_room(struct conn_table *t, struct bucket *full, struct pair hel
 			overflow_add(full, 1);
 			set_tag(full, place, 0);
 		}
-		bucket_unlock(own.second);
+		spin_unlock(&own.second->lock);
 		if (room)
 			return true;
 	}
@@ -212,7 +195,7 @@ static bool add_to_first(struct conn_table *t, uint32_t index, uint32_t due_s, u
 {
 	const struct conn *conn = conn_at(t, index);
 	struct bucket *first = t->buckets + bucket_first(t, conn->hash);
-	bucket_lock(first);
+	spin_lock(&first->lock);
 	bool enough = false;
 	if (likely(!atomic_load_explicit(&first->overflow, memory_order_relaxed))) {
 		*result = known_in(t, first, conn);
@@ -222,7 +205,7 @@ static bool add_to_first(struct conn_table *t, uint32_t index, uint32_t due_s, u
 			enter(t, first, index, due_s);
 		}
 	}
-	bucket_unlock(first);
+	spin_unlock(&first->lock);
 	return enough;
 }
 
@@ -271,12 +254,12 @@ bool index_remove_if(struct conn_table *t, uint32_t index,
 	const struct conn *conn = conn_at(t, index);
 	uint32_t hash = conn->hash;
 	struct pair pair = pair_of(t, hash);
-	bucket_lock(pair.first);
+	spin_lock(&pair.first->lock);
 	bool still = wanted(conn, ctx), was = still && take_out(pair.first, index, hash);
 	bool elsewhere = atomic_load_explicit(&pair.first->overflow, memory_order_relaxed);
 	if (was)
 		forget(t, index);
-	bucket_unlock(pair.first);
+	spin_unlock(&pair.first->lock);
 	if (was || !still || !elsewhere)
 		return was;
 	// Nothing comes back to the first: it is in the second, or another thread takes it out.

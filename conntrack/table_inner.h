@@ -4,13 +4,13 @@
 #ifndef WEIR_CONNTRACK_TABLE_INNER_H
 #define WEIR_CONNTRACK_TABLE_INNER_H
 
-#include <emmintrin.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/config.h"
 #include "base/likely.h"
+#include "base/spin.h"
 #include "conntrack/hash.h"
 #include "conntrack/table.h"
 
@@ -36,8 +36,8 @@ struct bucket {
 	_Atomic uint64_t tags[2];   // of places 0 to 7
 	_Atomic uint32_t last_tags; // of places 8 and 9
 	_Atomic uint16_t
-		overflow;      // entries whose first bucket this is and that lie in their second
-	_Atomic uint16_t lock; // 1: held
+		overflow; // entries whose first bucket this is and that lie in their second
+	atomic_bool lock;
 	_Atomic uint32_t entries[BUCKET_ENTRIES];
 } __attribute__((aligned(64)));
 
@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct bucket) == 64, "a line");
 
 // A worker's free entries. `lock` is contended only where nothing else is free.
 struct cache {
-	_Atomic uint32_t lock;
+	atomic_bool lock;
 	_Atomic uint32_t count;
 	_Atomic uint64_t created, full; // statistics; written by the worker alone
 	uint32_t entries[CACHE_ENTRIES];
@@ -54,7 +54,7 @@ struct cache {
 // Entries that are not in use and in no cache: one ring of their numbers. [head, ripe) are free,
 // [ripe, tail) wait for the grace period behind their removal.
 struct vacant {
-	_Atomic uint32_t lock;
+	atomic_bool lock;
 	_Atomic uint64_t head, ripe, tail; // written under the lock
 } __attribute__((aligned(64)));
 
@@ -122,19 +122,6 @@ int conn_table_new_with(struct conn_table **out, const struct conn_table_options
 static inline uint64_t relaxed(const _Atomic uint64_t *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-// Spinlocks; whoever holds one does not sleep.
-static inline void spin_lock(_Atomic uint32_t *lock)
-{
-	while (atomic_exchange_explicit(lock, 1, memory_order_acquire))
-		while (atomic_load_explicit(lock, memory_order_relaxed))
-			_mm_pause();
-}
-
-static inline void spin_unlock(_Atomic uint32_t *lock)
-{
-	atomic_store_explicit(lock, 0, memory_order_release);
 }
 
 // --- index: conntrack/table_index.c

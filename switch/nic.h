@@ -24,6 +24,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/packet.h"
+#include "base/spin.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
 
@@ -117,15 +118,12 @@ unsigned nic_take(struct nic *nic, uint16_t queue, struct burst *burst, struct r
 
 static inline void nic_tx_lock(struct nic *nic, unsigned queue)
 {
-	atomic_bool *locked = &nic->tx[queue].locked;
-	while (atomic_exchange_explicit(locked, true, memory_order_acquire))
-		while (atomic_load_explicit(locked, memory_order_relaxed))
-			rte_pause();
+	spin_lock(&nic->tx[queue].locked);
 }
 
 static inline void nic_tx_unlock(struct nic *nic, unsigned queue)
 {
-	atomic_store_explicit(&nic->tx[queue].locked, false, memory_order_release);
+	spin_unlock(&nic->tx[queue].locked);
 }
 
 #endif

@@ -2,21 +2,8 @@
 // Drops what a policed port sends beyond its rate. Behind shape, which counts what came.
 #include "switch/pipeline.h"
 
-#include <rte_pause.h>
-
 #include "base/likely.h"
-
-static void lock(struct police *police)
-{
-	while (atomic_exchange_explicit(&police->locked, true, memory_order_acquire))
-		while (atomic_load_explicit(&police->locked, memory_order_relaxed))
-			rte_pause();
-}
-
-static void unlock(struct police *police)
-{
-	atomic_store_explicit(&police->locked, false, memory_order_release);
-}
+#include "base/spin.h"
 
 static void police_packet(struct pass *pass, struct packet *p)
 {
@@ -45,9 +32,9 @@ void stage_police(struct pass *pass)
 	if (likely(!pass->in->is_policed) || !pass->source)
 		return;
 	struct packet *end = &pass->burst.packets[pass->burst.count];
-	lock(&pass->in->port->police);
+	spin_lock(&pass->in->port->police.locked);
 	for (struct packet *p = pass->burst.packets; p < end; p++)
 		if (likely(p->verdict == VERDICT_NONE))
 			police_packet(pass, p);
-	unlock(&pass->in->port->police);
+	spin_unlock(&pass->in->port->police.locked);
 }

@@ -1,21 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "switch/queue.h"
 
-#include <urcu/arch.h>
-
 #include "base/likely.h"
-
-static void lock(struct to_vm_queue *queue)
-{
-	while (atomic_exchange_explicit(&queue->locked, true, memory_order_acquire))
-		while (atomic_load_explicit(&queue->locked, memory_order_relaxed))
-			caa_cpu_relax();
-}
-
-static void unlock(struct to_vm_queue *queue)
-{
-	atomic_store_explicit(&queue->locked, false, memory_order_release);
-}
+#include "base/spin.h"
 
 static struct scheduler *scheduler_of(struct to_vm_queue *queue)
 {
@@ -74,7 +61,7 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 	}
 	*lost = NULL;
 	buffers_max = beside_ready(queue, buffers_max);
-	lock(queue);
+	spin_lock(&queue->locked);
 	struct scheduler *s = scheduler_of(queue);
 	s->ahead = atomic_fetch_add_explicit(&queue->held_bytes, bytes, memory_order_relaxed) -
 		   s->bytes;
@@ -85,13 +72,13 @@ bool queue_add(struct to_vm_queue *queue, struct queued *const *packets, unsigne
 	if (unlikely(nlost))
 		take_off(queue, nlost, lost_bytes);
 	note(queue, s);
-	unlock(queue);
+	spin_unlock(&queue->locked);
 	return !before;
 }
 
 void queue_change(struct to_vm_queue *queue, const struct queueing *queueing)
 {
-	lock(queue);
+	spin_lock(&queue->locked);
 	struct scheduler *s = scheduler_of(queue);
 	if (s != queueing->scheduler) {
 		struct scheduler_stats stats;
@@ -106,7 +93,7 @@ void queue_change(struct to_vm_queue *queue, const struct queueing *queueing)
 		scheduler_change(s, &queueing->settings);
 	}
 	note(queue, s);
-	unlock(queue);
+	spin_unlock(&queue->locked);
 	queue->version = queueing->version;
 }
 
@@ -137,7 +124,7 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 {
 	uint64_t bytes = 0, packets = 0, lost_bytes = 0;
 	*lost = NULL;
-	lock(queue);
+	spin_lock(&queue->locked);
 	struct scheduler *s = scheduler_of(queue);
 	if (!queue->nready)
 		dequeue(queue, s, limit, tsc, &bytes, &packets);
@@ -146,7 +133,7 @@ void queue_fetch(struct to_vm_queue *queue, const struct rate_limit *limit, uint
 	if (unlikely(nlost))
 		take_off(queue, nlost, lost_bytes);
 	note(queue, s);
-	unlock(queue);
+	spin_unlock(&queue->locked);
 	if (packets)
 		rate_charge(&queue->rate, limit, tsc, bytes, packets);
 }

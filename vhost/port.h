@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/port_status.h"
 #include "base/rcu.h"
+#include "base/spin.h"
 #include "vhost/ring.h"
 
 // What workers see of a queue pair: vring 2 × pair + 1, the guest's transmitq, is from-vm; vring
@@ -107,15 +108,12 @@ static inline struct ring *vhost_port_to_vm(struct vhost_port *port, unsigned pa
 // Taken once per burst around the use of a to-vm ring; never nested. Workers.
 static inline void vhost_port_to_vm_lock(struct vhost_port *port, unsigned pair)
 {
-	atomic_bool *locked = &port->pairs[pair].to_vm_locked;
-	while (atomic_exchange_explicit(locked, true, memory_order_acquire))
-		while (atomic_load_explicit(locked, memory_order_relaxed))
-			caa_cpu_relax();
+	spin_lock(&port->pairs[pair].to_vm_locked);
 }
 
 static inline void vhost_port_to_vm_unlock(struct vhost_port *port, unsigned pair)
 {
-	atomic_store_explicit(&port->pairs[pair].to_vm_locked, false, memory_order_release);
+	spin_unlock(&port->pairs[pair].to_vm_locked);
 }
 
 // Queue pairs that the guest has enabled (to-vm rings published), as a bit mask. Workers.
