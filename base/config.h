@@ -192,6 +192,11 @@ struct config_rate {
 	uint64_t interval_ns; // SCHEDULER_FQ_CODEL: for so long
 };
 
+static inline bool config_rate_is_set(const struct config_rate *rate)
+{
+	return rate->bits || rate->packets;
+}
+
 struct config_shared_member {
 	char port[NAME_SIZE];
 	uint16_t weight; // 1 to WEIGHT_MAX

@@ -9,7 +9,6 @@
 #include "switch/rate_figures.h"
 
 enum {
-	WIRE_BYTES = 24, // preamble 8, check sequence 4, gap 12 (IEEE 802.3, 3.1.1 and 4.4.2)
 	BUSY_PERCENT = 97,
 };
 
@@ -63,7 +62,7 @@ static bool is_busy(const struct port *port, uint64_t tsc)
 
 static uint64_t counted(const struct config_rate *rate, uint64_t bytes, uint64_t packets)
 {
-	return bytes + (rate->layer == LAYER_WIRE ? packets * WIRE_BYTES : 0);
+	return bytes + (rate->layer == LAYER_WIRE ? packets * RATE_WIRE : 0);
 }
 
 static struct rate_speed speed_of(const struct history *history, const struct traffic *passed,
@@ -162,18 +161,13 @@ static void describe_shared(
 	describe_rest(&figures, false, __rdtsc(), status);
 }
 
-static bool is_set(const struct config_rate *rate)
-{
-	return rate->bits || rate->packets;
-}
-
 bool switch_rate_at(struct weir_switch *sw, size_t position, struct rate_status *status)
 {
 	for (size_t i = 0; i < sw->nports; i++) {
 		const struct port *port = sw->ports[i];
 		const struct config_rate *of[] = {&port->config.from_vm, &port->config.to_vm};
 		for (unsigned kind = RATE_FROM_VM; kind <= RATE_TO_VM; kind++) {
-			if (!is_set(of[kind]) || position--)
+			if (!config_rate_is_set(of[kind]) || position--)
 				continue;
 			describe_port(port, kind, status);
 			return true;

@@ -15,16 +15,11 @@ enum {
 	POOL_PART = 4, // of switch.memory; the rest is NICs' and the rules'
 };
 
-static bool is_limited(const struct config_rate *rate)
-{
-	return rate->bits || rate->packets;
-}
-
 int queues_prepare(struct weir_switch *sw, const struct config *config, struct error *err)
 {
 	bool any = false;
 	for (size_t i = 0; i < config->nports; i++)
-		any |= is_limited(&config->ports[i].to_vm);
+		any |= config_rate_is_set(&config->ports[i].to_vm);
 	if (!any || sw->pool)
 		return 0;
 	return hold_pool_new(
@@ -47,7 +42,7 @@ int queue_prepare(
 {
 	struct scheduler_settings settings;
 	*change = (struct queue_change){0};
-	if (!is_limited(&config->to_vm))
+	if (!config_rate_is_set(&config->to_vm))
 		return 0;
 	queue_settings(&settings, &config->to_vm, config->mtu, worker_tsc_hz());
 	if (!port->scheduler || port->kind != config->to_vm.scheduler)
@@ -67,7 +62,7 @@ void queue_abandon(struct queue_change *change)
 void queue_commit(struct port *port, struct queue_change *change)
 {
 	const struct config_port *config = &port->config;
-	if (!is_limited(&config->to_vm))
+	if (!config_rate_is_set(&config->to_vm))
 		return;
 	queue_settings(&port->settings, &config->to_vm, config->mtu, worker_tsc_hz());
 	port->queue_version++;

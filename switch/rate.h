@@ -21,8 +21,9 @@
 enum {
 	RATE_TICKS = 4,     // log2 of ticks in a TSC cycle: 64 bits of them go round in 17 years
 	RATE_FRACTION = 20, // log2 of the parts of a tick that costs are given in
-	RATE_WIRE = 24,     // bytes of preamble, gap and FCS around a frame on a wire
-	RATE_FRAME = 14,    // bytes of a frame beside its MTU
+	// Bytes around a frame on a wire: preamble 8, FCS 4, gap 12 (IEEE 802.3, 3.1.1 and 4.4.2).
+	RATE_WIRE = 24,
+	RATE_FRAME = 14, // bytes of a frame beside its MTU
 	// How late a worker may come without loss: what came due meanwhile is made up for. It sets
 	// a bucket's least depth, as given and by default.
 	RATE_LATE_US = 500,
@@ -113,7 +114,7 @@ static inline void rate_compile(
 		burst ? (beyond + frame - 1) / frame : 0, RATE_BURST_PACKETS, RATE_CHARGE_PACKETS,
 		tsc_hz);
 	limit->overhead = config->layer == LAYER_WIRE ? RATE_WIRE : 0;
-	limit->is_set = config->bits || config->packets;
+	limit->is_set = config_rate_is_set(config);
 }
 
 // --- asking and charging. Workers; tsc: the time stamp counter.

@@ -12,7 +12,7 @@ _Static_assert(offsetof(struct config_shared_member, port) == 0, "the name comes
 int finish_rate(struct check *check, const struct node *node, void *base)
 {
 	const struct config_rate *rate = base;
-	if (!rate->bits && !rate->packets)
+	if (!config_rate_is_set(rate))
 		return check_fail(
 			check, node, NULL, EINVAL, "expected bits or packets, found neither");
 	if (rate->police && !rate->bits)
