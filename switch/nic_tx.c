@@ -238,8 +238,7 @@ void nic_send(struct pass *pass, const struct port_view *out, struct packet *con
 	for (unsigned i = 0; i < count; i++) {
 		enum drop_reason reason = send_one(&b, packets[i]);
 		if (unlikely(reason != DROP_NONE))
-			pass_drop(
-				pass, out->port, reason, 1, packets[i]->data, packets[i]->head_len);
+			pass_drop_packets(pass, out->port, reason, 1, packets[i]);
 	}
 	if (b.count)
 		flush(&b);

@@ -24,8 +24,8 @@ struct pass {
 	uint16_t worker; // index, for the per-worker counters
 	uint32_t now_s;
 	uint64_t tsc; // when the round began
-	uint64_t
-		next_due; // TSC: when the first of what is held back is due; UINT64_MAX: nothing is
+	// TSC: when the first of what is held back is due; UINT64_MAX: nothing is.
+	uint64_t next_due;
 	// When the queue is to be looked at again, 0: in the next round. Before: when it was due
 	// that was held back, 0: it was not.
 	uint64_t again;
@@ -58,6 +58,13 @@ static inline void pass_drop(struct pass *pass, struct port *port, enum drop_rea
 		drop_sample_put(sample, pass->tsc, data, len);
 }
 
+// Likewise; `p` is one of the n packets.
+static inline void pass_drop_packets(struct pass *pass, struct port *port, enum drop_reason reason,
+	uint64_t n, const struct packet *p)
+{
+	pass_drop(pass, port, reason, n, p->data, p->head_len);
+}
+
 // Packets of one burst, in their order.
 struct bunch {
 	unsigned count;
@@ -87,6 +94,9 @@ void stage_policy(struct pass *pass);
 void stage_storm(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);
+
+// A part of tx: counts packets to a port that is not up.
+void tx_lose(struct pass *pass, const struct port_view *out, const struct bunch *bunch);
 
 // A part of tx: puts packets, at least one, into a VM's rings, and counts there what was sent and
 // what was lost. *left: of a port that can hold packets, what its full rings have refused; those

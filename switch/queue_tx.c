@@ -20,7 +20,7 @@ static void lose(struct pass *pass, const struct port_view *out, struct queued *
 	while (lost) {
 		struct queued *next = lost->next;
 		const struct packet *p = &held_of(lost)->packet;
-		pass_drop(pass, out->port, lost->drop, lost->packets, p->data, p->head_len);
+		pass_drop_packets(pass, out->port, lost->drop, lost->packets, p);
 		back[n++] = lost;
 		if (n == BURST_MAX || !next) {
 			hold_give(out->queueing.queue->pool, back, n);
@@ -104,7 +104,7 @@ static struct queued *copy(
 		held = hold_take(out->queueing.queue->pool, p);
 	}
 	if (unlikely(!held))
-		pass_drop(pass, out->port, reason, load.packets, p->data, p->head_len);
+		pass_drop_packets(pass, out->port, reason, load.packets, p);
 	else
 		*coming += load.bytes;
 	p->flags &= (uint16_t)~PACKET_BEGUN; // others may get all of it
@@ -147,8 +147,7 @@ void queue_send(struct pass *pass, const struct port_view *out, const struct bun
 {
 	struct bunch left;
 	if (unlikely(!vhost_port_pairs(out->vhost))) {
-		pass_drop(pass, out->port, DROP_TO_VM_NOT_UP, queue_load(bunch).packets,
-			bunch->packets[0]->data, bunch->packets[0]->head_len);
+		tx_lose(pass, out, bunch);
 		return;
 	}
 	struct shape_load all = queue_load(bunch);
@@ -176,8 +175,8 @@ static void put_ready(struct pass *pass, const struct port_view *out)
 		if (likely(view_is_member(out, p->vlan)))
 			bunch_add(&bunch, p);
 		else
-			pass_drop(pass, out->port, DROP_VLAN_NOT_MEMBER, queue->ready[i]->packets,
-				p->data, p->head_len);
+			pass_drop_packets(
+				pass, out->port, DROP_VLAN_NOT_MEMBER, queue->ready[i]->packets, p);
 	}
 	if (bunch.count)
 		vm_send(pass, out, &bunch, &left);
@@ -198,7 +197,7 @@ static void give_up(struct pass *pass, const struct port_view *out)
 	if (!vm_has_buffers(out, p, &posted) ||
 		!queue_is_stuck(queue, posted, out->queueing.us, pass->tsc))
 		return;
-	pass_drop(pass, out->port, DROP_TO_VM_RING_FULL, first->packets, p->data, p->head_len);
+	pass_drop_packets(pass, out->port, DROP_TO_VM_RING_FULL, first->packets, p);
 	first->refused = false;
 }
 

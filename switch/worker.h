@@ -70,6 +70,10 @@ void worker_unstick(struct worker *worker);
 
 // The thread's function; `arg` is the worker.
 void *worker_loop(void *arg);
+// Sleeps until something comes or is due; not at all if there is something. False: nobody woke it,
+// it is to look at rings whose guest does not kick, and at the clock. now: TSC, when the round
+// began that has found nothing. Its thread.
+bool worker_sleep(struct worker *worker, const struct snapshot *snapshot, uint64_t now);
 
 // Cycles of the time stamp counter per second. Any thread.
 uint64_t worker_tsc_hz(void);
