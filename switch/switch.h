@@ -153,10 +153,10 @@ enum rate_limited {
 	LIMITED_BY_RECEIVER // to-vm: its ring was full
 };
 
-// Per second. As the rate counts: a TSO or UFO frame as the packets that it becomes, with what
+// Per second. As the rate counts: a TSO frame as the packets that it becomes, with what
 // `layer: wire` adds.
 struct rate_speed {
-	bool known; // false: it has not been looked at twice yet
+	bool known; // false: it has not been looked at yet
 	uint64_t bits, packets;
 };
 

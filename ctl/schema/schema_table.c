@@ -185,7 +185,9 @@ static const struct key addresses_keys[] = {
 			"becomes; left out: no limit. Beside `bits` both hold."}, \
 	{"burst", TYPE_SIZE, .min = KIB, .max = 256 * MIB, FIELD(type, path burst_bytes), \
 		.effect = EFFECT_LIVE, \
-		.about = "How much may go at once after a pause, but no less than what comes due in 0.5 ms; left out: chosen from the rate."}, \
+		.about = "How much may go at once after a pause, but no less than what comes due " \
+			"in 0.5 ms, or 128 KiB where it is policed; left out: chosen from the " \
+			"rate."}, \
 	{"layer", TYPE_ENUM, .fallback = "l2", .words = layer_words, FIELD(type, path layer), \
 		.effect = EFFECT_LIVE, \
 		.about = "Whether a frame counts as it is (`l2`) or with what it takes on a wire " \
