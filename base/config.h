@@ -53,6 +53,7 @@ enum config_layer {
 	LAYER_L2,  // frames as they are in a ring
 	LAYER_WIRE // with preamble, gap and check sequence: 24 bytes more a packet
 };
+
 enum config_scheduler {
 	SCHEDULER_FIFO,
 	SCHEDULER_PRIO,

@@ -138,11 +138,11 @@ static uint64_t look(void *ctx, uint32_t i, uint64_t due)
 	uint64_t again = due;
 	struct shape_sum sum;
 	(void)ctx;
-	unsigned max = shape_take(&p->shaper, &p->shaping, bench.now, false, &again);
-	if (!max)
-		return again;
 	if (!ring_pending(&p->ring))
 		return 0;
+	unsigned max = shape_take(&p->shaper, &p->shaping, bench.now, &again);
+	if (!max)
+		return again;
 	unsigned n = ring_take(&p->ring, &burst, max);
 	for (unsigned k = 0; k < n; k++)
 		parse_packet(&burst.packets[k]);

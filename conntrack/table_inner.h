@@ -35,8 +35,8 @@ enum {
 struct bucket {
 	_Atomic uint64_t tags[2];   // of places 0 to 7
 	_Atomic uint32_t last_tags; // of places 8 and 9
-	_Atomic uint16_t
-		overflow; // entries whose first bucket this is and that lie in their second
+	// Entries whose first bucket this is and that lie in their second.
+	_Atomic uint16_t overflow;
 	atomic_bool lock;
 	_Atomic uint32_t entries[BUCKET_ENTRIES];
 } __attribute__((aligned(64)));

@@ -21,12 +21,12 @@ struct agenda {
 	uint64_t *first; // by group of queues, the first of its due times
 };
 
-// Words that an agenda of so many queues takes; a whole number of cache lines.
 static inline uint32_t agenda_groups(uint32_t queues)
 {
 	return (queues + AGENDA_GROUP - 1) / AGENDA_GROUP;
 }
 
+// Words that an agenda of so many queues takes; a whole number of cache lines.
 static inline size_t agenda_words(uint32_t queues)
 {
 	return ((size_t)queues + agenda_groups(queues) + 7) & ~(size_t)7;

@@ -103,11 +103,10 @@ static void abandon(struct change *c)
 	policy_abandon(&c->policy);
 }
 
-// Both kinds begin with their name.
-_Static_assert(offsetof(struct config_bridge, name) == 0, "by_name");
-_Static_assert(offsetof(struct config_port, name) == 0, "by_name");
+_Static_assert(offsetof(struct config_bridge, name) == 0, "switch_by_name");
+_Static_assert(offsetof(struct config_port, name) == 0, "switch_by_name");
 
-static int by_name(const void *a, const void *b)
+int switch_by_name(const void *a, const void *b)
 {
 	const char *const *x = a, *const *y = b;
 	return strcmp(*x, *y);
@@ -118,7 +117,7 @@ static int prepare_bridges(struct change *c)
 	const struct config_bridge *sorted[BRIDGES_MAX];
 	for (size_t i = 0; i < c->config->nbridges; i++)
 		sorted[i] = &c->config->bridges[i];
-	qsort(sorted, c->config->nbridges, sizeof(sorted[0]), by_name);
+	qsort(sorted, c->config->nbridges, sizeof(sorted[0]), switch_by_name);
 	for (size_t i = 0; i < c->config->nbridges; i++) {
 		struct bridge *bridge = switch_bridge_find(c->sw, sorted[i]->name);
 		c->bridge_is_new[i] = !bridge;
@@ -136,7 +135,7 @@ static int prepare_ports(struct change *c)
 	const struct config_port *sorted[PORTS_MAX];
 	for (size_t i = 0; i < c->config->nports; i++)
 		sorted[i] = &c->config->ports[i];
-	qsort(sorted, c->config->nports, sizeof(sorted[0]), by_name);
+	qsort(sorted, c->config->nports, sizeof(sorted[0]), switch_by_name);
 	for (size_t i = 0; i < c->config->nports; i++) {
 		struct port *port = switch_port_by_name(c->sw, sorted[i]->name);
 		c->port_is_new[i] = !port;

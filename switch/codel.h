@@ -50,13 +50,12 @@ static inline void codel_count(struct codel *codel, uint32_t n)
 	codel->count = n < CODEL_COUNT_MAX - codel->count ? codel->count + n : CODEL_COUNT_MAX;
 }
 
-// RFC 8289, 4.4: the next one follows after interval / sqrt(count).
+// RFC 8289, 4.4: the next one follows after interval / sqrt(count). Some have been counted.
 static inline uint64_t codel_next(
 	const struct codel *codel, const struct codel_settings *settings, uint64_t from)
 {
-	const unsigned fraction = 14; // bits; a count of 2^32 still fits
-	const uint64_t count = codel->count ? codel->count : 1;
-	uint64_t root = codel_root(count << (2 * fraction));
+	const unsigned fraction = 14; // bits: CODEL_COUNT_MAX still fits
+	uint64_t root = codel_root((uint64_t)codel->count << (2 * fraction));
 	return from + (settings->interval << fraction) / root;
 }
 

@@ -26,13 +26,17 @@ struct history_growth {
 	uint64_t of[2];
 };
 
-// Takes a sample, unless the last one is too young yet.
-static inline void history_add(struct history *h, const uint64_t of[2], uint64_t tsc, uint64_t hz)
+// Whether a sample is to be taken: the last one is old enough.
+static inline bool history_is_due(const struct history *h, uint64_t tsc, uint64_t hz)
 {
 	const struct history_sample *last =
 		&h->samples[(h->count + HISTORY_SAMPLES - 1) % HISTORY_SAMPLES];
-	if (h->count && tsc - last->tsc < hz / HISTORY_A_SECOND)
-		return;
+	return !h->count || tsc - last->tsc >= hz / HISTORY_A_SECOND;
+}
+
+// Takes one that is due.
+static inline void history_add(struct history *h, const uint64_t of[2], uint64_t tsc)
+{
 	h->samples[h->count++ % HISTORY_SAMPLES] = (struct history_sample){
 		.tsc = tsc, .of = {of[0], of[1]}};
 }

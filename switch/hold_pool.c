@@ -78,8 +78,15 @@ struct held *hold_take(struct hold_pool *pool, const struct packet *p)
 	unsigned n = hold_buffers(p);
 	if (unlikely(rte_mempool_get_bulk(pool->mempool, buffers, n)))
 		return NULL;
-	atomic_fetch_add_explicit(&pool->used, n, memory_order_relaxed);
 	return hold_copy(p, buffers, pool->flow_secret);
+}
+
+void hold_use(struct hold_pool *pool, struct queued *const *packets, unsigned n)
+{
+	uint32_t all = 0;
+	for (unsigned i = 0; i < n; i++)
+		all += packets[i]->buffers;
+	atomic_fetch_add_explicit(&pool->used, all, memory_order_relaxed);
 }
 
 void hold_give(struct hold_pool *pool, struct queued *const *packets, unsigned n)

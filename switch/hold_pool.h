@@ -32,8 +32,10 @@ void hold_pool_free(struct hold_pool *pool);
 // So many queues (+1, -1) more use it. Main thread.
 void hold_pool_count(struct hold_pool *pool, int more);
 
-// A copy of the packet. NULL: there are not enough buffers. Workers.
+// A copy of the packet, not counted yet. NULL: there are not enough buffers. Workers.
 struct held *hold_take(struct hold_pool *pool, const struct packet *packet);
+// Counts n of them as used; before anybody can give them back. Workers.
+void hold_use(struct hold_pool *pool, struct queued *const *packets, unsigned n);
 // Gives n (at most BURST_MAX) of them back. Workers, and the main thread.
 void hold_give(struct hold_pool *pool, struct queued *const *packets, unsigned n);
 

@@ -20,25 +20,38 @@ static void figures_of(const struct port *port, enum rate_kind kind, struct rate
 		rate_figures_from_vm(port, figures);
 }
 
+static void sample_port(struct port *port, enum rate_kind kind, uint64_t tsc)
+{
+	struct rate_figures figures;
+	// Before the counters are read, whose lines are the workers'.
+	if (!history_is_due(&port->passed[kind], tsc, worker_tsc_hz()))
+		return;
+	figures_of(port, kind, &figures);
+	const uint64_t of[] = {figures.passed.bytes, figures.passed.packets};
+	history_add(&port->passed[kind], of, tsc);
+}
+
+static void load_of(const struct worker *worker, uint64_t of[2])
+{
+	of[0] = atomic_load_explicit(&worker->busy_cycles, memory_order_relaxed);
+	of[1] = atomic_load_explicit(&worker->idle_cycles, memory_order_relaxed);
+}
+
 void rates_sample(struct weir_switch *sw)
 {
-	uint64_t tsc = __rdtsc(), hz = worker_tsc_hz();
+	uint64_t tsc = __rdtsc(), of[2];
 	for (size_t i = 0; i < sw->nports; i++) {
 		struct port *port = sw->ports[i];
-		for (unsigned kind = RATE_FROM_VM; kind <= RATE_TO_VM; kind++) {
-			struct rate_figures figures;
-			if (port->config.kind != PORT_KIND_VHOST_USER)
-				continue;
-			figures_of(port, kind, &figures);
-			const uint64_t of[] = {figures.passed.bytes, figures.passed.packets};
-			history_add(&port->passed[kind], of, tsc, hz);
-		}
+		if (port->config.kind != PORT_KIND_VHOST_USER)
+			continue;
+		sample_port(port, RATE_FROM_VM, tsc);
+		sample_port(port, RATE_TO_VM, tsc);
 	}
 	for (uint16_t w = 0; w < sw->nworkers; w++) {
-		const uint64_t of[] = {
-			atomic_load_explicit(&sw->workers[w].busy_cycles, memory_order_relaxed),
-			atomic_load_explicit(&sw->workers[w].idle_cycles, memory_order_relaxed)};
-		history_add(&sw->loads[w], of, tsc, hz);
+		if (!history_is_due(&sw->loads[w], tsc, worker_tsc_hz()))
+			continue;
+		load_of(&sw->workers[w], of);
+		history_add(&sw->loads[w], of, tsc);
 	}
 }
 
@@ -47,10 +60,8 @@ static bool is_busy(const struct port *port, uint64_t tsc)
 {
 	const struct weir_switch *sw = port->sw;
 	for (uint16_t q = 0; q < port->config.vhost_user.queues; q++) {
-		const struct worker *worker = &sw->workers[port->owner[q]];
-		const uint64_t now[] = {
-			atomic_load_explicit(&worker->busy_cycles, memory_order_relaxed),
-			atomic_load_explicit(&worker->idle_cycles, memory_order_relaxed)};
+		uint64_t now[2];
+		load_of(&sw->workers[port->owner[q]], now);
 		struct history_growth growth = history_growth(
 			&sw->loads[port->owner[q]], now, tsc, worker_tsc_hz(), 1);
 		if (growth.of[0] * 100 >= (growth.of[0] + growth.of[1]) * BUSY_PERCENT &&
@@ -62,7 +73,7 @@ static bool is_busy(const struct port *port, uint64_t tsc)
 
 static uint64_t counted(const struct config_rate *rate, uint64_t bytes, uint64_t packets)
 {
-	return bytes + (rate->layer == LAYER_WIRE ? packets * RATE_WIRE : 0);
+	return bytes + packets * rate_overhead(rate);
 }
 
 static struct rate_speed speed_of(const struct history *history, const struct traffic *passed,
@@ -101,7 +112,9 @@ static void describe_rest(
 	status->limited_by = rate_limited_by(figures, busy, tsc, worker_tsc_hz());
 }
 
-static void describe_port(const struct port *port, enum rate_kind kind, struct rate_status *status)
+// As `config` counts, which is the port's own or that of a rate which it shares.
+static void describe_port(const struct port *port, enum rate_kind kind,
+	const struct config_rate *config, struct rate_status *status)
 {
 	struct rate_figures figures;
 	figures_of(port, kind, &figures);
@@ -110,7 +123,7 @@ static void describe_port(const struct port *port, enum rate_kind kind, struct r
 	*status = (struct rate_status){
 		.name = port->config.name,
 		.kind = kind,
-		.config = kind == RATE_TO_VM ? &port->config.to_vm : &port->config.from_vm,
+		.config = config,
 	};
 	describe_traffic(port, &figures, tsc, status);
 	describe_rest(&figures, kind == RATE_FROM_VM && is_busy(port, tsc), tsc, status);
@@ -120,13 +133,9 @@ bool switch_rate_member(struct weir_switch *sw, const struct config_shared *shar
 	const char *port, struct rate_status *status)
 {
 	const struct port *member = switch_port_by_name(sw, port);
-	struct rate_figures figures;
 	if (!member)
 		return false;
-	describe_port(member, RATE_FROM_VM, status);
-	status->config = &shared->rate;
-	rate_figures_from_vm(member, &figures);
-	describe_traffic(member, &figures, __rdtsc(), status);
+	describe_port(member, RATE_FROM_VM, &shared->rate, status);
 	return true;
 }
 
@@ -169,7 +178,7 @@ bool switch_rate_at(struct weir_switch *sw, size_t position, struct rate_status 
 		for (unsigned kind = RATE_FROM_VM; kind <= RATE_TO_VM; kind++) {
 			if (!config_rate_is_set(of[kind]) || position--)
 				continue;
-			describe_port(port, kind, status);
+			describe_port(port, kind, of[kind], status);
 			return true;
 		}
 	}

@@ -28,11 +28,11 @@
 // without it. So who invents addresses makes nobody wait.
 #include "switch/mac_table.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/config.h"
+#include "base/spin.h"
 
 enum {
 	CANDIDATES = 4,
@@ -41,7 +41,7 @@ enum {
 };
 
 struct mac_ledger {
-	pthread_spinlock_t lock;
+	atomic_bool lock;
 	// Written under the lock, but for `refused`; read without it for statistics and as a hint.
 	_Atomic uint32_t count;
 	_Atomic uint64_t learned, moved, aged, refused;
@@ -62,7 +62,6 @@ struct mac_table *mac_table_new(const uint64_t secret[2])
 	}
 	// Now, so that no worker waits for the kernel to find a page.
 	memset(buckets, 0, size);
-	pthread_spin_init(&ledger->lock, PTHREAD_PROCESS_PRIVATE);
 	*t = (struct mac_table){
 		.secret = {secret[0], secret[1] | 1, secret[0] | 1},
 		.buckets = buckets,
@@ -75,7 +74,6 @@ void mac_table_free(struct mac_table *t)
 {
 	if (!t)
 		return;
-	pthread_spin_destroy(&t->ledger->lock);
 	free(t->ledger);
 	free(t->buckets);
 	free(t);
@@ -205,9 +203,9 @@ bool mac_learn(struct mac_table *t, uint64_t key, uint32_t hash, uint16_t port, 
 	}
 	bool done = may_learn(t, known.entry, hash, port, limit);
 	if (done) {
-		pthread_spin_lock(&t->ledger->lock);
+		spin_lock(&t->ledger->lock);
 		done = learn_locked(t, key, hash, port, limit, now_s);
-		pthread_spin_unlock(&t->ledger->lock);
+		spin_unlock(&t->ledger->lock);
 	}
 	if (!done)
 		atomic_fetch_add_explicit(&t->ledger->refused, 1, memory_order_relaxed);
@@ -233,14 +231,14 @@ uint32_t mac_age(struct mac_table *t, uint32_t now_s, uint32_t age_s)
 		if (!atomic_load_explicit(&e->key, memory_order_relaxed) ||
 			now_s - atomic_load_explicit(&e->seen_s, memory_order_relaxed) <= age_s)
 			continue;
-		pthread_spin_lock(&t->ledger->lock);
+		spin_lock(&t->ledger->lock);
 		int32_t idle = (int32_t)(now_s -
 					 atomic_load_explicit(&e->seen_s, memory_order_relaxed));
 		if (atomic_load_explicit(&e->key, memory_order_relaxed) && idle > (int32_t)age_s) {
 			forget(t, e);
 			gone++;
 		}
-		pthread_spin_unlock(&t->ledger->lock);
+		spin_unlock(&t->ledger->lock);
 	}
 	atomic_fetch_add_explicit(&t->ledger->aged, gone, memory_order_relaxed);
 	return gone;
@@ -263,7 +261,7 @@ uint32_t mac_flush(struct mac_table *t, int port, int vlan, const uint8_t *mac)
 			&t->buckets[i / MAC_BUCKET_ENTRIES].entries[i % MAC_BUCKET_ENTRIES];
 		if (!atomic_load_explicit(&e->key, memory_order_relaxed))
 			continue;
-		pthread_spin_lock(&t->ledger->lock);
+		spin_lock(&t->ledger->lock);
 		uint64_t key = atomic_load_explicit(&e->key, memory_order_relaxed);
 		struct mac_view v;
 		view_of(&v, key, e);
@@ -272,7 +270,7 @@ uint32_t mac_flush(struct mac_table *t, int port, int vlan, const uint8_t *mac)
 			forget(t, e);
 			gone++;
 		}
-		pthread_spin_unlock(&t->ledger->lock);
+		spin_unlock(&t->ledger->lock);
 	}
 	return gone;
 }

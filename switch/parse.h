@@ -39,9 +39,8 @@ enum {
 //   packet with a routing header that is not yet used up is refused: its pseudo header has another
 //   destination.
 // - OFFLOAD_TSO4/6: CSUM_PARTIAL too (virtio 1.2, 5.1.6.2), TCP over that IP version, gso_size
-// >= 8.
-//   A payload that fits one segment leaves only CSUM_PARTIAL. OFFLOAD_ECN then says whether CWR is
-//   set, whatever was claimed.
+//   OFFLOAD_GSO_MIN at least. A payload that fits one segment leaves only CSUM_PARTIAL. OFFLOAD_ECN
+//   then says whether CWR is set, whatever was claimed.
 // - OFFLOAD_CSUM_VALID is cleared: a driver must not claim it (virtio 1.2, 5.1.6.2). What a NIC has
 //   checked (OFFLOAD_NIC_CHECKED) becomes it.
 // A claim that does not hold is DROP_BAD_OFFLOAD; one whose headers are not all in the stash,

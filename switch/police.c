@@ -4,6 +4,8 @@
 #include <rte_meter.h>
 
 #include "base/bytes.h"
+#include "switch/checksum.h"
+#include "switch/rate.h"
 
 // Half a second, or less.
 #define BEHIND ((int64_t)1 << (30 + POLICE_TICKS))
@@ -23,6 +25,7 @@ void police_compile(
 		.burst = burst,
 		.period = (uint64_t)(second * 8 * bytes / config->bits),
 		.bytes = bytes,
+		.overhead = rate_overhead(config),
 	};
 }
 
@@ -75,15 +78,9 @@ static void remark_ipv4(uint8_t *l3)
 {
 	uint16_t was = load16(l3);
 	uint8_t dscp = remarked((was >> 2) & 0x3f);
-	uint16_t is = (uint16_t)((was & ~0xfc) | dscp << 2);
-	if (is == was)
-		return;
-	store16(l3, is);
-	// ~(~C + ~m + m')
-	uint32_t sum = (uint16_t)~load16(l3 + 10) + (uint16_t)~was + (uint32_t)is;
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	store16(l3 + 10, (uint16_t)~sum);
+	const uint8_t before[2] = {l3[0], l3[1]};
+	store16(l3, (uint16_t)((was & ~0xfc) | dscp << 2));
+	checksum_replace16(l3 + 10, before, l3);
 }
 
 static void remark_ipv6(uint8_t *l3)

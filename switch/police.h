@@ -43,6 +43,7 @@ struct police {
 struct police_profile {
 	uint64_t burst;         // of either bucket, bytes
 	uint64_t period, bytes; // so many come in
+	uint64_t overhead;      // bytes that are counted beside each packet's
 };
 
 // DPDK would ask the EAL how fast the counter is, and be right to a hundredth. Any thread.

@@ -10,7 +10,7 @@ static void police_packet(struct pass *pass, struct packet *p)
 	const struct port_view *in = pass->in;
 	struct queue_counters *counters = pass->counters;
 	struct shape_load load = shape_load(p);
-	uint64_t bytes = load.bytes + load.packets * in->police_overhead;
+	uint64_t bytes = load.bytes + load.packets * in->police.overhead;
 	// Where a shared rate counts frames, too, it has done so.
 	if (load.packets > 1 && !in->shaping.is_set)
 		counter_add(&counters->segments, load.packets - 1, load.bytes - p->len);

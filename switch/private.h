@@ -77,6 +77,9 @@ void policy_port_leaves(struct weir_switch *sw, const struct port *port);
 void policy_published(struct weir_switch *sw);
 void policy_destroy(struct weir_switch *sw);
 
+// apply.c: for qsort, of pointers to what begins with its name.
+int switch_by_name(const void *a, const void *b);
+
 // shared.c: what a configuration changes of rates that several ports share.
 struct shared_change {
 	struct weir_switch *sw;

@@ -88,33 +88,6 @@ struct queueing {
 void queue_settings(struct scheduler_settings *settings, const struct config_rate *config,
 	uint16_t mtu, uint64_t tsc_hz);
 
-// What a rate leaves at a time, to be used up packet by packet without a write.
-struct allowance {
-	int64_t bits, packets; // ticks; negative: in debt
-};
-
-static inline struct allowance allowance_at(
-	const struct rate *rate, const struct rate_limit *limit, uint64_t tsc)
-{
-	return (struct allowance){
-		.bits = rate_room(&rate->bits_at, &limit->bits, tsc),
-		.packets = rate_room(&rate->packets_at, &limit->packets, tsc),
-	};
-}
-
-static inline bool allowance_is_left(const struct allowance *a)
-{
-	return (a->bits | a->packets) >= 0;
-}
-
-static inline void allowance_use(
-	struct allowance *a, const struct rate_limit *limit, uint64_t bytes, uint64_t packets)
-{
-	bytes = rate_bytes(limit, bytes, packets);
-	a->bits -= (int64_t)rate_bucket_cost(&limit->bits, bytes, 0);
-	a->packets -= (int64_t)rate_bucket_cost(&limit->packets, packets, 0);
-}
-
 // Whether nothing waits that a packet would overtake. Workers.
 static inline bool queue_is_empty(const struct to_vm_queue *queue)
 {

@@ -45,7 +45,7 @@ int queue_prepare(
 	if (!config_rate_is_set(&config->to_vm))
 		return 0;
 	queue_settings(&settings, &config->to_vm, config->mtu, worker_tsc_hz());
-	if (!port->scheduler || port->kind != config->to_vm.scheduler)
+	if (!port->scheduler || port->scheduler_kind != config->to_vm.scheduler)
 		change->scheduler = scheduler_new(config->to_vm.scheduler, &settings);
 	if (!port->queue)
 		change->queue = queue_new(port->sw, port->owner[0]);
@@ -72,7 +72,7 @@ void queue_commit(struct port *port, struct queue_change *change)
 			port->retired = port->scheduler;
 		}
 		port->scheduler = change->scheduler;
-		port->kind = config->to_vm.scheduler;
+		port->scheduler_kind = config->to_vm.scheduler;
 	}
 	if (change->queue) {
 		port->queue = change->queue;

@@ -123,6 +123,7 @@ static void hold(struct pass *pass, const struct port_view *out, const struct bu
 	}
 	if (!n)
 		return;
+	hold_use(queue->pool, copies, n);
 	uint64_t share = hold_pool_share(queue->pool);
 	if (queue_add(queue, copies, n, pass->tsc, share, &lost))
 		tell_owner(out);
@@ -150,10 +151,12 @@ void queue_send(struct pass *pass, const struct port_view *out, const struct bun
 		tx_lose(pass, out, bunch);
 		return;
 	}
-	struct shape_load all = queue_load(bunch);
+	struct shape_load all = {0};
 	unsigned due = 0;
-	if (likely(queue_is_empty(out->queueing.queue)))
+	if (likely(queue_is_empty(out->queueing.queue))) {
+		all = queue_load(bunch);
 		due = due_of(out, pass->tsc, bunch, &all);
+	}
 	if (unlikely(due < bunch->count)) {
 		send_some(pass, out, bunch, due);
 		return;

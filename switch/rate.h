@@ -40,6 +40,12 @@ enum {
 	RATE_OWED_PACKETS = 128,
 };
 
+// Bytes that are counted beside each packet's.
+static inline uint64_t rate_overhead(const struct config_rate *config)
+{
+	return config->layer == LAYER_WIRE ? RATE_WIRE : 0;
+}
+
 // One bucket, compiled. In ticks but for `cost`.
 struct rate_bucket {
 	uint64_t cost;  // of a byte or packet, in parts of a tick; 0: no limit
@@ -51,9 +57,11 @@ struct rate_bucket {
 // Compiled from the configuration, in the snapshot.
 struct rate_limit {
 	struct rate_bucket bits, packets;
-	uint32_t overhead; // bytes that are counted beside each packet's
-	bool is_set;       // any of the two
+	uint64_t overhead; // rate_overhead
 };
+
+_Static_assert(sizeof(struct rate_limit) == 2 * sizeof(struct rate_bucket) + sizeof(uint64_t),
+	"without padding: it is compared (switch/rates_apply.c)");
 
 // When the buckets are full, in ticks modulo 2^64; zeroed, they are. It outlives snapshots.
 struct rate {
@@ -113,8 +121,7 @@ static inline void rate_compile(
 	rate_bucket_compile(&limit->packets, second, config->packets,
 		burst ? (beyond + frame - 1) / frame : 0, RATE_BURST_PACKETS, RATE_CHARGE_PACKETS,
 		tsc_hz);
-	limit->overhead = config->layer == LAYER_WIRE ? RATE_WIRE : 0;
-	limit->is_set = config_rate_is_set(config);
+	limit->overhead = rate_overhead(config);
 }
 
 // --- asking and charging. Workers; tsc: the time stamp counter.
@@ -193,29 +200,31 @@ static inline uint64_t rate_due(
 	return tsc + (((uint64_t)-room + (1 << RATE_TICKS) - 1) >> RATE_TICKS);
 }
 
-// How many frames of so many bytes may go now, n at the most.
-static inline unsigned rate_frames(
-	const struct rate_bucket *bucket, int64_t room, uint64_t bytes, unsigned n)
-{
-	if (room < 0)
-		return 0;
-	uint64_t cost = rate_bucket_cost(bucket, bytes, 0);
-	if ((uint64_t)room >= cost * n)
-		return n;
-	return (unsigned)((uint64_t)room / cost) + 1; // the last goes into debt
-}
+// What a rate leaves at a time, to be used up packet by packet without a write.
+struct allowance {
+	int64_t bits, packets; // ticks; negative: in debt
+};
 
-// How many bytes may go now before the bits are in debt; the frame with the last of them goes
-// whole. 0: in debt. Without a limit of bits UINT64_MAX.
-static inline uint64_t rate_credit_bytes(
+static inline struct allowance allowance_at(
 	const struct rate *rate, const struct rate_limit *limit, uint64_t tsc)
 {
-	if (!limit->bits.cost)
-		return UINT64_MAX;
-	int64_t room = rate_room(&rate->bits_at, &limit->bits, tsc);
-	if (room < 0)
-		return 0;
-	return (uint64_t)(((__uint128_t)room << RATE_FRACTION) / limit->bits.cost) + 1;
+	return (struct allowance){
+		.bits = rate_room(&rate->bits_at, &limit->bits, tsc),
+		.packets = rate_room(&rate->packets_at, &limit->packets, tsc),
+	};
+}
+
+static inline bool allowance_is_left(const struct allowance *a)
+{
+	return (a->bits | a->packets) >= 0;
+}
+
+static inline void allowance_use(
+	struct allowance *a, const struct rate_limit *limit, uint64_t bytes, uint64_t packets)
+{
+	bytes = rate_bytes(limit, bytes, packets);
+	a->bits -= (int64_t)rate_bucket_cost(&limit->bits, bytes, 0);
+	a->packets -= (int64_t)rate_bucket_cost(&limit->packets, packets, 0);
 }
 
 // --- a change while it runs

@@ -26,9 +26,10 @@ void rate_figures_from_vm(const struct port *port, struct rate_figures *figures)
 	// Of all that it could ever have: totals do not go back when it gets fewer.
 	for (uint16_t q = 0; q < QUEUE_PAIRS_MAX; q++) {
 		const struct queue_counters *counters = &port->counters[q];
+		// First: what was policed has been counted before, so there is no less of it.
+		add(&policed, &counters->policed);
 		add(&figures->passed, &counters->from_vm);
 		add(&figures->passed, &counters->segments);
-		add(&policed, &counters->policed);
 	}
 	figures->passed.packets -= policed.packets;
 	figures->passed.bytes -= policed.bytes;

@@ -21,7 +21,7 @@ bool rates_published(struct weir_switch *sw)
 	for (size_t i = 0; i < sw->nports; i++) {
 		struct port *port = sw->ports[i];
 		const struct port_view *v = s->views[port->id];
-		changed |= change_rate(&port->shaper.rate, &port->limit, &v->shaping.own);
+		changed |= change_rate(&port->shaper.rate, &port->from_vm_limit, &v->shaping.own);
 		if (port->queue)
 			changed |= change_rate(
 				&port->queue->rate, &port->to_vm_limit, &v->queueing.limit);

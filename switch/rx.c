@@ -6,14 +6,6 @@
 #include "switch/fragments.h"
 #include "switch/nic.h"
 
-// How many frames are due of a port with rates; none: its ring is not looked at.
-static unsigned due_from_vm(struct pass *pass, const struct port_view *view, struct ring *ring)
-{
-	const struct shaping *shaping = &view->shaping;
-	bool waiting = shaping->nshares && ring_pending(ring);
-	return shape_take(&view->port->shaper, shaping, pass->tsc, waiting, &pass->again);
-}
-
 static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 {
 	const struct port_view *view = queue->view;
@@ -24,14 +16,15 @@ static unsigned take_from_vm(struct pass *pass, const struct queue_ref *queue)
 			return pass->burst.count;
 	}
 	struct ring *ring = vhost_port_from_vm(view->vhost, queue->pair);
-	bool enabled = vhost_port_from_vm_enabled(view->vhost, queue->pair);
-	if (unlikely(view->shaping.is_set) && ring && enabled &&
-		!(max = due_from_vm(pass, view, ring)))
-		return 0;
 	if (!ring || !ring_pending(ring)) {
 		pass->again = 0;
 		return 0;
 	}
+	bool enabled = vhost_port_from_vm_enabled(view->vhost, queue->pair);
+	if (unlikely(view->shaping.is_set) && enabled)
+		max = shape_take(&view->port->shaper, &view->shaping, pass->tsc, &pass->again);
+	if (unlikely(!max))
+		return 0;
 	unsigned n = ring_take(ring, &pass->burst, max);
 	pass->source = ring;
 	// virtio 1.2, 5.1.6.5.5: what a guest queues on a ring it has disabled goes nowhere.

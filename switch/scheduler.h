@@ -2,7 +2,7 @@
 // In which order packets that wait for a VM go on, and which of them are lost where too many wait.
 //
 // A scheduler is one struct of functions, after the Linux kernel's Qdisc_ops. To add one: write its
-// file, and name it in scheduler.c. It knows of a packet what stands in struct queued, and of time
+// file, and enter it in scheduler.c. It knows of a packet what stands in struct queued, and of time
 // what it is told: no clock, no ring, no DPDK. So it is tested in a time that the tests make.
 //
 // Life cycle: made and freed by the main thread, used between by whoever holds the to-vm queue's
@@ -52,7 +52,6 @@ struct scheduler_stats {
 struct scheduler;
 
 struct scheduler_ops {
-	const char *name;
 	size_t size;       // of its own struct, which begins with struct scheduler
 	bool sheds_newest; // beyond the limit it is always the newcomer that is lost
 	// Takes what it needs from new settings, any time; NULL: it needs nothing.

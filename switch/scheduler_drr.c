@@ -86,7 +86,6 @@ static void drr_reset(struct scheduler *s)
 }
 
 const struct scheduler_ops scheduler_drr = {
-	.name = "drr",
 	.size = sizeof(struct drr),
 	.change = drr_change,
 	.enqueue = drr_enqueue,

@@ -26,7 +26,6 @@ static void fifo_reset(struct scheduler *s)
 }
 
 const struct scheduler_ops scheduler_fifo = {
-	.name = "fifo",
 	.size = sizeof(struct scheduler),
 	.sheds_newest = true,
 	.enqueue = fifo_enqueue,

@@ -179,7 +179,6 @@ static void fq_statistics(const struct scheduler *s, struct scheduler_stats *sta
 }
 
 const struct scheduler_ops scheduler_fq_codel = {
-	.name = "fq-codel",
 	.size = sizeof(struct fq_codel),
 	.change = fq_change,
 	.enqueue = fq_enqueue,

@@ -61,7 +61,6 @@ static void prio_reset(struct scheduler *s)
 }
 
 const struct scheduler_ops scheduler_prio = {
-	.name = "prio",
 	.size = sizeof(struct prio),
 	.enqueue = prio_enqueue,
 	.dequeue = prio_dequeue,

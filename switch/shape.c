@@ -12,9 +12,8 @@ enum {
 
 // What one limit leaves.
 struct room {
-	int64_t left;  // ticks; negative: nothing
-	uint64_t cost; // of a byte or packet
-	uint32_t overhead;
+	int64_t left; // ticks; negative: nothing
+	const struct rate_limit *limit;
 	bool by_packets;
 };
 
@@ -30,8 +29,7 @@ static void add_bucket(
 	if (bucket->cost)
 		rooms->of[rooms->count++] = (struct room){
 			.left = left,
-			.cost = bucket->cost,
-			.overhead = limit->overhead,
+			.limit = limit,
 			.by_packets = by_packets,
 		};
 }
@@ -83,9 +81,10 @@ static struct shape_sum sum_up(const struct packet *packets, unsigned n)
 
 static uint64_t cost_of(const struct room *room, struct shape_load load)
 {
-	uint64_t amount = room->by_packets ? load.packets
-					   : load.bytes + load.packets * room->overhead;
-	return (uint64_t)(((__uint128_t)room->cost * amount) >> RATE_FRACTION);
+	const struct rate_limit *limit = room->limit;
+	if (room->by_packets)
+		return rate_bucket_cost(&limit->packets, load.packets, 0);
+	return rate_bucket_cost(&limit->bits, rate_bytes(limit, load.bytes, load.packets), 0);
 }
 
 // Whether a frame may go: none of the limits is in debt.
@@ -181,13 +180,13 @@ static uint64_t mean_of(const _Atomic uint32_t *mean)
 	return (parts + (1 << SHAPE_MEAN) - 1) >> SHAPE_MEAN;
 }
 
-unsigned shape_take(struct shaper *shaper, const struct shaping *limits, uint64_t tsc, bool waiting,
-	uint64_t *again)
+unsigned shape_take(
+	struct shaper *shaper, const struct shaping *limits, uint64_t tsc, uint64_t *again)
 {
 	struct rooms rooms;
 	look(&rooms, shaper, limits, tsc);
 	if (!is_due(&rooms)) {
-		*again = settle(shaper, limits, tsc, waiting, false);
+		*again = settle(shaper, limits, tsc, true, false);
 		return 0;
 	}
 	const struct shape_load mean = {

@@ -63,10 +63,10 @@ struct shape_sum {
 	uint64_t len; // bytes, as they are
 };
 
-// How many frames are worth to be taken from a ring now. 0: none is due, and *again is when to
-// look. `waiting`: the ring has frames; it need not be known without shared rates. Worker.
-unsigned shape_take(struct shaper *shaper, const struct shaping *limits, uint64_t tsc, bool waiting,
-	uint64_t *again);
+// How many frames are worth to be taken now from a ring that has some. 0: none is due, and *again
+// is when to look. Worker.
+unsigned shape_take(
+	struct shaper *shaper, const struct shaping *limits, uint64_t tsc, uint64_t *again);
 
 // How many of n frames may go, from the first on; charges them. *sum: what those count as.
 // `waiting`: there are more behind the n. *again: when to look again; 0: at once. Worker.

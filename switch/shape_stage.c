@@ -42,9 +42,8 @@ static uint64_t length(const struct burst *burst)
 // What comes on a ring that the guest has disabled goes nowhere, and uses up nothing.
 static bool is_held_to_rates(const struct pass *pass)
 {
-	const struct port_view *in = pass->in;
-	return in->shaping.is_set && pass->source &&
-	       vhost_port_from_vm_enabled(in->vhost, pass->pair);
+	return pass->in->shaping.is_set && pass->source &&
+	       pass->burst.packets[0].drop != DROP_QUEUE_DISABLED;
 }
 
 unsigned stage_shape(struct pass *pass)

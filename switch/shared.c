@@ -10,13 +10,7 @@
 
 #include "switch/private.h"
 
-_Static_assert(offsetof(struct config_shared, name) == 0, "by_name");
-
-static int by_name(const void *a, const void *b)
-{
-	const char *const *x = a, *const *y = b;
-	return strcmp(*x, *y);
-}
+_Static_assert(offsetof(struct config_shared, name) == 0, "switch_by_name");
 
 static struct shared_rate *find(const struct weir_switch *sw, const char *name)
 {
@@ -49,7 +43,7 @@ int shared_prepare(
 	change->sw = sw;
 	for (size_t i = 0; i < config->nshared; i++)
 		sorted[i] = &config->shared[i];
-	qsort(sorted, config->nshared, sizeof(sorted[0]), by_name);
+	qsort(sorted, config->nshared, sizeof(sorted[0]), switch_by_name);
 	for (size_t i = 0; i < config->nshared; i++) {
 		struct shared_rate *shared = find(sw, sorted[i]->name);
 		change->is_new[i] = !shared;

@@ -27,12 +27,11 @@ static void compile_shaping(struct port_view *v, const struct config_port *confi
 	const struct config_rate *rate = &config->from_vm;
 	if (rate->police) {
 		v->is_policed = true;
-		v->police_overhead = rate->layer == LAYER_WIRE ? RATE_WIRE : 0;
 		police_compile(&v->police, rate, worker_tsc_hz());
 		return;
 	}
 	rate_compile(&v->shaping.own, rate, config->mtu, worker_tsc_hz());
-	v->shaping.is_set = v->shaping.own.is_set;
+	v->shaping.is_set = config_rate_is_set(rate);
 }
 
 // A rate that is gone leaves the queue without a limit, and what waits there in the same order.

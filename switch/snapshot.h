@@ -105,7 +105,6 @@ struct port {
 	uint64_t retry_at_ns;
 	bool forget; // its addresses have changed: with the next publication what was learned goes
 	char last_text[256];             // state as last reported
-	struct rate_limit limit;         // the published one of shaper
 	_Atomic bool changed;            // set by any thread: the state is to be looked at soon
 	uint16_t owner[QUEUE_PAIRS_MAX]; // worker of each from-vm queue; fixed
 	struct history passed[2];        // RATE_FROM_VM, RATE_TO_VM: bytes and packets
@@ -117,11 +116,12 @@ struct port {
 	struct to_vm_queue *queue; // NULL: it has never had rate.to-vm
 	// Main thread's, of the queue: what is, or will be, in use once that was published.
 	struct scheduler *scheduler;
-	enum config_scheduler kind; // its
-	struct scheduler *retired;  // by next_retired
-	struct scheduler_settings settings;
-	struct rate_limit to_vm_limit; // the published one
-	uint64_t queue_version;
+	enum config_scheduler scheduler_kind;
+	struct scheduler_settings settings; // the scheduler's
+	uint64_t queue_version;             // of scheduler and settings
+	struct scheduler *retired;          // by next_retired
+	// As published, main thread's.
+	struct rate_limit from_vm_limit, to_vm_limit;
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write
@@ -159,7 +159,6 @@ struct port_view {
 	struct budget_rate budgets[FLOOD_KINDS];
 	struct shaping shaping; // of what it sends
 	bool is_policed;
-	uint32_t police_overhead; // bytes that are counted beside each packet's
 	struct police_profile police;
 	struct queueing queueing; // of what it receives
 	uint64_t members[VLAN_COUNT / 64];

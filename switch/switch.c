@@ -168,6 +168,7 @@ int switch_create(struct weir_switch **out, const struct config *config,
 
 stop_all:
 	stop_threads(sw);
+	hold_pool_free(sw->pool);
 free_snapshot:
 	snapshot_free(sw->nothing);
 free_switch:

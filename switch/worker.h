@@ -68,6 +68,13 @@ void worker_unwatch(struct worker *worker, int kick_fd);
 // faults. The watch thread.
 void worker_unstick(struct worker *worker);
 
+// To one of its own totals. Its thread.
+static inline void worker_add(_Atomic uint64_t *total, uint64_t n)
+{
+	atomic_store_explicit(
+		total, atomic_load_explicit(total, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 // The thread's function; `arg` is the worker.
 void *worker_loop(void *arg);
 // Sleeps until something comes or is due; not at all if there is something. False: nobody woke it,

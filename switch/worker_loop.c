@@ -32,12 +32,6 @@
 #define QUIET_LOOKS  200
 #define QUIET_ROUNDS 4
 
-static void add(_Atomic uint64_t *total, uint64_t n)
-{
-	atomic_store_explicit(
-		total, atomic_load_explicit(total, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 static uint64_t spin(struct worker *w, uint64_t from, uint64_t until)
 {
 	uint64_t now = from;
@@ -46,7 +40,7 @@ static uint64_t spin(struct worker *w, uint64_t from, uint64_t until)
 		caa_cpu_relax();
 		now = __rdtsc();
 	}
-	add(&w->idle_cycles, now - from);
+	worker_add(&w->idle_cycles, now - from);
 	return now;
 }
 
@@ -59,7 +53,7 @@ static uint64_t wait_for_more(struct worker *w, uint64_t from, uint64_t now)
 		uint64_t drained = spin(w, now, now + DRAIN_CYCLES);
 		ring_signals_send(&w->pass.signals);
 		now = __rdtsc();
-		add(&w->busy_cycles, now - drained);
+		worker_add(&w->busy_cycles, now - drained);
 	}
 	return spin(w, now, until);
 }
@@ -148,11 +142,11 @@ void *worker_loop(void *arg)
 		if (quiescent)
 			ring_signals_send(&w->pass.signals);
 		uint64_t now = __rdtsc();
-		add(&w->polls, 1);
-		add(busy ? &w->busy_cycles : &w->idle_cycles, now - last);
+		worker_add(&w->polls, 1);
+		worker_add(busy ? &w->busy_cycles : &w->idle_cycles, now - last);
 		if (round.packets) {
-			add(&w->packets, round.packets);
-			add(&w->bursts, round.bursts);
+			worker_add(&w->packets, round.packets);
+			worker_add(&w->bursts, round.bursts);
 			atomic_store_explicit(&w->lookups, w->pass.lookups, memory_order_relaxed);
 			atomic_store_explicit(&w->tracked, w->pass.tracked, memory_order_relaxed);
 			still_since = now;

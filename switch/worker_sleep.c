@@ -109,7 +109,7 @@ bool worker_sleep(struct worker *w, const struct snapshot *snapshot, uint64_t no
 		    queue_inbox_any(&w->inbox) ||
 		    atomic_load_explicit(&w->stop, memory_order_relaxed);
 	if (!stay) {
-		atomic_store_explicit(&w->sleeps, w->sleeps + 1, memory_order_relaxed);
+		worker_add(&w->sleeps, 1);
 		rcu_thread_offline();
 		woken = wait_for_wake(w);
 		rcu_thread_online();

@@ -38,7 +38,7 @@ static void look_at(unsigned vm, const struct packet *burst, uint64_t now, bool 
 	struct shape_sum sum;
 	if (again[vm] > now)
 		return;
-	unsigned n = shape_take(&shapers[vm], &shapings[vm], now, true, &again[vm]);
+	unsigned n = shape_take(&shapers[vm], &shapings[vm], now, &again[vm]);
 	if (!n)
 		return;
 	shape_burst(&shapers[vm], &shapings[vm], now, burst, n, true, &sum, &again[vm]);

@@ -47,6 +47,7 @@ static unsigned take(unsigned n)
 	struct held *held;
 	while (got < n && (held = hold_take(pool, &parcel.packet)))
 		taken[got++] = &held->queued;
+	hold_use(pool, taken, got);
 	for (unsigned i = 0; i < got; i++)
 		hold_give(pool, &taken[i], 1);
 	return got;

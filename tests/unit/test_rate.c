@@ -163,11 +163,9 @@ Test(rate, nothing_is_held_without_a_limit)
 {
 	struct rate_limit limit = compiled((struct config_rate){0});
 	struct rate rate = {0};
-	cr_expect_not(limit.is_set);
 	rate_charge(&rate, &limit, HZ, 1ull << 40, 1 << 30);
 	cr_expect(rate_is_due(&rate, &limit, HZ));
 	cr_expect_eq(rate_due(&rate, &limit, HZ), HZ);
-	cr_expect_eq(rate_credit_bytes(&rate, &limit, HZ), UINT64_MAX);
 }
 
 // Ticks go round; so may the counter.
@@ -194,26 +192,6 @@ Test(rate, a_counter_that_was_set_back_or_a_port_long_idle)
 		1ull << 50, 1ull << 30, 3ull << 58, 1ull << 40, (1ull << 59) + (1ull << 40)};
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 		cr_expect_eq(at_once(&rate, &limit, times[i], 60).bytes, full, "time %zu", i);
-}
-
-Test(rate, credit_is_what_goes)
-{
-	static const uint64_t bits[] = {1000, 1000000, 1000000000, 400000000000};
-	for (size_t i = 0; i < sizeof(bits) / sizeof(*bits); i++) {
-		struct rate_limit limit = compiled((struct config_rate){.bits = bits[i]});
-		struct rate rate = {0};
-		uint64_t now = 3 * HZ, credit = rate_credit_bytes(&rate, &limit, now);
-		cr_expect_gt(credit, 0);
-		unsigned frames = rate_frames(
-			&limit.bits, rate_room(&rate.bits_at, &limit.bits, now), 1514, 100000000);
-		struct sent sent = at_once(&rate, &limit, now, 1514);
-		// What a frame's cost is rounded by; at one time always the same way.
-		double most = (double)sent.packets * 1e-3;
-		cr_expect_leq(fabs((double)sent.packets - (double)((credit + 1513) / 1514)),
-			most + 0.5, "%lu bit/s", bits[i]);
-		cr_expect_leq(fabs((double)sent.packets - frames), most + 1, "%lu bit/s", bits[i]);
-		cr_expect_eq(rate_credit_bytes(&rate, &limit, now), 0);
-	}
 }
 
 // What was sent is owed at the new rate, not for as long as it took at the old one.

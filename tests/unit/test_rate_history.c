@@ -19,7 +19,8 @@ static struct history_growth growth_at(
 static void add(struct history *h, uint64_t tsc, uint64_t value)
 {
 	const uint64_t of[] = {value, 2 * value};
-	history_add(h, of, tsc, HZ);
+	if (history_is_due(h, tsc, HZ))
+		history_add(h, of, tsc);
 }
 
 Test(rate_history, nothing_is_known_without_a_sample)

@@ -73,11 +73,11 @@ static void look_at(struct vm *vm, uint64_t now)
 {
 	if (vm->again > now)
 		return;
-	unsigned n = shape_take(vm->words, &vm->shaping, now, !vm->idle, &vm->again);
-	if (!n)
-		return;
 	vm->again = 0;
 	if (vm->idle)
+		return;
+	unsigned n = shape_take(vm->words, &vm->shaping, now, &vm->again);
+	if (!n)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		burst[i].len = vm->len;
