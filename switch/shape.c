@@ -240,6 +240,8 @@ unsigned shape_burst(struct shaper *shaper, const struct shaping *limits, uint64
 	*again = 0;
 	if (likely(has_room(&rooms, sum->load))) {
 		charge(shaper, limits, tsc, sum->load);
+		for (unsigned i = 0; !waiting && i < limits->nshares; i++)
+			share_yield(&limits->shares[i]);
 		return n;
 	}
 	unsigned go = cut(&rooms, packets, n, sum);

@@ -25,8 +25,9 @@ enum {
 	// Who is the only one to wait may use so much time of the rate at once: more than passes
 	// until it looks again, and no more than it can wait for when the others come.
 	SHARE_LONE_US = 250,
-	// How long after its next look a member is still waited for.
-	SHARE_KEEP_US = 500,
+	// How long after its next look a member is still waited for: its worker may be late by a
+	// time slice of another program. What the others lose by that a bucket makes up for.
+	SHARE_KEEP_US = 5000,
 	// The last one is looked for no more often than each so many cycles for each member.
 	SHARE_SCAN = 64,
 };
@@ -94,7 +95,7 @@ void share_charge(const struct share_ref *ref, uint64_t tsc, uint64_t bytes, uin
 // It has something to send and nothing else holds it back, until `again`, when it comes back to
 // look. Worker.
 void share_wait(const struct share_ref *ref, uint64_t tsc, uint64_t again);
-// Something else holds it back. Worker.
+// Something else holds it back, or it has nothing to send any more. Worker.
 void share_yield(const struct share_ref *ref);
 
 #endif

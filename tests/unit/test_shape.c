@@ -280,6 +280,23 @@ Test(share, weights_hold_for_workers_that_come_late)
 	expect_shares(3, (double[]){100, 200, 400}, us, 0.02);
 }
 
+// Another program has its CPU for a time slice, again and again.
+Test(share, weights_hold_for_a_worker_that_is_held_up)
+{
+	uint64_t now = HZ, us = 4000000;
+	share(0, (struct config_rate){.bits = 700 * MBIT}, (uint16_t[]){1, 2, 4, 0});
+	for (unsigned part = 0; part < 2; part++) {
+		forget();
+		for (uint64_t start = now, end = now + us * US; now < end; now += 5 * US) {
+			look_at(&vms[0], now);
+			look_at(&vms[1], now);
+			if ((now - start) % (12000 * US) > 3000 * US)
+				look_at(&vms[2], now);
+		}
+	}
+	expect_shares(3, (double[]){100, 200, 400}, us, 0.02);
+}
+
 Test(share, weights_up_to_1000)
 {
 	uint64_t now = HZ, us = 4000000;
