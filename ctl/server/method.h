@@ -34,6 +34,8 @@ static inline struct server *call_server(const struct rpc_call *call)
 int method_limit(struct rpc_call *call, size_t *limit);
 // {items, cursor}; takes items over. cursor NULL: there is no more.
 int method_list(struct rpc_call *call, json_t *items, const char *cursor);
+// {packets, bytes}
+json_t *method_traffic(const struct traffic *traffic);
 
 // Applies `next` (taken over), logs who did `what`, notifies, and answers with the changes.
 int method_commit(struct rpc_call *call, struct doc *next, bool dry_run, const char *what);

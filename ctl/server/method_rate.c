@@ -30,12 +30,6 @@ static json_t *number_or_null(uint64_t value)
 	return value ? json_integer((json_int_t)value) : json_null();
 }
 
-static json_t *traffic_json(const struct traffic *traffic)
-{
-	return json_pack("{s:I, s:I}", "packets", (json_int_t)traffic->packets, "bytes",
-		(json_int_t)traffic->bytes);
-}
-
 static json_t *speed_json(const struct rate_speed *speed)
 {
 	if (!speed->known)
@@ -58,7 +52,7 @@ static json_t *rate_json(const struct rate_status *status)
 	json_object_set_new(json, "queue", number_or_null(rate->queue_bytes));
 	json_t *now = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s}", "actual_1s",
 		speed_json(&status->last_1s), "actual_10s", speed_json(&status->last_10s), "passed",
-		traffic_json(&status->passed), "held", traffic_json(&status->held), "wait_ns",
+		method_traffic(&status->passed), "held", method_traffic(&status->held), "wait_ns",
 		(json_int_t)status->wait_ns, "marks", (json_int_t)status->marks, "drops",
 		(json_int_t)status->drops, "limited_by", limited_names[status->limited_by]);
 	json_object_update(json, now);
@@ -132,7 +126,7 @@ static json_t *members_json(struct weir_switch *sw, const struct config_shared *
 					 rpc_string(member->port), "weight", (int)member->weight,
 					 "actual_1s", speed_json(&status.last_1s), "actual_10s",
 					 speed_json(&status.last_10s), "passed",
-					 traffic_json(&status.passed)));
+					 method_traffic(&status.passed)));
 	}
 	return members;
 }

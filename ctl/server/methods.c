@@ -95,3 +95,9 @@ int method_list(struct rpc_call *call, json_t *items, const char *cursor)
 		"{s:o, s:o}", "items", items, "cursor", cursor ? rpc_string(cursor) : json_null());
 	return 0;
 }
+
+json_t *method_traffic(const struct traffic *traffic)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)traffic->packets, "bytes",
+		(json_int_t)traffic->bytes);
+}

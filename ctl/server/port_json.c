@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/rpc/rpc.h"
+#include "ctl/server/method.h"
 
 static const char *const kind_names[] = {
 	[PORT_KIND_VHOST_USER] = "vhost-user",
@@ -119,12 +119,6 @@ static void vlan_text(const struct config_vlan *vlan, char *text, size_t size)
 		snprintf(text + n, size - n, " native %u", vlan->native);
 }
 
-static json_t *traffic_json(const struct traffic *traffic)
-{
-	return json_pack("{s:I, s:I}", "packets", (json_int_t)traffic->packets, "bytes",
-		(json_int_t)traffic->bytes);
-}
-
 static json_t *queues_json(const struct port_info *info)
 {
 	json_t *queues = json_array();
@@ -133,7 +127,7 @@ static json_t *queues_json(const struct port_info *info)
 		json_array_append_new(queues,
 			json_pack("{s:i, s:b, s:i, s:o, s:o}", "queue", (int)i, "running",
 				(int)q->running, "worker_cpu", q->worker_cpu, "from_vm",
-				traffic_json(&q->from_vm), "to_vm", traffic_json(&q->to_vm)));
+				method_traffic(&q->from_vm), "to_vm", method_traffic(&q->to_vm)));
 	}
 	return queues;
 }
@@ -227,7 +221,7 @@ json_t *port_json(const struct port_info *info, bool detail)
 	json_t *more = json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I}", "device",
 		config->kind == PORT_KIND_DPDK ? rpc_string(config->dpdk.device) : json_null(),
 		"features", bits, "feature_names", feature_names(st->features), "from_vm",
-		traffic_json(&info->from_vm), "to_vm", traffic_json(&info->to_vm), "drops",
+		method_traffic(&info->from_vm), "to_vm", method_traffic(&info->to_vm), "drops",
 		(json_int_t)info->drops_total, "macs", (json_int_t)info->macs);
 	json_object_update(item, more);
 	json_decref(more);
