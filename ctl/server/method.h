@@ -32,6 +32,8 @@ static inline struct server *call_server(const struct rpc_call *call)
 
 // `limit` of a list, 1 to 1000; 100 if not given. -EINVAL and the call's error.
 int method_limit(struct rpc_call *call, size_t *limit);
+// Refuses `cursor`, which no list has answered with: -EINVAL and the call's error.
+int method_bad_cursor(struct rpc_call *call);
 // {items, cursor}; takes items over. cursor NULL: there is no more.
 int method_list(struct rpc_call *call, json_t *items, const char *cursor);
 // {packets, bytes}

@@ -122,11 +122,8 @@ static bool next_bridge(struct weir_switch *sw, struct walk *walk)
 static int start_walk(struct rpc_call *call, const struct filter *filter, struct walk *walk)
 {
 	const char *cursor = rpc_text(call, "cursor");
-	if (cursor && sscanf(cursor, "%" SCNu32 " %31s", &walk->at, walk->bridge) != 2) {
-		call->code = RPC_PARAMS;
-		return error_set(&call->err, EINVAL, "%s: this cursor came from no answer",
-			call->method->name);
-	}
+	if (cursor && sscanf(cursor, "%" SCNu32 " %31s", &walk->at, walk->bridge) != 2)
+		return method_bad_cursor(call);
 	if (!cursor && filter->bridge)
 		snprintf(walk->bridge, sizeof(walk->bridge), "%s", filter->bridge);
 	else if (!cursor)

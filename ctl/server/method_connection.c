@@ -122,9 +122,7 @@ static int get_cursor(struct rpc_call *call, uint32_t *at, uint64_t *sum)
 	*sum = 0;
 	if (!cursor || sscanf(cursor, "%" SCNu32 " %" SCNu64, at, sum) >= 1)
 		return 0;
-	call->code = RPC_PARAMS;
-	return error_set(
-		&call->err, EINVAL, "%s: this cursor came from no answer", call->method->name);
+	return method_bad_cursor(call);
 }
 
 // --- list, show, count

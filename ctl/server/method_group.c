@@ -71,11 +71,8 @@ int method_group_show(struct rpc_call *call)
 	int rc = method_limit(call, &limit);
 	if (rc)
 		return rc;
-	if (cursor && sscanf(cursor, "%zu", &at) != 1) {
-		call->code = RPC_PARAMS;
-		return error_set(&call->err, EINVAL, "%s: this cursor came from no answer",
-			call->method->name);
-	}
+	if (cursor && sscanf(cursor, "%zu", &at) != 1)
+		return method_bad_cursor(call);
 	if (name && !group_exists(sw, name))
 		return error_set(&call->err, ENOENT, "group %s: there is no such group", name);
 	json_t *rules = json_array();

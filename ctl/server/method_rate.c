@@ -91,11 +91,8 @@ int method_rate_list(struct rpc_call *call)
 	int rc = method_limit(call, &limit);
 	if (rc)
 		return rc;
-	if (cursor && sscanf(cursor, "%u %31s %u", &after.shared, after.name, &after.kind) != 3) {
-		call->code = RPC_PARAMS;
-		return error_set(&call->err, EINVAL, "%s: this cursor came from no answer",
-			call->method->name);
-	}
+	if (cursor && sscanf(cursor, "%u %31s %u", &after.shared, after.name, &after.kind) != 3)
+		return method_bad_cursor(call);
 	json_t *items = json_array();
 	bool more;
 	for (; (more = switch_rate_at(sw, at, &status)); at++) {

@@ -89,6 +89,13 @@ int method_limit(struct rpc_call *call, size_t *limit)
 	return 0;
 }
 
+int method_bad_cursor(struct rpc_call *call)
+{
+	call->code = RPC_PARAMS;
+	return error_set(
+		&call->err, EINVAL, "%s: this cursor came from no answer", call->method->name);
+}
+
 int method_list(struct rpc_call *call, json_t *items, const char *cursor)
 {
 	call->result = json_pack(
