@@ -51,6 +51,16 @@ int schema_words(const char *path, schema_word_fn *fn, void *ctx)
 	return 0;
 }
 
+const char *schema_word(const char *path, unsigned value)
+{
+	bool names;
+	const struct key *key = key_at(path, &names);
+	const char *const *word = key && key->type == TYPE_ENUM ? key->words : NULL;
+	while (word && *word && value--)
+		word++;
+	return word ? *word : NULL;
+}
+
 int schema_keys(const char *path, schema_key_fn *fn, void *ctx)
 {
 	bool names;

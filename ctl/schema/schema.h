@@ -87,6 +87,9 @@ int schema_keys(const char *path, schema_key_fn *fn, void *ctx);
 // none where it is no matter of words. -ENOENT: no such key.
 typedef void schema_word_fn(void *ctx, const char *word);
 int schema_words(const char *path, schema_word_fn *fn, void *ctx);
+// The word of a value in struct config, for a key that is one of words: of LAYER_WIRE at
+// `rates.*.layer` it is `wire`. NULL: no such key, or no such value of it.
+const char *schema_word(const char *path, unsigned value);
 
 // `10.0.0.1`, `fd00::/64`; false also if bits behind the length are set.
 bool prefix_parse(const char *text, struct config_prefix *out);

@@ -6,17 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/schema/schema.h"
+
 static const char *const kind_names[] = {
 	[RATE_FROM_VM] = "from-vm",
 	[RATE_TO_VM] = "to-vm",
 	[RATE_SHARED] = "shared",
-};
-static const char *const layer_names[] = {[LAYER_L2] = "l2", [LAYER_WIRE] = "wire"};
-static const char *const scheduler_names[] = {
-	[SCHEDULER_FIFO] = "fifo",
-	[SCHEDULER_PRIO] = "prio",
-	[SCHEDULER_DRR] = "drr",
-	[SCHEDULER_FQ_CODEL] = "fq-codel",
 };
 static const char *const limited_names[] = {
 	[LIMITED_BY_GUEST] = "guest",
@@ -44,11 +39,12 @@ static json_t *rate_json(const struct rate_status *status)
 	json_t *json = json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}", "kind", kind_names[status->kind],
 		"name", rpc_string(status->name), "bits", number_or_null(rate->bits), "packets",
 		number_or_null(rate->packets), "burst", number_or_null(rate->burst_bytes), "layer",
-		layer_names[rate->layer]);
+		schema_word("rates.*.layer", rate->layer));
 	bool from_vm = status->kind == RATE_FROM_VM, to_vm = status->kind == RATE_TO_VM;
 	json_object_set_new(json, "police", from_vm ? json_boolean(rate->police) : json_null());
 	json_object_set_new(json, "scheduler",
-		to_vm ? json_string(scheduler_names[rate->scheduler]) : json_null());
+		to_vm ? json_string(schema_word("ports.*.rate.to-vm.scheduler", rate->scheduler))
+		      : json_null());
 	json_object_set_new(json, "queue", number_or_null(rate->queue_bytes));
 	json_t *now = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s}", "actual_1s",
 		speed_json(&status->last_1s), "actual_10s", speed_json(&status->last_10s), "passed",

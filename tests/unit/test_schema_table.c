@@ -93,6 +93,25 @@ Test(schema_table, keys_are_listed_for_completion)
 		cr_expect_eq(schema_keys(wrong[i], on_key, &lines), -ENOENT, "%s", wrong[i]);
 }
 
+Test(schema_table, values_have_words)
+{
+	static const char *const schedulers[] = {
+		[SCHEDULER_FIFO] = "fifo",
+		[SCHEDULER_PRIO] = "prio",
+		[SCHEDULER_DRR] = "drr",
+		[SCHEDULER_FQ_CODEL] = "fq-codel",
+	};
+	for (unsigned i = 0; i < sizeof(schedulers) / sizeof(*schedulers); i++)
+		cr_expect_str_eq(schema_word("ports.*.rate.to-vm.scheduler", i), schedulers[i]);
+	cr_expect_str_eq(schema_word("rates.*.layer", LAYER_L2), "l2");
+	cr_expect_str_eq(schema_word("rates.*.layer", LAYER_WIRE), "wire");
+	cr_expect_null(schema_word("rates.*.layer", LAYER_WIRE + 1));
+	cr_expect_null(schema_word("rates.*.layer", UINT32_MAX));
+	cr_expect_null(schema_word("ports.*.vlan.trunk", 0));
+	cr_expect_null(schema_word("rates.*.bits", 0));
+	cr_expect_null(schema_word("rates.*.colour", 0));
+}
+
 Test(schema_table, quantities)
 {
 	static const struct {
