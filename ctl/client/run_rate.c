@@ -3,10 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/client/rate_text.h"
 #include "ctl/client/run.h"
+#include "ctl/schema/quantity.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+	TEXT_SIZE = 32,
+	MEASURED_DIGITS = 4,
+	SET_DIGITS = 12, // all that a rate has; quantity_print would say 199840123bit
+};
 
 // Of the texts that `explain` adds to a rate.
 static const struct column list_columns[] = {
@@ -50,12 +56,12 @@ static const struct column member_columns[] = {
 	{"BYTES", "passed.bytes", true},
 };
 
-static void add_text(json_t *texts, const char *key, const json_t *value, enum rate_unit unit)
+static void add_text(json_t *texts, const char *key, const json_t *value, enum key_type type)
 {
-	char text[RATE_TEXT_SIZE];
+	char text[TEXT_SIZE];
 	if (!json_is_integer(value))
 		return;
-	rate_text((uint64_t)json_integer_value(value), unit, RATE_DIGITS_EXACT, text);
+	quantity_round(type, (uint64_t)json_integer_value(value), SET_DIGITS, text, sizeof(text));
 	json_object_set_new(texts, key, json_string(text));
 }
 
@@ -65,16 +71,17 @@ static void add_pair(
 {
 	static const struct {
 		const char *key;
-		enum rate_unit unit;
-	} parts[] = {{"bits", RATE_UNIT_BITS}, {"packets", RATE_UNIT_PACKETS}};
-	char text[2 * RATE_TEXT_SIZE] = "";
+		enum key_type type;
+	} parts[] = {{"bits", TYPE_BITS}, {"packets", TYPE_PACKETS}};
+	char text[2 * TEXT_SIZE] = "";
 	for (size_t i = 0; i < COUNT(parts); i++) {
-		char part[RATE_TEXT_SIZE];
+		char part[TEXT_SIZE];
 		const json_t *value = json_object_get(values, parts[i].key);
 		if (!json_is_integer(value) ||
 			!json_is_integer(json_object_get(targets, parts[i].key)))
 			continue;
-		rate_text((uint64_t)json_integer_value(value), parts[i].unit, digits, part);
+		quantity_round(parts[i].type, (uint64_t)json_integer_value(value), digits, part,
+			sizeof(part));
 		size_t used = strlen(text);
 		snprintf(text + used, sizeof(text) - used, "%s%s", used ? " " : "", part);
 	}
@@ -83,26 +90,27 @@ static void add_pair(
 
 static void add_speeds(json_t *texts, const json_t *of, const json_t *targets)
 {
-	add_pair(texts, "last_1s", json_object_get(of, "actual_1s"), targets, RATE_DIGITS);
-	add_pair(texts, "last_10s", json_object_get(of, "actual_10s"), targets, RATE_DIGITS);
+	add_pair(texts, "last_1s", json_object_get(of, "actual_1s"), targets, MEASURED_DIGITS);
+	add_pair(texts, "last_10s", json_object_get(of, "actual_10s"), targets, MEASURED_DIGITS);
 }
 
 static void explain(json_t *rate)
 {
 	json_t *texts = json_object(), *member;
-	char held[2 * RATE_TEXT_SIZE], bytes[RATE_TEXT_SIZE], wait[RATE_TEXT_SIZE];
+	char held[2 * TEXT_SIZE], bytes[TEXT_SIZE], wait[TEXT_SIZE];
 	size_t i;
-	add_pair(texts, "target", rate, rate, RATE_DIGITS_EXACT);
+	add_pair(texts, "target", rate, rate, SET_DIGITS);
 	add_speeds(texts, rate, rate);
-	add_text(texts, "burst", json_object_get(rate, "burst"), RATE_UNIT_BYTES);
-	add_text(texts, "queue", json_object_get(rate, "queue"), RATE_UNIT_BYTES);
-	rate_text((uint64_t)json_integer_value(print_find(rate, "held.bytes")), RATE_UNIT_BYTES,
-		RATE_DIGITS, bytes);
+	add_text(texts, "burst", json_object_get(rate, "burst"), TYPE_SIZE);
+	add_text(texts, "queue", json_object_get(rate, "queue"), TYPE_SIZE);
+	quantity_round(TYPE_SIZE, (uint64_t)json_integer_value(print_find(rate, "held.bytes")),
+		MEASURED_DIGITS, bytes, sizeof(bytes));
 	snprintf(held, sizeof(held), "%lld/%s",
 		(long long)json_integer_value(print_find(rate, "held.packets")), bytes);
 	json_object_set_new(texts, "held", json_string(held));
-	rate_text((uint64_t)json_integer_value(json_object_get(rate, "wait_ns")), RATE_UNIT_NS,
-		RATE_DIGITS, wait);
+	quantity_round(TYPE_DURATION,
+		(uint64_t)json_integer_value(json_object_get(rate, "wait_ns")), MEASURED_DIGITS,
+		wait, sizeof(wait));
 	json_object_set_new(texts, "wait", json_string(wait));
 	json_object_set_new(rate, "text", texts);
 	json_array_foreach (json_object_get(rate, "ports"), i, member) {

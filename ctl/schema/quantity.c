@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Numbers with units. Decimal fractions are exact (`1.5Gbit`); what is not a whole number of the
 // smallest unit is refused rather than rounded.
+#include "ctl/schema/quantity.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "ctl/schema/key.h"
 
 struct unit {
 	const char *name;
@@ -90,6 +90,19 @@ void quantity_print(enum key_type type, uint64_t value, char *buf, size_t size)
 	if (!value && type == TYPE_DURATION)
 		best = &durations[3]; // "0s" reads better than "0ns"
 	snprintf(buf, size, "%" PRIu64 "%s", value / best->scale, best->name);
+}
+
+void quantity_round(enum key_type type, uint64_t value, int digits, char *buf, size_t size)
+{
+	const struct unit *best = quantities[type].units;
+	while (best[1].name && value >= best[1].scale)
+		best++;
+	double scaled = (double)value / (double)best->scale;
+	// Beyond 9999 of the largest unit: no exponent.
+	if (scaled >= 9999.5)
+		snprintf(buf, size, "%.0f%s", scaled, best->name);
+	else
+		snprintf(buf, size, "%.*g%s", digits, scaled, best->name);
 }
 
 const char *quantity_noun(enum key_type type)

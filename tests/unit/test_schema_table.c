@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The table of keys, their quantities, and the files that are made from it or must fit it.
+// The table of keys, its words, and the files that are made from it or must fit it.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,56 +110,6 @@ Test(schema_table, values_have_words)
 	cr_expect_null(schema_word("ports.*.vlan.trunk", 0));
 	cr_expect_null(schema_word("rates.*.bits", 0));
 	cr_expect_null(schema_word("rates.*.colour", 0));
-}
-
-Test(schema_table, quantities)
-{
-	static const struct {
-		enum key_type type;
-		const char *text;
-		bool valid;
-		uint64_t value;
-		const char *printed;
-	} cases[] = {
-		{TYPE_DURATION, "300s", true, 300000000000, "5min"},
-		{TYPE_DURATION, "100ms", true, 100000000, "100ms"},
-		{TYPE_DURATION, "0d", true, 0, "0s"},
-		{TYPE_DURATION, "1.5ns", false, 0, NULL},
-		{TYPE_DURATION, "1.50us", true, 1500, "1500ns"},
-		{TYPE_DURATION, "1M", false, 0, NULL},
-		{TYPE_SIZE, "64KiB", true, 65536, "64KiB"},
-		{TYPE_SIZE, "0.5KiB", true, 512, "512B"},
-		{TYPE_SIZE, "16777215.999999TiB", false, 0, NULL},
-		{TYPE_SIZE, "16777216TiB", false, 0, NULL},
-		{TYPE_SIZE, "18446744073709551615B", true, UINT64_MAX, "18446744073709551615B"},
-		{TYPE_SIZE, "18446744073709551616B", false, 0, NULL},
-		{TYPE_SIZE, "64KB", false, 0, NULL},
-		{TYPE_SIZE, "64", false, 0, NULL},
-		{TYPE_BITS, "1.5Gbit", true, 1500000000, "1500Mbit"},
-		{TYPE_BITS, "200Mbit", true, 200000000, "200Mbit"},
-		{TYPE_BITS, "1gbit", false, 0, NULL},
-		{TYPE_BITS, ".5Gbit", false, 0, NULL},
-		{TYPE_BITS, "5.Gbit", false, 0, NULL},
-		{TYPE_BITS, "1.2.3Gbit", false, 0, NULL},
-		{TYPE_PACKETS, "100kpps", true, 100000, "100kpps"},
-		{TYPE_PACKETS, "14.88Mpps", true, 14880000, "14880kpps"},
-		{TYPE_CONNS, "1.5kcps", true, 1500, "1500cps"},
-		{TYPE_CONNS, "2Mcps", true, 2000000, "2Mcps"},
-		{TYPE_CONNS, "5", false, 0, NULL},
-		{TYPE_PACKETS, "", false, 0, NULL},
-		{TYPE_PACKETS, "+1pps", false, 0, NULL},
-	};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char printed[64];
-		uint64_t value = 0;
-		bool valid = quantity_parse(cases[i].type, cases[i].text, &value);
-		cr_expect_eq(valid, cases[i].valid, "%s", cases[i].text);
-		if (!valid || !cases[i].valid)
-			continue;
-		cr_expect_eq(value, cases[i].value, "%s is %lu", cases[i].text, value);
-		quantity_print(cases[i].type, value, printed, sizeof(printed));
-		cr_expect_str_eq(printed, cases[i].printed);
-	}
 }
 
 // --- files that are made from the schema, or must fit it ----------------------------------------
