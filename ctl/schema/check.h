@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Where a walk over a document stands, and what it says of what it finds there. Internal to
-// ctl/schema; finish functions need no more of it than check_fail (key.h).
+// ctl/schema; most finish functions need no more of it than check_fail (key.h).
 #ifndef WEIR_CTL_SCHEMA_CHECK_H
 #define WEIR_CTL_SCHEMA_CHECK_H
 

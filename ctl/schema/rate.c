@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctl/schema/key.h"
+#include "ctl/schema/check.h"
 
 // check.c writes a named item's name to its first bytes.
 _Static_assert(offsetof(struct config_shared, name) == 0, "the name comes first");
@@ -42,36 +42,44 @@ static const struct config_port *find_port(const struct config *config, const ch
 	return NULL;
 }
 
-static int check_member(struct check *check, const struct config *config,
-	const struct config_shared *shared, const struct node *number, uint8_t *shares)
+static int check_member(struct check *check, const struct config *config, const struct node *number,
+	uint8_t *shares)
 {
-	char path[2 * NAME_SIZE + 16];
 	const struct config_port *port = find_port(config, number->key);
-	snprintf(path, sizeof(path), "rates.%s.ports.%s", shared->name, number->key);
 	if (!port)
-		return check_fail(check, number, path, EINVAL,
+		return check_fail(check, number, number->key, EINVAL,
 			"expected a port that exists, found %s", number->key);
 	if (port->kind != PORT_KIND_VHOST_USER)
-		return check_fail(check, number, path, EINVAL,
+		return check_fail(check, number, number->key, EINVAL,
 			"expected a VM's port, found a dpdk one, which has no rates");
 	if (++shares[port - config->ports] > PORT_SHARED_MAX)
-		return check_fail(check, number, path, EINVAL,
+		return check_fail(check, number, number->key, EINVAL,
 			"expected at most %d shared rates of a port, found more", PORT_SHARED_MAX);
 	return 0;
+}
+
+static int check_members(
+	struct check *check, const struct config *config, const struct node *ports, uint8_t *shares)
+{
+	size_t mark = check_push(check, "ports");
+	int rc = 0;
+	for (size_t i = 0; i < ports->count && rc == 0; i++)
+		rc = check_member(check, config, ports->items[i], shares);
+	check_pop(check, mark);
+	return rc;
 }
 
 int check_shared(struct check *check, const struct node *root, const struct config *config)
 {
 	const struct node *rates = node_find(root, "rates");
 	uint8_t shares[PORTS_MAX] = {0};
-	for (size_t i = 0; i < config->nshared; i++) {
-		const struct node *ports = node_find(rates->items[i], "ports");
-		for (size_t k = 0; k < ports->count; k++) {
-			int rc = check_member(
-				check, config, &config->shared[i], ports->items[k], shares);
-			if (rc < 0)
-				return rc;
-		}
+	size_t mark = check_push(check, "rates");
+	int rc = 0;
+	for (size_t i = 0; i < config->nshared && rc == 0; i++) {
+		size_t named = check_push(check, config->shared[i].name);
+		rc = check_members(check, config, node_find(rates->items[i], "ports"), shares);
+		check_pop(check, named);
 	}
-	return 0;
+	check_pop(check, mark);
+	return rc;
 }

@@ -177,6 +177,14 @@ Test(schema_rates, refuses_wrong_members)
 			"which has no rates"}, );
 }
 
+Test(schema_rates, long_names_are_told_whole)
+{
+#define LONG "a234567890123456789012345678901"
+	refuses(VMS "  " LONG ": {bits: 1Gbit, ports: {" LONG ": 1}}", EINVAL,
+		"weir.yaml:6: rates." LONG ".ports." LONG
+		": expected a port that exists, found " LONG);
+}
+
 Test(schema_rates, a_port_shares_four_at_the_most)
 {
 #define ONE(name) "  " name ": {bits: 1Gbit, ports: {vm1: 1, vm2: 1}}\n"
