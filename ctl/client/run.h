@@ -6,6 +6,8 @@
 #include "ctl/client/command.h"
 #include "ctl/client/print.h"
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 // Calls a list method (params are taken over) and prints its items as the call wants them.
 int run_list(struct call *call, const char *method, json_t *params, const struct column *columns,
 	size_t count);

@@ -7,8 +7,6 @@
 
 #include "ctl/client/run.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const struct column list_columns[] = {
 	{"NUMBER", "number", true},
 	{"BRIDGE", "bridge", false},

@@ -8,8 +8,6 @@
 #include "ctl/client/decode.h"
 #include "ctl/client/run.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 // Clears a terminal, from its first line on.
 #define CLEAR "\033[H\033[J"
 

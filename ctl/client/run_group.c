@@ -4,8 +4,6 @@
 
 #include "ctl/client/run.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const struct column group_columns[] = {
 	{"NAME", "name", false},
 	{"PORTS", "ports", true},

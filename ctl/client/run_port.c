@@ -55,7 +55,6 @@ static const struct column queue_columns[] = {
 	{"TO-VM", "to_vm.packets", true},
 	{"BYTES", "to_vm.bytes", true},
 };
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int run_list(struct call *call, const char *method, json_t *params, const struct column *columns,
 	size_t count)

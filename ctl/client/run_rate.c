@@ -6,8 +6,6 @@
 #include "ctl/client/run.h"
 #include "ctl/schema/quantity.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 enum {
 	TEXT_SIZE = 32,
 	MEASURED_DIGITS = 4,

@@ -6,8 +6,6 @@
 
 #include "ctl/client/run.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static const struct column status_columns[] = {
 	{"version", "version", false},
 	{"pid", "pid", false},
