@@ -26,7 +26,7 @@ enum word {
 	WORD_BRIDGE,
 	WORD_STATE, // of a port
 	WORD_GROUP,
-	WORD_RATE, // a port or shared rate that has one
+	WORD_RATE, // a port with a rate of its own, or a shared rate
 	WORD_PROTOCOL,
 	WORD_CONN_STATE, // of a connection
 	WORD_KEY,        // KEY=VALUE of a port
