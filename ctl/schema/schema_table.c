@@ -239,6 +239,7 @@ static const struct key rate_keys[] = {
 	{0},
 };
 
+_Static_assert(PORT_SHARED_MAX == 4, "what `ports` says below");
 static const struct key shared_keys[] = {
 	RATE_KEYS(struct config_shared, rate.),
 	{"ports", TYPE_NUMBERS, .required = true, .min = 1, .max = WEIGHT_MAX, .count = PORTS_MAX,
