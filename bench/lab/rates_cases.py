@@ -24,6 +24,7 @@ JAIN = 0.99
 TARGET_MS = 5               # of fq-codel
 SHARES = 0.02
 CHANGE_MS = 1.0
+PACES = (500 * MBIT, 2 * GBIT)     # in turn
 
 
 class Mark(NamedTuple):

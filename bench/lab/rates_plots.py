@@ -4,6 +4,7 @@ import shutil
 
 from . import rates_cases as plan
 from .plots import gnuplot, quoted
+from .rates_recording import FINE_US, PLOT_MS
 
 HEAD = """set terminal svg size {width},{height} enhanced background rgb 'white' font 'sans-serif,12'
 set output '{output}'
@@ -61,7 +62,7 @@ def windows(results):
     for side, way, label, colour in LINES:
         for one in results:
             if one["kind"] == "exact" and one["side"] == side and one["way"] == way and one.get("windows"):
-                found.append((label, colour, [(10 * at, value) for at, value in enumerate(one["windows"])]))
+                found.append((label, colour, [(PLOT_MS * at, value) for at, value in enumerate(one["windows"])]))
     return found
 
 
@@ -76,10 +77,11 @@ def wanted(results):
     made = [("mean.svg", mean, error_plot(results, "mean", mean, plan.MEAN, "mean.svg")),
             ("short.svg", short, error_plot(results, "short", short, plan.SHORT, "short.svg"))]
     if windows(results):
-        title = "100 Mbit, 1500 B: windows of 10 ms"
+        title = f"100 Mbit, 1500 B: windows of {PLOT_MS} ms"
         made.append(("windows.svg", title, lines_plot(windows(results), title, "ms", "Mbit/s", "windows.svg")))
     if changes(results):
-        title = "From 500 Mbit to 2 Gbit: buckets of 0.1 ms"
+        old, new = map(plan.text_of, plan.PACES)
+        title = f"From {old} to {new}: buckets of {FINE_US / 1e3} ms"
         made.append(("change.svg", title, lines_plot(changes(results), title, "ms from the request", "Mbit/s",
                                                      "change.svg")))
     return [one for one in made if one[2]]

@@ -12,11 +12,11 @@ from . import measure, rates_cases as plan
 from .cases import Shape, Traffic
 from .lanes import Lanes
 from .load import busiest, program, thread_times
-from .rates_windows import errors, jain, mean_seconds, short_seconds, turned
-from weirvm.procs import Failure, run
+from .rates_recording import BUCKET_US, FINE_US, Recording, around, delays, drawn
+from .rates_windows import errors, jain, mean_seconds, short_seconds
+from weirvm.procs import run
 
 WARM_UP = 0.3           # seconds: a bucket that was full is not
-BUCKET_US, FINE_US = 1000, 100
 SLACK = 10              # seconds of buckets beyond what is wanted, on a busy machine
 CAPACITIES = 3
 ATTEMPTS = 4            # of what somebody else on the machine disturbed
@@ -25,62 +25,16 @@ SPOILED_MAX = 0.5       # of the windows
 PATIENCE = 20           # seconds: what takes longer is not tried again
 OVERLOAD = 2            # times the target is offered to who drops
 CHANGES, CHANGE_EACH = 20, 0.15
-PACES = (500 * plan.MBIT, 2 * plan.GBIT)
 STREAM = {"from": 0, "to": 1}
 SPARSE_RATE, SPARSE_FRAME = 100, 100
 DRR_FRAMES = (64, 1500) * 4
 LOADS = (1.0, 0.5, 0.1, 0.01)
-PLOT_MS, PLOT_WINDOWS = 10, 100
 
 
 def rate_words(case):
     """What stands below `rate.from-vm` or `rate.to-vm`."""
     words = {"bits": f"{case.bits // 1000}kbit"} if case.bits else {}
     return {**words, **({"packets": f"{case.packets}pps"} if case.packets else {})}
-
-
-class Recording:
-    """What arrived from one moment to another."""
-
-    def __init__(self, said, began, ended, before, after):
-        arrivals = said["arrivals"]
-        self.lost = said["lost"]
-        self.bucket = arrivals["bucket_s"]
-        self.start_ns = arrivals["start_ns"]
-        self.first = self.index(began) + 1
-        self.last = self.index(ended) - 1
-        self.streams = arrivals["streams"]
-        if self.last - self.first < 1 or self.last > len(self.streams[0]["frames"]):
-            raise Failure(f"{len(self.streams[0]['frames'])} buckets hold nothing of {self.first} to {self.last}")
-        self.seconds = (self.last - self.first) * self.bucket
-        self.late = {edge - self.first: us / 1e6 for edge, us in arrivals["gaps_us"]}
-        self.before, self.after = before, after
-
-    def index(self, moment_ns):
-        return int((moment_ns - self.start_ns) / 1e9 / self.bucket)
-
-    def amounts(self, what, stream=0):
-        """`frames` or `bytes` of each bucket."""
-        return self.streams[stream][what][self.first:self.last]
-
-    def bits(self, stream=0):
-        return [8 * count for count in self.amounts("bytes", stream)]
-
-    def per_second(self, amounts):
-        return sum(amounts) / self.seconds
-
-    def switch(self):
-        """What the switch counted meanwhile."""
-        packets = self.after.packets - self.before.packets
-        cycles = self.after.busy_cycles - self.before.busy_cycles
-        seconds = self.after.at - self.before.at
-        bursts = self.after.bursts - self.before.bursts if self.after.bursts is not None else None
-        return {"cycles": cycles / packets if packets else None,
-                "burst": packets / bursts if bursts else None,
-                "busy": cycles / (seconds * self.after.tsc_hz),
-                "cpu": (self.after.cpu_ns - self.before.cpu_ns) / 1e9 / seconds,
-                "drops": {name: count - self.before.drops.get(name, 0) for name, count in self.after.drops.items()
-                          if count > self.before.drops.get(name, 0)}}
 
 
 def waited(waits):
@@ -224,7 +178,7 @@ class RatesRun:
                       "spoiled": short.spoiled}
         result = {"figures": found}
         if case.plot:
-            result["windows"] = self.drawn(seen, amounts)
+            result["windows"] = drawn(seen, amounts)
         return result | {"disturbed": spoiled(mean, short)}
 
     @staticmethod
@@ -240,13 +194,6 @@ class RatesRun:
             return [8 * (plan.TSO_FRAME - 14) * count for count in frames], 8 * (plan.TSO_FRAME - 14)
         return ([8 * (size - 14 * count) for size, count in zip(sizes, frames)],
                 8 * (plan.counted_bytes(case.frame) - 14))
-
-    @staticmethod
-    def drawn(seen, amounts):
-        """Mbit/s of the first windows."""
-        each = round(PLOT_MS / 1e3 / seen.bucket)
-        return [sum(amounts[first:first + each]) / (each * seen.bucket) / plan.MBIT
-                for first in range(0, min(len(amounts) - each, each * PLOT_WINDOWS), each)]
 
     def many(self, lane, case):
         """Beside one port: at the same rate, and with as much as all of them have together."""
@@ -397,31 +344,8 @@ class RatesRun:
 
         def during():
             for number in range(4 if self.hasty else CHANGES):
-                set_rate(PACES[(number + 1) % 2])
+                set_rate(plan.PACES[(number + 1) % 2])
                 time.sleep(CHANGE_EACH)
-        lane.side.set_rates({port: {case.way: {"bits": f"{PACES[0] // plan.MBIT}Mbit"}}})
+        lane.side.set_rates({port: {case.way: {"bits": f"{plan.PACES[0] // plan.MBIT}Mbit"}}})
         seen = self.record(lane, [STREAM | {"frame": case.frame}], (CHANGES + 1) * CHANGE_EACH, FINE_US, during)
-        return {"figures": self.delays(seen, asked), "windows": self.around(seen, asked[0][0])}
-
-    @staticmethod
-    def delays(seen, asked):
-        """Until the first bucket with the new pace began, in ms from the request."""
-        amounts = [8 * count for count in seen.streams[0]["bytes"]]
-        took, calls = [], []
-        for began, answered, bits in asked:
-            old = PACES[0] + PACES[1] - bits
-            index = turned(amounts[:seen.last], seen.index(began), old * seen.bucket, bits * seen.bucket)
-            if index is None:
-                raise Failure(f"a change to {bits} bits never took effect")
-            took.append((seen.start_ns + index * seen.bucket * 1e9 - began) / 1e6)
-            calls.append((answered - began) / 1e6)
-        return {"worst_ms": max(took), "p90_ms": statistics.quantiles(took, n=10, method="inclusive")[-1],
-                "median_ms": statistics.median(took), "changes": len(took),
-                "call_ms": statistics.median(calls)}
-
-    @staticmethod
-    def around(seen, moment):
-        """[(ms from the first change, Mbit/s)] of each bucket."""
-        at = seen.index(moment)
-        return [((seen.start_ns + index * seen.bucket * 1e9 - moment) / 1e6,
-                 8 * seen.streams[0]["bytes"][index] / seen.bucket / plan.MBIT) for index in range(at - 30, at + 50)]
+        return {"figures": delays(seen, asked), "windows": around(seen, asked[0][0])}
