@@ -6,6 +6,7 @@ from .rates_windows import turned
 from weirvm.procs import Failure
 
 BUCKET_US, FINE_US = 1000, 100
+HASTY, HASTY_WINDOW = 0.4, 0.2        # seconds: a recording, and a window for the mean; its ends are cut off
 PLOT_MS, PLOT_WINDOWS = 10, 100
 
 

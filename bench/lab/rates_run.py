@@ -12,7 +12,7 @@ from . import measure, rates_cases as plan
 from .cases import Shape, Traffic
 from .lanes import Lanes
 from .load import busiest, program, thread_times
-from .rates_recording import BUCKET_US, FINE_US, Recording, around, delays, drawn
+from .rates_recording import BUCKET_US, FINE_US, HASTY, HASTY_WINDOW, Recording, around, delays, drawn
 from .rates_windows import errors, jain, mean_seconds, short_seconds
 from weirvm.procs import run
 
@@ -153,8 +153,8 @@ class RatesRun:
         carried = self.capacity(lane, case.frame)
         if carried < plan.REACHABLE * frames:
             return {"unreachable": True, "figures": {"carried": carried * per_frame}}
-        seconds = mean_seconds(frames)
-        seconds = 0.4 if self.hasty else seconds + min(seconds, 2.0)
+        window = HASTY_WINDOW if self.hasty else mean_seconds(frames)
+        seconds = HASTY if self.hasty else window + min(window, 2.0)
         stream = STREAM | {"frame": case.frame}
         if case.side == "weir":
             port = 0 if case.way == "from-vm" else 1
@@ -165,7 +165,7 @@ class RatesRun:
         seen = self.record(lane, [stream], seconds)
         amounts, one = self.amounts(case, seen)
         target = case.packets or case.bits
-        mean = errors(amounts, seen.bucket, seconds if self.hasty else mean_seconds(frames), target, one, seen.late)
+        mean = errors(amounts, seen.bucket, window, target, one, seen.late)
         short = errors(amounts, seen.bucket, short_seconds(frames), target, one, seen.late)
         found = {"target": target, "actual": seen.per_second(amounts), "carried": carried,
                  "seconds": seen.seconds, **seen.switch()}

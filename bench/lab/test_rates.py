@@ -2,6 +2,7 @@
 import unittest
 
 from . import rates_cases as plan
+from .rates_recording import BUCKET_US, HASTY, HASTY_WINDOW, Recording
 from .rates_windows import errors, jain, mean_seconds, off, short_seconds, turned
 
 BUCKET = 0.001
@@ -50,6 +51,21 @@ class Windows(unittest.TestCase):
 
     def test_nothing_counts(self):
         self.assertIsNone(seen([100] * 5, 100_000))
+
+
+def recorded(amounts, began_s, ended_s, bucket_us=BUCKET_US):
+    """What arrived from one moment to another, of bytes in each bucket."""
+    stream = {"bytes": amounts, "frames": amounts}
+    arrivals = {"bucket_s": bucket_us / 1e6, "start_ns": 0, "gaps_us": [], "streams": [stream]}
+    return Recording({"lost": 0, "arrivals": arrivals}, round(began_s * 1e9), round(ended_s * 1e9), None, None)
+
+
+class Recordings(unittest.TestCase):
+    def test_a_hasty_one_is_judged(self):
+        """A window is shorter than what is left of it when the buckets at its ends are cut off."""
+        seen = recorded([100] * 1000, 0.3003, 0.3003 + HASTY)
+        self.assertLess(seen.seconds, HASTY)
+        self.assertIsNotNone(errors(seen.amounts("bytes"), seen.bucket, HASTY_WINDOW, 100_000, 0, seen.late))
 
 
 class Fairness(unittest.TestCase):
