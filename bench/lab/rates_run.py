@@ -62,7 +62,7 @@ class RatesRun:
         self.hasty = hasty
         self.lanes = Lanes(bench)
         self.carried = {}
-        self.waits = []         # of the recordings of a result
+        self.waits = []         # of the recordings that a result is made of
 
     def __enter__(self):
         return self
@@ -139,10 +139,12 @@ class RatesRun:
         key = lane.name, frame
         if key not in self.carried:
             self.free(lane)
+            judged = list(self.waits)
             window = {} if lane.name == "weir" else {"window": 0}
             # The best of some: what it did not carry at a bad moment it can carry all the same.
             found = [self.record(lane, [STREAM | {"frame": frame} | window], 0.2) for _ in range(CAPACITIES)]
             self.carried[key] = max(seen.per_second(seen.amounts("frames")) for seen in found)
+            self.waits = judged
         return self.carried[key]
 
     # -- the kinds
