@@ -29,10 +29,11 @@ EXACT = (*(exact(way, frame, bits=bits) for way in plan.WAYS
          *(exact(way, 64, packets=10_000) for way in plan.WAYS))
 
 
-def near_target(result, wanted):
-    """A machine that is busy keeps a worker from its rate, but makes nothing faster."""
+def near_target(result, wanted, waits):
+    """A machine that is busy keeps a worker from its rate for as long as it has to wait, but makes nothing
+    faster. Windows without a look at their ends say nothing of the whole."""
     share = result["figures"]["actual"] / wanted
-    if share > MOST or (share < LEAST and not result["disturbed"]):
+    if share > MOST or (share < LEAST and 1 - share > max(waits)):
         raise Failure(f"{share:.3f} of the target")
     return f"{share:.3f} of the target; {result['disturbed']}".rstrip("; ")
 
@@ -40,10 +41,13 @@ def near_target(result, wanted):
 def reached(run, case):
     result = run.result(case)
     if result.get("unreachable"):
+        # All others are so slow that any machine carries them.
+        if case.frame != "tso":
+            raise Failure(f"{result['figures']['carried'] / MBIT:.1f} Mbit is all that goes without a rate")
         return "more than this machine carries"
     if case.way == "from-vm" and result["figures"]["drops"]:
         raise Failure(f"dropped: {result['figures']['drops']}")
-    return near_target(result, case.bits or case.packets)
+    return near_target(result, case.bits or case.packets, run.waits)
 
 
 def all_accounted(run, frame):
