@@ -34,7 +34,7 @@ preamble and gap (`layer: l2`); a TSO frame counts as the 45 segments it will be
   their Ethernet header, and a TSO frame as one; its errors are by its own count, and beside them by Weir's.
 - **Cycles** are the worker's busy cycles (TSC) per packet. Where two are compared, the two take turns.
 - **Changes**: {changes} in each direction through the control socket; from the moment before the request was
-  written to the begin of the first bucket of 0.1 ms with the new pace.
+  written to the end of the first bucket of 0.1 ms with the new pace.
 """
 
 

@@ -8,7 +8,7 @@ from . import rates_cases as plan
 from .cases import Shape
 from .lanes import Bench
 from .measure import Near
-from .rates_run import RatesRun, STREAM
+from .rates_run import CHANGE_EACH, RatesRun, STREAM
 from .smoke import Report
 from weirvm.procs import Failure
 
@@ -17,6 +17,7 @@ MBIT = plan.MBIT
 MOST, LEAST = 1.1, 0.7
 SLOW = 20 * MBIT            # a worker that waits for its CPU now and then still reaches it
 UNFAIR = 0.15
+LATEST_MS = 0.9e3 * CHANGE_EACH     # what took no effect takes all of it, less a bucket
 
 
 def exact(way, frame, bits=0, packets=0):
@@ -105,7 +106,11 @@ def marked(run):
 
 
 def changes(run, way):
-    figures = run.result(named(f"takes effect, {way}"))["figures"]
+    """Each before the next one, unless the machine is busy."""
+    result = run.result(named(f"takes effect, {way}"))
+    figures = result["figures"]
+    if figures["worst_ms"] > LATEST_MS and not result["disturbed"]:
+        raise Failure(f"one of {figures['changes']} takes {figures['worst_ms']:.1f} ms or more")
     return f"median {figures['median_ms']:.2f} ms"
 
 

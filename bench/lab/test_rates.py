@@ -2,7 +2,7 @@
 import unittest
 
 from . import rates_cases as plan
-from .rates_recording import BUCKET_US, HASTY, HASTY_WINDOW, Recording
+from .rates_recording import BUCKET_US, FINE_US, HASTY, HASTY_WINDOW, Recording, delays
 from .rates_windows import errors, jain, mean_seconds, off, short_seconds, turned
 
 BUCKET = 0.001
@@ -66,6 +66,30 @@ class Recordings(unittest.TestCase):
         seen = recorded([100] * 1000, 0.3003, 0.3003 + HASTY)
         self.assertLess(seen.seconds, HASTY)
         self.assertIsNotNone(errors(seen.amounts("bytes"), seen.bucket, HASTY_WINDOW, 100_000, 0, seen.late))
+
+
+class Delays(unittest.TestCase):
+    """In buckets of 0.1 ms: 6250 bytes are the slow pace and 25000 the fast one."""
+    FAST, SLOW = [25000], [6250]
+
+    def figures(self, amounts):
+        """Of a request for the fast pace 10.02 ms after the begin, and one for the slow pace 10 ms later."""
+        fast, slow = max(plan.PACES), min(plan.PACES)
+        seen = recorded(amounts, 0.005, 0.02955, FINE_US)
+        return delays(seen, [(10_020_000, 10_100_000, fast), (20_020_000, 20_100_000, slow)])
+
+    def test_to_the_end_of_a_bucket(self):
+        found = self.figures(self.SLOW * 103 + self.FAST * 100 + self.SLOW * 97)
+        self.assertAlmostEqual(found["worst_ms"], 0.38)
+        self.assertEqual(found["changes"], 2)
+
+    def test_what_comes_behind_the_next_request_is_too_late(self):
+        found = self.figures(self.SLOW * 210 + self.FAST * 10 + self.SLOW * 80)
+        self.assertAlmostEqual(found["worst_ms"], 9.98)
+
+    def test_the_last_never_takes_effect(self):
+        found = self.figures(self.SLOW * 103 + self.FAST * 197)
+        self.assertAlmostEqual(found["worst_ms"], 9.38)
 
 
 class Fairness(unittest.TestCase):
