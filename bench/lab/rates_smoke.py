@@ -105,8 +105,8 @@ def marked(run):
     result = run.result(named("fq-codel, ECN"))
     figures = result["figures"]
     if figures["dropped"] or (not figures["marked"] and not result["disturbed"]):
-        raise Failure(f"{figures['marked']} marked and {figures['drops']} dropped")
-    return f"{figures['marked']} marked, none dropped"
+        raise Failure(f"{figures['marked']} marked and {figures['dropped']} dropped")
+    return f"{figures['marked']} of {figures['received']} marked, none dropped"
 
 
 def changes(run, way):
