@@ -20,9 +20,9 @@ WARM_UP = 0.3           # seconds: a bucket that was full is not
 SLACK = 10              # seconds of buckets beyond what is wanted, on a busy machine
 CAPACITIES = 3
 ATTEMPTS = 4            # of what somebody else on the machine disturbed
-WAIT_MAX = 0.02         # of the time, in which a polling thread was ready to run and did not
+RETRY_WAIT = 0.02       # of the time, in which a polling thread was ready to run and did not
 SPOILED_MAX = 0.5       # of the windows
-PATIENCE = 20           # seconds: what takes longer is not tried again
+RETRY_WITHIN = 20       # seconds: what takes longer is not tried again
 OVERLOAD = 2            # times the target is offered to who drops
 CHANGES, CHANGE_EACH = 20, 0.15      # seconds from an answer to the next request
 STREAM = {"from": 0, "to": 1}
@@ -41,7 +41,7 @@ def waited(waits):
     """Why recordings are better made again; "" if they are not. waits: the share of each in which a polling
     thread waited for its CPU."""
     usual = statistics.median(waits) if waits else 0
-    return f"a polling thread waited {usual:.1%} of the time" if usual > WAIT_MAX else ""
+    return f"a polling thread waited {usual:.1%} of the time" if usual > RETRY_WAIT else ""
 
 
 def spoiled(mean, short):
@@ -88,7 +88,7 @@ class RatesRun:
                 self.waits, began = [], time.monotonic()
                 found = getattr(self, case.kind)(lane, case)
                 disturbed = found.get("disturbed") or waited(self.waits)
-                if not disturbed or time.monotonic() - began > PATIENCE:
+                if not disturbed or time.monotonic() - began > RETRY_WITHIN:
                     break
                 self.tell(f"  {attempt}: {disturbed}")
         found |= about | {"attempts": attempt, "disturbed": disturbed}
