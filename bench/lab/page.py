@@ -7,7 +7,7 @@ from .interval import WARM_MAX
 from .markdown import section, text_table
 from .measure import CARRIED_MIN, NEAR_FACTOR, NEAR_MAX_NS, PATIENCE, REFUSED_MAX
 from .page_tracking import at_both_loads, trial_rows, trials
-from .report import DIGITS, UNITS, close, discards, failed, figure, main_figures, percent, verdict
+from .report import DIGITS, UNITS, close, discards, failed, figure, main_figures, percent, trees, verdict
 
 NOTES = "performance-notes.md"
 
@@ -280,10 +280,7 @@ def method(results, about):
 
 
 def machine(results, about):
-    # More than one tree where results were added to older ones.
-    trees = list(dict.fromkeys(one["commit"] for one in results if one.get("commit")))
-    rows = [*about["machine"].items(), ("command", f"`{about['command']}`"),
-            ("Weir's tree", ", ".join(trees) or "–")]
+    rows = [*about["machine"].items(), ("command", f"`{about['command']}`"), ("Weir's tree", trees(results))]
     return section("Machine", text_table(["", ""], rows))
 
 

@@ -8,7 +8,7 @@ from .page import MET
 from .page import figures as pictures
 from .rates_run import ATTEMPTS, CHANGES, OVERLOAD, RETRY_WAIT, RETRY_WITHIN, SPOILED_MAX
 from .rates_windows import LATE
-from .report import figure, percent
+from .report import figure, percent, trees
 
 INTRO = """# Rates: target and actual
 
@@ -174,9 +174,9 @@ def others(results):
     return section("Together", text_table(["case", "what", "measured"], rows) if rows else "")
 
 
-def machine(about):
+def machine(results, about):
     return section("Machine", text_table(["", ""], [*about["machine"].items(), ("command", f"`{about['command']}`"),
-                                                    ("Weir's tree", about["commit"] or "–"),
+                                                    ("Weir's tree", trees(results)),
                                                     *about["versions"].items()]))
 
 
@@ -202,7 +202,7 @@ def write(path, results, about, plots, folder):
     failed = "".join(f"- {one['case']} failed: {one['error'].splitlines()[0]}\n" for one in results
                      if one.get("error"))
     parts = [INTRO, marks(results), others(results), exact(results), pictures(plots, folder),
-             section("Not measured", absent + failed), method, machine(about)]
+             section("Not measured", absent + failed), method, machine(results, about)]
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w") as file:
         file.write("\n".join(part for part in parts if part))

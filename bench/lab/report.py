@@ -45,6 +45,11 @@ def commit():
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def trees(results):
+    """More than one where results were added to older ones."""
+    return ", ".join(dict.fromkeys(one["commit"] for one in results if one.get("commit"))) or "–"
+
+
 # -- files
 
 def load(folder, name, default):
