@@ -13,6 +13,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lab.idle import IdlePeers, allow_files, bring_up, FILES_EACH       # noqa: E402 -- follows the path above
+from packets import checksum        # noqa: E402
 
 RECEIVER = 1            # the generator's port
 LOOK = 0.004            # seconds; a ring that lasts for less runs empty
@@ -36,13 +37,6 @@ class Backlog(IdlePeers):
 def mac(port):
     """As the generator numbers its ports (bench/load/frames.h)."""
     return bytes((2, 0x57, port, 0, 0, 0))
-
-
-def checksum(header):
-    total = sum(struct.unpack(f">{len(header) // 2}H", header))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
 
 
 def frame_of(port, stream, length):

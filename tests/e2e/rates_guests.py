@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cases import check, fixture, case, slow
 from guests import USER, start_guest
 from lab import ROOT, Guest, Switch, Workdir, run, wait_until
+from rates import rate_of, set_from_vm, set_to_vm
 from traffic import Drops, items, plain
 
 RATE = 50               # Mbit/s
@@ -49,14 +50,6 @@ class Rated:
 
     def address(self, guest):
         return plain(guest.addresses[0])
-
-    def set(self, **settings):
-        """Of the port of `one`."""
-        self.switch.ctl("port", "set", "one", *(f"{key.replace('__', '.').replace('_', '-')}={value}"
-                                                for key, value in settings.items()))
-
-    def rate(self, kind):
-        return next(rate for rate in self.switch.json("rate", "show", "one")["rates"] if rate["kind"] == kind)
 
 
 @fixture(name="two guests, one of them with rates")
@@ -101,7 +94,7 @@ def reaches(rate):
 
 @case("rates: TCP through 50 Mbit from-vm, nothing is dropped", needs=rated)
 def from_vm(net):
-    net.set(rate__from_vm__bits=f"{RATE}Mbit")
+    set_from_vm(net, "one", bits=f"{RATE}Mbit")
     lost = Drops(net.switch)
     rate = frame_rate(net)
     # What waits does so in the guest's own ring.
@@ -123,12 +116,13 @@ def median_ping(net, work):
 @case("rates: TCP through 50 Mbit to-vm with fq-codel, a ping beside it hardly waits", needs=rated)
 def to_vm(net):
     """First come first served, the ping waits behind all that the sender has on its way."""
-    net.set(rate__from_vm__bits="1Gbit", rate__to_vm__bits=f"{RATE}Mbit", rate__to_vm__scheduler="fifo")
+    set_from_vm(net, "one", bits="1Gbit")
+    set_to_vm(net, "one", bits=f"{RATE}Mbit", scheduler="fifo")
     behind, _ = median_ping(net, lambda: frame_rate(net, "-R"))
-    net.set(rate__to_vm__scheduler="fq-codel")
-    lost, marks = Drops(net.switch), net.rate("to-vm")["marks"]
+    set_to_vm(net, "one", scheduler="fq-codel")
+    lost, marks = Drops(net.switch), rate_of(net, "one")["marks"]
     beside, rate = median_ping(net, lambda: frame_rate(net, "-R"))
-    marked = net.rate("to-vm")["marks"] - marks
+    marked = rate_of(net, "one")["marks"] - marks
     figure = f"{rate:.2f} Mbit/s, ping {beside:.1f} ms, with fifo {behind:.1f} ms; {marked} marked"
     reaches(rate)
     # The flow knows ECN, so it is told to slow down and loses nothing.
@@ -150,7 +144,8 @@ def daemon_time(net):
 
 @case("rates: the wall clock jumps a day forward and back, and nothing changes", needs=rated)
 def wall_clock(net):
-    net.set(rate__from_vm__bits=f"{RATE}Mbit", rate__to_vm__bits="1Gbit")
+    set_from_vm(net, "one", bits=f"{RATE}Mbit")
+    set_to_vm(net, "one", bits="1Gbit")
     net.one.ok(f"ip neigh replace 10.1.0.254 lladdr {RESERVED} dev eth0")
 
     def sent():

@@ -7,6 +7,8 @@ import time
 from cases import BOTH, case, check, fixture, slow
 from lab import wait_until
 from lab.frontend import AVAIL, SIZE
+from lab.packets import checksum
+from rates import rate_of, set_to_vm
 from rates_sending import Stream, expect, finish, pairs, pump
 from switching import lan
 
@@ -28,15 +30,6 @@ def spread():
         yield one
 
 
-def set_rate(lan, port, **rate):
-    words = [f"rate.to-vm.{key}={value}" for key, value in rate.items()]
-    lan.switch.ctl("port", "set", port, *(words or ["rate="]))
-
-
-def rate_of(lan, port):
-    return next(one for one in lan.switch.json("rate", "show", port)["rates"] if one["kind"] == "to-vm")
-
-
 def send(lan, name, frames):
     """All of them, as fast as they are taken."""
     end = lan.ends[name]
@@ -48,9 +41,7 @@ def send(lan, name, frames):
 def ipv4(length, protocol, tos=0):
     """A header from 10.0.0.1 to 10.0.0.2."""
     header = struct.pack(">BBHHHBBHII", 0x45, tos, length, 0, 0, 64, protocol, 0, 0x0a000001, 0x0a000002)
-    total = sum(struct.unpack(">10H", header))
-    total = (total & 0xffff) + (total >> 16)
-    return header[:10] + struct.pack(">H", ~total & 0xffff) + header[12:]
+    return header[:10] + struct.pack(">H", checksum(header)) + header[12:]
 
 
 def udp(lan, name, to, sport, number=0, size=200, tos=0):
@@ -90,8 +81,8 @@ class Offer(Stream):
 
 def end_rate(lan, stream, port):
     """And nothing waits any more, in the sender's ring or for the receiver; that is shown of one with a rate."""
-    set_rate(lan, port)
-    set_rate(lan, port, bits="100Gbit")
+    set_to_vm(lan, port)
+    set_to_vm(lan, port, bits="100Gbit")
     finish([stream])
 
     def gone():
@@ -99,7 +90,7 @@ def end_rate(lan, stream, port):
         return not rate_of(lan, port)["held"]["packets"]
     wait_until(gone, slow(10), "the queue to run empty", 0.001)
     stream.drain()
-    set_rate(lan, port)
+    set_to_vm(lan, port)
 
 
 class Books:
@@ -148,7 +139,7 @@ def rate(lan):
                                ({"bits": "100Mbit"}, 1500, 100e6 / 12000), ({"packets": "10kpps"}, 60, 10000),
                                ({"bits": "10Mbit", "packets": "500pps"}, 1500, 500),
                                ({"bits": "10Mbit", "layer": "wire"}, 101, 10e6 / 1000)]:
-        set_rate(lan, "r0", **rate)
+        set_to_vm(lan, "r0", **rate)
         stream = Offer(lan, 0, size, target)
         pump([stream], 0.5)     # until the queue is full
         [got] = expect([stream], [target], 0.005, f"{rate}, {size} bytes")
@@ -163,7 +154,7 @@ def rate(lan):
 def across(lan):
     cpus = {lan.switch.json("port", "show", name)["queue_list"][0]["worker_cpu"] for name in ("s0", "r1")}
     check(cpus == {0, 1}, f"the workers are on CPUs {cpus}")
-    set_rate(lan, "r1", bits="10Mbit")
+    set_to_vm(lan, "r1", bits="10Mbit")
     books = Books(lan, "r1")
     for round_ in range(20):
         # The owner has nothing to do when they come, and nobody else to wake it.
@@ -173,8 +164,8 @@ def across(lan):
     check(books.check() == 0 and not books.lost(), f"lost {books.lost()}")
     check([number_of(frame)[1] for frame in books.frames] == list(range(400)), "they came in another order")
     stream = Offer(lan, 0, 1250, 5000)
-    set_rate(lan, "r1")
-    set_rate(lan, "r0", bits="50Mbit")
+    set_to_vm(lan, "r1")
+    set_to_vm(lan, "r0", bits="50Mbit")
     [got] = expect([stream], [5000], 0.005, "50 Mbit")
     end_rate(lan, stream, "r0")
     return f"{got / 5000 - 1:+.2%}"
@@ -183,7 +174,7 @@ def across(lan):
 def conserved(kind):
     @case(f"rates: to-vm loses nothing uncounted, {kind}", needs=spread, presets=BOTH)
     def run(lan):
-        set_rate(lan, "r0", bits="2Mbit", scheduler=kind, queue="64KiB", target="1ms", interval="10ms")
+        set_to_vm(lan, "r0", bits="2Mbit", scheduler=kind, queue="64KiB", target="1ms", interval="10ms")
         books = Books(lan, "r0")
         for round_ in range(10):
             if round_ == 5:     # from now on all of it waits
@@ -194,7 +185,7 @@ def conserved(kind):
             books.check()
         held, lost = books.check(), books.lost()
         check(held and lost.get("to-vm-queue-full") and set(lost) <= set(QUEUE_DROPS), f"{held} held, lost {lost}")
-        set_rate(lan, "r0")
+        set_to_vm(lan, "r0")
         books.wait_all()
         return f"{books.sent} sent, {len(books.frames)} received, {sum(books.lost().values())} lost"
 
@@ -206,7 +197,7 @@ for _kind in KINDS:
 @case("rates: a to-vm scheduler is changed without loss", needs=spread, presets=BOTH)
 def changed(lan):
     """Each to each, while packets wait; of each flow in its order."""
-    set_rate(lan, "r0", bits="1kbit", queue="1MiB")
+    set_to_vm(lan, "r0", bits="1kbit", queue="1MiB")
     books, number = Books(lan, "r0"), 0
     for one in KINDS:
         for other in KINDS:
@@ -217,7 +208,7 @@ def changed(lan):
                 number += 20
         check(books.check() > 100, "nothing waits")
     check(not books.lost(), f"lost {books.lost()}")
-    set_rate(lan, "r0")
+    set_to_vm(lan, "r0")
     books.wait_all()
     for flow in range(1, 6):
         numbers = [number for sport, number in map(number_of, books.frames) if sport == flow]
@@ -227,11 +218,11 @@ def changed(lan):
 
 @case("rates: a rate that ends lets what waits go first", needs=two, presets=BOTH)
 def ended(lan):
-    set_rate(lan, "r0", bits="1kbit", queue="1MiB")
+    set_to_vm(lan, "r0", bits="1kbit", queue="1MiB")
     books = Books(lan, "r0")
     books.send("s0", [udp(lan, "s0", lan.r0.mac, 1, i, 1000) for i in range(100)])
     check(books.check() > 50, "nothing waits")
-    set_rate(lan, "r0")
+    set_to_vm(lan, "r0")
     books.send("s0", [udp(lan, "s0", lan.r0.mac, 1, 100 + i, 100) for i in range(100)])
     books.wait_all()
     check([number_of(frame)[1] for frame in books.frames] == list(range(200)), "some were overtaken")
@@ -252,8 +243,8 @@ def left_vlan(lan):
 @case("rates: a stalled receiver takes nothing from another one", needs=two, presets=BOTH)
 def stalled(lan):
     """Both have rates and large queues; one has no buffers, and its sender never rests."""
-    set_rate(lan, "r0", bits="10Gbit", queue="1GiB")
-    set_rate(lan, "r1", bits="4Mbit", queue="64KiB")
+    set_to_vm(lan, "r0", bits="10Gbit", queue="1GiB")
+    set_to_vm(lan, "r1", bits="4Mbit", queue="64KiB")
     lan.r0.stop()
     lan.r0.start(receive=0)
     lan.switch.wait_port("r0", "up")
@@ -278,8 +269,8 @@ def stalled(lan):
     check(stuck.check() == 0, "some still wait")
     numbers = [number_of(frame)[1] for frame in stuck.frames]
     check(numbers[:4000] == 2 * list(range(2000)), "they came in another order")
-    set_rate(lan, "r0")
-    set_rate(lan, "r1")
+    set_to_vm(lan, "r0")
+    set_to_vm(lan, "r1")
     lan.r0.restart()
     lan.switch.wait_port("r0", "up")
     return f"{held} held, {sum(lost.values())} lost, {used:.1%} of a CPU"
@@ -287,7 +278,7 @@ def stalled(lan):
 
 def room(lan):
     """How many packets may wait for r1: half of all buffers that are free."""
-    set_rate(lan, "r1", bits="1kbit", queue="1GiB")
+    set_to_vm(lan, "r1", bits="1kbit", queue="1GiB")
     flood = [udp(lan, "s1", lan.r1.mac, 1, i, 100) for i in range(2000)]
     before = lan.drops("r1").get("to-vm-no-buffer", 0)
     while lan.drops("r1").get("to-vm-no-buffer", 0) == before:
@@ -314,7 +305,7 @@ def gone():
 
 def fill(lan, name):
     """Its books, with packets that wait for it."""
-    set_rate(lan, name, bits="1kbit", queue="1MiB")
+    set_to_vm(lan, name, bits="1kbit", queue="1MiB")
     books = Books(lan, name)
     books.send("s0", [udp(lan, "s0", lan.ends[name].mac, 1, i, 1000) for i in range(150)])
     check(books.check() > 50, "nothing waits")
@@ -383,7 +374,7 @@ def fewer_queues():
 
 @case("rates: prio, drr and fq-codel order what waits", needs=two)
 def ordered(lan):
-    set_rate(lan, "r0", bits="2Mbit", scheduler="prio", queue="1MiB")
+    set_to_vm(lan, "r0", bits="2Mbit", scheduler="prio", queue="1MiB")
     books = Books(lan, "r0")
     books.send("s0", [udp(lan, "s0", lan.r0.mac, i % 2 + 1, i, 500, 0xb8 if i % 2 else 0) for i in range(200)])
     books.wait_all()
@@ -415,5 +406,5 @@ def ordered(lan):
     check(not books.lost() and marks and one["marks"] == marks, f"lost {books.lost()}, {marks} marked, {one}")
     median = statistics.median(waits)
     check(median < 0.005, f"the sparse flow waits {median * 1000:.1f} ms")
-    set_rate(lan, "r0")
+    set_to_vm(lan, "r0")
     return f"{marks} marked; the sparse flow waits {median * 1000:.2f} ms"

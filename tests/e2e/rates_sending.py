@@ -6,8 +6,10 @@ import time
 from cases import BOTH, case, check, fixture, slow
 from lab import Failure, wait_until
 from lab.frontend import AVAIL, SIZE, USED, VNET
+from rates import rate_of, set_from_vm, worker
 from rpc import Client
 from switching import lan, mac
+from traffic import drops
 
 NO_INTERRUPT = 1    # VRING_AVAIL_F_NO_INTERRUPT
 
@@ -100,16 +102,6 @@ def expect(streams, targets, limit, what, seconds=2.0):
     raise Failure(f"{what}: {words} frames a second, not {', '.join(f'{target:.1f}' for target in targets)}")
 
 
-def all_drops(switch):
-    rows = switch.json("drops")
-    rows = rows["items"] if isinstance(rows, dict) else rows
-    return {(row["port"], row["reason"]): row["count"] for row in rows if row["count"]}
-
-
-def worker(switch, number=0):
-    return switch.json("status")["workers"][number]
-
-
 @contextlib.contextmanager
 def pairs(count, workers=(0,)):
     """count senders s0 s1 …, each with a receiver r0 r1 …"""
@@ -133,38 +125,33 @@ def three():
         yield one
 
 
-def set_rate(lan, port, **rate):
-    words = [f"rate.from-vm.{key}={value}" for key, value in rate.items()]
-    lan.switch.ctl("port", "set", port, *(words or ["rate="]))
-
-
 @case("rates: from-vm is held to half a percent, and the VM's own ring waits", needs=three)
 def held(lan):
     said = []
-    before = all_drops(lan.switch)
+    before = drops(lan.switch)
     for rate, size, target in [({"bits": "1Mbit"}, 125, 1000), ({"bits": "100Mbit"}, 1500, 100e6 / 12000),
                                ({"packets": "10kpps"}, 60, 10000),
                                ({"bits": "10Mbit", "packets": "500pps"}, 1500, 500),
                                ({"bits": "10Mbit", "layer": "wire"}, 101, 10e6 / 1000)]:
-        set_rate(lan, "s0", **rate)
+        set_from_vm(lan, "s0", **rate)
         stream = lan.stream(0, size)
         [got] = expect([stream], [target], 0.005, f"{rate}, {size} bytes")
         check(stream.sender.tx.pending() > SIZE / 2, "the ring is not full")
-        one = lan.switch.json("rate", "show", "s0")["rates"][0]
+        one = rate_of(lan, "s0", "from-vm")
         check(one["limited_by"] == "rate" and not one["held"]["packets"], one)
         said.append(f"{got / target - 1:+.2%}")
         finish([stream])
-        set_rate(lan, "s0")
-    check(all_drops(lan.switch) == before, f"dropped: {all_drops(lan.switch)}")
+        set_from_vm(lan, "s0")
+    check(drops(lan.switch) == before, f"dropped: {drops(lan.switch)}")
     return ", ".join(said)
 
 
 @case("rates: a frame larger than the burst goes when it is due", needs=three, presets=BOTH)
 def large(lan):
-    set_rate(lan, "s0", bits="1Mbit", burst="1KiB")
+    set_from_vm(lan, "s0", bits="1Mbit", burst="1KiB")
     stream = lan.stream(0, 1500)
     [got] = expect([stream], [1e6 / 12000], 0.01, "1 Mbit", 3)
-    set_rate(lan, "s0")
+    set_from_vm(lan, "s0")
     finish([stream])
     return f"{got * 12000 / 1e6:.4f} Mbit/s"
 
@@ -191,11 +178,11 @@ def round_trips(lan, slow_one, count=300):
 @case("rates: a slow VM does not delay an unlimited one on its worker", needs=three)
 def beside(lan):
     alone = round_trips(lan, [])
-    set_rate(lan, "s0", bits="1Mbit")
+    set_from_vm(lan, "s0", bits="1Mbit")
     stream = lan.stream(0, 1500)
     pump([stream], 0.2)
     both = round_trips(lan, [stream])
-    set_rate(lan, "s0")
+    set_from_vm(lan, "s0")
     finish([stream])
     alone, both = statistics.median(alone), statistics.median(both)
     # A frame of the slow one takes 12 ms.
@@ -209,7 +196,7 @@ def asleep(lan):
     stream, rows = lan.stream(0, 1000), []
     for rate in (None, 0.1, 1000):
         if rate:
-            set_rate(lan, "s0", packets=f"{int(rate * rows[0]['frames'] if rate < 1 else rate)}pps")
+            set_from_vm(lan, "s0", packets=f"{int(rate * rows[0]['frames'] if rate < 1 else rate)}pps")
             pump([stream], 0.2)
         before, cpu, start, count = worker(lan.switch), lan.switch.cpu_seconds(), time.perf_counter(), stream.count
         pump([stream], 2)
@@ -218,7 +205,7 @@ def asleep(lan):
                      "sleeps": (after["sleeps"] - before["sleeps"]) / seconds,
                      "busy": (after["busy_cycles"] - before["busy_cycles"]) / seconds / after["tsc_hz"]})
     finish([stream])
-    set_rate(lan, "s0")
+    set_from_vm(lan, "s0")
     said = "; ".join("{frames:.0f} frames, {sleeps:.0f} sleeps a second, {cpu:.0%} of a CPU, {busy:.1%} busy"
                      .format(**row) for row in rows)
     free, tenth, little = rows
@@ -251,14 +238,14 @@ def changed(lan):
 
 @case("rates: what a policed VM sends beyond its rate is dropped by name", needs=three, presets=BOTH)
 def policed(lan):
-    before = all_drops(lan.switch).get(("s0", "rate-police"), 0)
-    set_rate(lan, "s0", bits="10Mbit", police="true")
+    before = drops(lan.switch).get(("s0", "rate-police"), 0)
+    set_from_vm(lan, "s0", bits="10Mbit", police="true")
     stream = lan.stream(0, 1250)
     [got] = expect([stream], [1000], 0.01, "10 Mbit")
     finish([stream])
-    dropped = all_drops(lan.switch)[("s0", "rate-police")] - before
-    one = lan.switch.json("rate", "show", "s0")["rates"][0]
-    set_rate(lan, "s0")
+    dropped = drops(lan.switch)[("s0", "rate-police")] - before
+    one = rate_of(lan, "s0", "from-vm")
+    set_from_vm(lan, "s0")
     check(dropped > 2 * stream.count and stream.count + dropped == stream.sent,
           f"{stream.sent} sent, {stream.count} arrived, {dropped} dropped")
     check(one["drops"] == dropped, one)
@@ -278,9 +265,9 @@ def shared():
         lan.switch.ctl("apply", path)
         streams = [lan.stream(number, 1250) for number in range(3)]
         said = [expect(streams, [1000, 2000, 4000], 0.02, "1:2:4", 3)]
-        set_rate(lan, "s2", bits="10Mbit")
+        set_from_vm(lan, "s2", bits="10Mbit")
         said.append(expect(streams, [2000, 4000, 1000], 0.02, "the third has an own limit", 3))
-        set_rate(lan, "s2")
+        set_from_vm(lan, "s2")
         finish(streams)
         said.append(expect(streams[:2], [7000 / 3, 14000 / 3], 0.02, "the third has nothing to send", 3))
         rate = lan.switch.json("rate", "show", "tenant")["rates"][0]

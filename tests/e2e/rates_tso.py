@@ -5,7 +5,8 @@ import struct
 from cases import BOTH, case, check, slow
 from lab import wait_until
 from lab.frontend import F_CSUM, F_GUEST_CSUM, F_MRG_RXBUF, SIZE, VNET, WRITE
-from rates_receiving import KINDS, Books, ipv4, rate_of, set_rate, total_drops, udp
+from rates import rate_of, set_to_vm
+from rates_receiving import KINDS, Books, ipv4, total_drops, udp
 from switching import lan
 
 F_GUEST_TSO4, F_HOST_TSO4 = 1 << 7, 1 << 11
@@ -40,13 +41,13 @@ def tso():
         one.learned()
         payload, gso = PAYLOAD, 500
         for name in ("whole", "cut"):
-            set_rate(one, name, bits="100kbit", queue="1MiB")
+            set_to_vm(one, name, bits="100kbit", queue="1MiB")
             end, raw = one.ends[name], []
             segments = send_tso(one, name, gso, 3) // 3
             held = rate_of(one, name)["held"]
             frames, rest = divmod(held["packets"], segments)
             check(frames >= 1 and not rest and held["bytes"] == frames * (payload + segments * 54), held)
-            set_rate(one, name)
+            set_to_vm(one, name)
             count = 3 if name == "whole" else 3 * segments
             wait_until(lambda: raw.extend(end.rx.take_used()) or len(raw) == count, slow(5), lambda: f"{name}: {raw}",
                        0.01)
@@ -67,7 +68,7 @@ def tso_books():
         one.port("a", features=TSO)
         one.port("cut")
         one.learned()
-        set_rate(one, "cut", bits="1kbit", queue="64KiB")
+        set_to_vm(one, "cut", bits="1kbit", queue="64KiB")
         books = Books(one, "cut")
         for kind in KINDS:
             one.switch.ctl("port", "set", "cut", f"rate.to-vm.scheduler={kind}")
@@ -89,7 +90,7 @@ def piecewise(trunk):
             one.port("a", features=TSO, **({"vlan__access": 5} if trunk else {}))
             one.port("cut", **({"vlan__trunk": "[5]"} if trunk else {}))
             one.learned()
-            set_rate(one, "cut", bits="1Gbit")
+            set_to_vm(one, "cut", bits="1Gbit")
             one.cut.stop()
             one.cut.start(receive=0)
             one.switch.wait_port("cut", "up")
@@ -124,18 +125,18 @@ def too_long():
         one.port("a", features=TSO)
         one.port("b", features=TSO)
         one.learned()
-        set_rate(one, "b", bits="10Gbit")
+        set_to_vm(one, "b", bits="10Gbit")
         one.b.stop()
         one.b.start(receive=0)
         one.switch.wait_port("b", "up")
         # One buffer at a time, too short for the TSO frame.
-        rx, payload = one.b.rx, bytes(2000)
+        rx = one.b.rx
         rx.desc(0, one.b.address(rx, 0), 1000, WRITE)
         rx.publish(0)
         books = Books(one, "b")
-        header = ipv4(40 + len(payload), 6) + struct.pack(">HHIIBBHHH", 1, 2, 1000, 0, 5 << 4, 0x10, 1000, 0, 0)
-        one.a.put(one.a.frame(one.b.mac, header + payload, 0x0800), struct.pack("<BBHHHHH", 1, 1, 54, 500, 34, 16, 0))
+        frame, vnet, segments = tso_frame(one, "b", 500)
+        one.a.put(frame, vnet)
         books.send("a", [udp(one, "a", one.b.mac, 1)])
         wait_until(lambda: rx.used != rx.used_index(), slow(5), "the frame behind it", 0.001)
-        check(books.lost() == {"to-vm-ring-full": 4}, f"lost {books.lost()}")
+        check(books.lost() == {"to-vm-ring-full": segments}, f"lost {books.lost()}")
         check(len(one.b.got()[0]) == 200, "it is another one")
