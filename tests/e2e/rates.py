@@ -23,3 +23,8 @@ def rate_of(lan, port, kind="to-vm"):
 
 def worker(switch, number=0):
     return switch.json("status")["workers"][number]
+
+
+def sleeps(switch, number):
+    """Whether a worker sleeps: it has not polled from one look to the next."""
+    return worker(switch, number)["polls"] == worker(switch, number)["polls"]

@@ -8,7 +8,7 @@ from cases import BOTH, case, check, fixture, slow
 from lab import wait_until
 from lab.frontend import AVAIL, SIZE
 from lab.packets import checksum
-from rates import rate_of, set_to_vm
+from rates import rate_of, set_to_vm, sleeps
 from rates_sending import Stream, expect, finish, pairs, pump
 from switching import lan
 
@@ -156,9 +156,10 @@ def across(lan):
     check(cpus == {0, 1}, f"the workers are on CPUs {cpus}")
     set_to_vm(lan, "r1", bits="10Mbit")
     books = Books(lan, "r1")
+    owner = lan.switch.json("port", "show", "r1")["queue_list"][0]["worker_cpu"]
     for round_ in range(20):
-        # The owner has nothing to do when they come, and nobody else to wake it.
-        time.sleep(0.01)
+        # It has nothing to do when they come, and nobody else to wake it.
+        wait_until(lambda: sleeps(lan.switch, owner), slow(5), "the owner to sleep", 0.001)
         books.send("s0", [udp(lan, "s0", lan.r1.mac, 1, round_ * 20 + i, 1250) for i in range(20)])
         books.wait_all()
     check(books.check() == 0 and not books.lost(), f"lost {books.lost()}")
