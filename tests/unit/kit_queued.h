@@ -14,7 +14,8 @@
 #define KIT_MS (KIT_HZ / 1000)
 
 enum {
-	KIT_MTU = 1514
+	KIT_MTU = 1514,
+	KIT_LIMIT = 10 << 20,
 };
 
 struct kit_queued {
@@ -65,11 +66,19 @@ static inline bool kit_checksum_is_right(const struct queued *q)
 
 static inline struct scheduler_settings kit_settings(void)
 {
-	return (struct scheduler_settings){.limit = 10 << 20,
+	return (struct scheduler_settings){.limit = KIT_LIMIT,
 		.quantum = KIT_MTU,
 		.ecn = true,
 		.target = 5 * KIT_MS,
 		.interval = 100 * KIT_MS};
+}
+
+// Of the settings above but for its limit; kit_end.
+static inline struct scheduler *kit_scheduler(enum config_scheduler kind, uint64_t limit)
+{
+	struct scheduler_settings settings = kit_settings();
+	settings.limit = limit;
+	return scheduler_new(kind, &settings);
 }
 
 // Frees a list of lost ones. How many.
@@ -94,6 +103,14 @@ static inline unsigned kit_free_rest(struct scheduler *s)
 		n++;
 	}
 	return n + kit_free_lost(scheduler_take_lost(s));
+}
+
+// Frees it and what is in it. How many packets that were.
+static inline unsigned kit_end(struct scheduler *s)
+{
+	unsigned n = kit_free_rest(s);
+	scheduler_free(s);
+	return n;
 }
 
 #endif

@@ -179,24 +179,19 @@ Test(scheduler, one_takes_over_from_another)
 Test(scheduler, one_packet_may_always_wait)
 {
 	for (unsigned kind = 0; kind < KINDS; kind++) {
-		struct scheduler_settings settings = kit_settings();
-		settings.limit = 100;
-		struct scheduler *s = scheduler_new((enum config_scheduler)kind, &settings);
+		struct scheduler *s = kit_scheduler((enum config_scheduler)kind, 100);
 		scheduler_enqueue(s, kit_queued(1, 64000, 0, 0), 1);
 		cr_expect_eq(s->packets, 1);
 		scheduler_enqueue(s, kit_queued(2, 64000, 0, 0), 1);
 		cr_expect_eq(s->packets, 1);
 		cr_expect_eq(kit_free_lost(scheduler_take_lost(s)), 1);
-		kit_free_rest(s);
-		scheduler_free(s);
+		kit_end(s);
 	}
 }
 
 Test(scheduler, what_is_lost_has_a_reason)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = 3000;
-	struct scheduler *s = scheduler_new(SCHEDULER_FIFO, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_FIFO, 3000);
 	for (unsigned i = 0; i < 3; i++)
 		scheduler_enqueue(s, kit_queued(1, 1400, 0, 0), UINT64_MAX);
 	struct queued *lost = scheduler_take_lost(s);
@@ -206,15 +201,12 @@ Test(scheduler, what_is_lost_has_a_reason)
 	lost = scheduler_take_lost(s);
 	cr_expect_eq(lost->drop, DROP_TO_VM_NO_BUFFER);
 	kit_free_lost(lost);
-	kit_free_rest(s);
-	scheduler_free(s);
+	kit_end(s);
 }
 
 Test(scheduler, fifo_loses_the_newest)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = 5000;
-	struct scheduler *s = scheduler_new(SCHEDULER_FIFO, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_FIFO, 5000);
 	for (uint32_t i = 0; i < 10; i++)
 		scheduler_enqueue(s, kit_queued(i, 1000, 0, 0), UINT64_MAX);
 	for (uint32_t i = 0; i < 5; i++) {
@@ -230,9 +222,7 @@ Test(scheduler, fifo_loses_the_newest)
 // Flow i is of class i.
 Test(scheduler, prio_serves_the_highest_and_loses_the_lowest)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = 8000;
-	struct scheduler *s = scheduler_new(SCHEDULER_PRIO, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_PRIO, 8000);
 	static const uint32_t come[] = {3, 7, 0, 5, 1, 0, 7, 2};
 	for (unsigned i = 0; i < 8; i++)
 		scheduler_enqueue(s, kit_queued(come[i], 1000, 0, 0), UINT64_MAX);

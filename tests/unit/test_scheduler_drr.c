@@ -28,9 +28,7 @@ static double jain(const struct share *share)
 // All flows offer `load` times what goes, in bytes, so that they keep the queue full.
 static double run(struct share *share, uint64_t limit, unsigned load, unsigned packets)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = limit;
-	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_DRR, limit);
 	uint64_t offered[FLOWS_MAX] = {0}, turn = 0;
 	memset(share->bytes, 0, sizeof(share->bytes));
 	for (unsigned i = 0; i < packets; i++) {
@@ -51,8 +49,7 @@ static double run(struct share *share, uint64_t limit, unsigned load, unsigned p
 			free(q);
 		}
 	}
-	kit_free_rest(s);
-	scheduler_free(s);
+	kit_end(s);
 	return jain(share);
 }
 
@@ -120,9 +117,7 @@ static unsigned plain_next(struct plain *plain)
 // Turns in which nobody may go are left out, and that changes nothing.
 Test(drr, large_frames_go_in_the_same_order)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = UINT64_MAX;
-	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_DRR, UINT64_MAX);
 	struct plain plain = {.n = 20};
 	for (uint32_t i = 0; i < plain.n; i++) {
 		plain.len[i] = 20000000 + i % 7 * 4000000 + i * 1000;
@@ -150,15 +145,13 @@ Test(drr, a_turn_is_not_taken_a_million_times, .timeout = 5)
 	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
 	for (uint32_t i = 0; i < 1000; i++)
 		scheduler_enqueue(s, kit_queued(i, 1u << 30, 0, 0), UINT64_MAX);
-	cr_expect_eq(kit_free_rest(s), 1000);
-	scheduler_free(s);
+	cr_expect_eq(kit_end(s), 1000);
 }
 
 // What one flow does not use is the others'.
 Test(drr, nothing_is_kept_for_who_does_not_send)
 {
-	struct scheduler_settings settings = kit_settings();
-	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_DRR, KIT_LIMIT);
 	for (unsigned i = 0; i < 100; i++)
 		scheduler_enqueue(s, kit_queued(1, 1500, 0, 0), UINT64_MAX);
 	scheduler_enqueue(s, kit_queued(2, 64, 0, 0), UINT64_MAX);
@@ -178,9 +171,7 @@ Test(drr, nothing_is_kept_for_who_does_not_send)
 // It is the flow that has most that loses, not who comes when all is full.
 Test(drr, who_takes_most_room_loses)
 {
-	struct scheduler_settings settings = kit_settings();
-	settings.limit = 100000;
-	struct scheduler *s = scheduler_new(SCHEDULER_DRR, &settings);
+	struct scheduler *s = kit_scheduler(SCHEDULER_DRR, 100000);
 	for (unsigned i = 0; i < 100; i++)
 		scheduler_enqueue(s, kit_queued(1, 1000, 0, 0), UINT64_MAX);
 	for (unsigned i = 0; i < 20; i++) {
@@ -191,6 +182,5 @@ Test(drr, who_takes_most_room_loses)
 		kit_free_lost(lost);
 	}
 	cr_expect_eq(s->packets, 100);
-	kit_free_rest(s);
-	scheduler_free(s);
+	kit_end(s);
 }

@@ -26,8 +26,7 @@ static void begin(struct link *link, uint64_t rate)
 
 static void end(struct link *link)
 {
-	kit_free_rest(link->s);
-	scheduler_free(link->s);
+	kit_end(link->s);
 }
 
 static void put(struct link *link, uint32_t flow, uint32_t bytes, unsigned ecn)
