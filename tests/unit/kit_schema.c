@@ -71,3 +71,11 @@ void differ(const char *from, const char *to, ssize_t count, const char *expecte
 	doc_free(a);
 	doc_free(b);
 }
+
+void same_again(const struct doc *doc, const char *text)
+{
+	struct doc *again = parse(text);
+	cr_expect_eq(doc_diff(doc, again, NULL, NULL), 0);
+	cr_expect(!doc_check(again, NULL, NULL));
+	doc_free(again);
+}

@@ -51,6 +51,14 @@ static int send(uint32_t n)
 	return head;
 }
 
+// With frames 0 to n - 1 in it.
+static void start_with(uint16_t size, uint16_t index, uint32_t n)
+{
+	start(size, index);
+	for (uint32_t i = 0; i < n; i++)
+		send(i);
+}
+
 static uint32_t number_of(unsigned i)
 {
 	uint32_t n;
@@ -70,9 +78,7 @@ static unsigned completed(void)
 
 Test(ring_untake, the_rest_of_a_burst_comes_again)
 {
-	start(64, 0);
-	for (uint32_t n = 0; n < 20; n++)
-		send(n);
+	start_with(64, 0, 20);
 	cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), 20);
 	ring_untake(&ring, 13);
 	cr_expect_eq(completed(), 7);
@@ -87,9 +93,7 @@ Test(ring_untake, the_rest_of_a_burst_comes_again)
 
 Test(ring_untake, a_whole_burst_again_and_again)
 {
-	start(64, 65530);
-	for (uint32_t n = 0; n < 40; n++)
-		send(n);
+	start_with(64, 65530, 40);
 	for (unsigned times = 0; times < 100; times++) {
 		cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), BURST_MAX);
 		cr_expect_eq(number_of(31), 31);
@@ -124,9 +128,7 @@ Test(ring_untake, headers_are_gathered_again)
 // A worker that sleeps asks for a kick at the first entry that it did not take.
 Test(ring_untake, the_event_index_goes_back)
 {
-	start(64, 100);
-	for (uint32_t n = 0; n < 4; n++)
-		send(n);
+	start_with(64, 100, 4);
 	cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), 4);
 	ring_untake(&ring, 3);
 	cr_expect_eq(completed(), 1);
