@@ -29,6 +29,9 @@ enum {
 	SHARED_MAX = 1024,
 	PORT_SHARED_MAX = 4, // rates that one port shares with others
 	WEIGHT_MAX = 1000,
+	CHAINS_MAX = 256,
+	CHAIN_HOPS_MAX = 8,     // of one chain
+	HOP_INSTANCES_MAX = 16, // of one hop
 };
 
 enum config_poll {
@@ -211,6 +214,56 @@ struct config_shared {
 	struct config_shared_member *members;
 };
 
+enum config_chain_end_kind {
+	CHAIN_END_ANY,
+	CHAIN_END_PORT,
+	CHAIN_END_GROUP,
+	CHAIN_END_CIDR
+};
+
+struct config_chain_end {
+	enum config_chain_end_kind kind;
+	char name[NAME_SIZE];      // CHAIN_END_PORT, CHAIN_END_GROUP
+	struct config_prefix cidr; // CHAIN_END_CIDR
+};
+
+// A VM that hosts a network function. One-armed: both are the same port.
+struct config_instance {
+	char left[NAME_SIZE];  // towards who begins the connection
+	char right[NAME_SIZE]; // towards whom it goes to
+};
+
+enum config_on_failure {
+	HOP_OPEN,  // without an instance in service the hop is skipped
+	HOP_CLOSED // what it was to see is dropped
+};
+enum config_hop_mode {
+	HOP_TRANSPARENT, // frames keep their MAC addresses
+	HOP_ROUTED       // they go to the NF's, and get their own back behind it
+};
+
+// Either VMs or, inside the switch, security groups.
+struct config_hop {
+	char nf[NAME_SIZE];
+	enum config_on_failure on_failure;
+	enum config_hop_mode mode;
+	size_t ninstances;
+	struct config_instance *instances;
+	uint16_t ngroups;
+	char groups[PORT_GROUPS_MAX][NAME_SIZE];
+};
+
+// Of the connections that match several, the first chain in the document's order.
+struct config_chain {
+	char name[NAME_SIZE];
+	struct config_chain_end from, to; // who begins the connection, and to whom
+	uint16_t protocol;                // or RULE_ANY_PROTOCOL
+	uint16_t ndports;                 // 0: any
+	struct config_range dports[RULE_RANGES_MAX];
+	size_t nhops; // at least 1
+	struct config_hop *hops;
+};
+
 struct config_port {
 	char name[NAME_SIZE];
 	enum config_port_kind kind;
@@ -237,6 +290,8 @@ struct config {
 	struct config_group *groups;
 	size_t nshared;
 	struct config_shared *shared;
+	size_t nchains;
+	struct config_chain *chains; // in the order in which they are asked
 };
 
 #endif
