@@ -179,6 +179,45 @@ bool switch_rate_at(struct weir_switch *sw, size_t position, struct rate_status 
 bool switch_rate_member(struct weir_switch *sw, const struct config_shared *shared,
 	const char *port, struct rate_status *status);
 
+// --- chains (switch/inspect_chain.c)
+
+enum instance_state {
+	INSTANCE_IN_SERVICE,
+	INSTANCE_DOWN,   // a port of it is not up
+	INSTANCE_STALLED // for a second packets were pending in its to-vm ring and none was taken
+};
+
+struct instance_status {
+	enum instance_state state;
+	const char *port;     // the one that it is out of service for; NULL: in service
+	uint32_t connections; // whose way leads through it
+	// Delivered to it, running totals: of who began the connections, and of replies. They go on
+	// as long as a chain of that name has such an instance in that hop.
+	struct traffic original, reply;
+};
+
+struct hop_status {
+	uint64_t skipped; // packets that passed an open hop by, a running total
+	uint64_t closed;  // packets dropped at a closed one, a running total
+	struct instance_status instances[HOP_INSTANCES_MAX]; // in the order of the configuration
+};
+
+struct chain_status {
+	const struct config_chain *config;
+	uint32_t connections; // at present
+	uint64_t begun;       // connections that it has taken, a running total
+	struct hop_status hops[CHAIN_HOPS_MAX];
+};
+// By position, in the order in which they are asked; false beyond the end. The configuration is the
+// switch's and stays until the next change. Counts are read while workers write them.
+bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status);
+
+// Called by switch_poll when an instance goes out of service, into it, or is stalled instead of
+// down. `hop` and `instance` count from 0. A new instance is told once it is known.
+typedef void switch_chain_change_fn(void *ctx, const struct config_chain *chain, size_t hop,
+	size_t instance, const struct instance_status *now);
+void switch_on_chain_change(struct weir_switch *sw, switch_chain_change_fn *fn, void *ctx);
+
 // --- connections (switch/inspect_conn.c)
 
 // Which connections are meant. -1, or a prefix of family 0: any. Source and destination are those
