@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What holds between security groups, their rules and the ports that are in them.
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conntrack/state.h"
@@ -10,24 +9,6 @@
 // check.c writes a named item's name to its first bytes.
 _Static_assert(offsetof(struct config_group, name) == 0, "the name comes first");
 _Static_assert((int)CONN_STATE_COUNT <= CONN_STATES_ROOM, "a time-out for each state");
-
-// The names of all groups, sorted: 65,536 rules may name one each.
-struct names {
-	size_t count;
-	const char **sorted;
-};
-
-static int compare(const void *a, const void *b)
-{
-	const char *const *x = a, *const *y = b;
-	return strcmp(*x, *y);
-}
-
-static bool has_name(const struct names *names, const char *name)
-{
-	return names->count &&
-	       bsearch(&name, names->sorted, names->count, sizeof(*names->sorted), compare);
-}
 
 void land_port_groups(const struct node *node, void *base)
 {
@@ -43,7 +24,7 @@ static int check_ports(struct check *check, const struct node *ports, const stru
 		const struct config_port *port = &config->ports[i];
 		for (uint16_t k = 0; k < port->ngroups; k++) {
 			char path[NAME_SIZE + 20];
-			if (has_name(names, port->groups[k]))
+			if (names_find(names, port->groups[k]))
 				continue;
 			snprintf(path, sizeof(path), "ports.%s.groups", port->name);
 			return check_fail(check, list_item(node_find(ports->items[i], "groups"), k),
@@ -61,7 +42,7 @@ static int check_rules(struct check *check, const struct node *group, const char
 	const char *peer = strcmp(direction, "to-vm") ? "to" : "from";
 	for (size_t i = 0; i < count; i++) {
 		char path[NAME_SIZE + 60];
-		if (rules[i].peer_kind != PEER_GROUP || has_name(names, rules[i].group))
+		if (rules[i].peer_kind != PEER_GROUP || names_find(names, rules[i].group))
 			continue;
 		snprintf(path, sizeof(path), "groups.%s.%s.%zu.%s", group->key, direction, i + 1,
 			peer);
@@ -94,14 +75,10 @@ static int check_each(struct check *check, const struct node *root, const struct
 
 int check_groups(struct check *check, const struct node *root, const struct config *config)
 {
-	struct names names = {.count = config->ngroups,
-		.sorted = calloc(config->ngroups + 1, sizeof(*names.sorted))};
-	if (!names.sorted)
+	struct names names;
+	if (!names_make(&names, config->groups, config->ngroups, sizeof(*config->groups)))
 		return check_fail(check, root, NULL, ENOMEM, "no memory for the configuration");
-	for (size_t i = 0; i < config->ngroups; i++)
-		names.sorted[i] = config->groups[i].name;
-	qsort(names.sorted, names.count, sizeof(*names.sorted), compare);
 	int rc = check_each(check, root, config, &names);
-	free(names.sorted);
+	names_free(&names);
 	return rc;
 }

@@ -100,6 +100,17 @@ bool range_parse(const struct node *node, struct config_range *out);
 // `any`, `10.0.0.0/8`, `{group: web}`. Fills peer_kind, network and group, the rest with zeros.
 bool peer_parse(const struct node *node, struct config_rule *out);
 
+// names.c: looks up items that begin with their names.
+struct names {
+	size_t count;
+	const char **sorted;
+};
+// Of an array, which must stay. false: no memory.
+bool names_make(struct names *names, const void *items, size_t count, size_t item_size);
+void names_free(struct names *names);
+// The item of that name; NULL: there is none.
+const void *names_find(const struct names *names, const char *name);
+
 // canonical.c: puts a map's keys into the table's order; writes every default into it.
 int tree_arrange(struct node *map, const struct key *keys);
 int tree_complete(struct node *map, const struct key *keys);
