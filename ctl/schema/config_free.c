@@ -3,6 +3,13 @@
 
 #include "ctl/schema/schema.h"
 
+static void chain_free(const struct config_chain *chain)
+{
+	for (size_t i = 0; i < chain->nhops; i++)
+		free(chain->hops[i].instances);
+	free(chain->hops);
+}
+
 void config_free(struct config *config)
 {
 	if (!config)
@@ -17,5 +24,8 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->nshared; i++)
 		free(config->shared[i].members);
 	free(config->shared);
+	for (size_t i = 0; i < config->nchains; i++)
+		chain_free(&config->chains[i]);
+	free(config->chains);
 	free(config);
 }

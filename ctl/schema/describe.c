@@ -75,6 +75,9 @@ void key_expect(const struct key *key, char *buf, size_t size)
 	case TYPE_PEER:
 		snprintf(buf, size, "any, an IP address, a network or {group: NAME}");
 		return;
+	case TYPE_END:
+		snprintf(buf, size, "any, {port: NAME}, {group: NAME} or {cidr: NETWORK}");
+		return;
 	case TYPE_PORTS:
 		snprintf(buf, size,
 			"an L4 port, a range such as 1000-2000, or a list of 1 to %u of them",
@@ -91,6 +94,12 @@ void key_expect(const struct key *key, char *buf, size_t size)
 		key_range(key, range, sizeof(range));
 		snprintf(buf, size, "a map of 1 to %u names, each with an integer %s", key->count,
 			range);
+		return;
+	case TYPE_MAP:
+		snprintf(buf, size, "a map of keys");
+		return;
+	case TYPE_MAPS:
+		snprintf(buf, size, "a list of maps");
 		return;
 	case TYPE_INTS:
 		key_range(key, range, sizeof(range));

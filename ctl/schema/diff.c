@@ -94,6 +94,40 @@ static int diff_item(struct diff *diff, const struct key *key, const char *name,
 	return rc;
 }
 
+// The names of a map, those that `other` has (or has not).
+static int add_names(struct node *list, const struct node *map, const struct node *other, bool has)
+{
+	int rc = 0;
+	for (size_t i = 0; map && i < map->count && rc == 0; i++) {
+		if (!!node_twin(other, map, i) != has)
+			continue;
+		struct node *name = node_new_scalar(map->items[i]->key, false, 0);
+		rc = name ? node_add(list, NULL, name) : -ENOMEM;
+		if (rc < 0)
+			node_free(name);
+	}
+	return rc;
+}
+
+// What names come and go is told already: is the order another than theirs at the end would be?
+static int diff_order(
+	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
+{
+	struct node *plain = node_new(NODE_LIST, 0), *now = node_new(NODE_LIST, 0);
+	int rc = plain && now ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = add_names(plain, a, b, true);
+	if (rc == 0)
+		rc = add_names(plain, b, a, false);
+	if (rc == 0)
+		rc = add_names(now, b, b, true);
+	if (rc == 0 && !node_equal(plain, now))
+		rc = report(diff, key, plain, now);
+	node_free(plain);
+	node_free(now);
+	return rc;
+}
+
 static int diff_named(
 	struct diff *diff, const struct key *key, const struct node *a, const struct node *b)
 {
@@ -106,7 +140,7 @@ static int diff_named(
 		if (!node_twin(a, b, i))
 			rc = diff_item(diff, key, b->items[i]->key, NULL, b->items[i]);
 	}
-	return rc;
+	return rc == 0 && key->ordered ? diff_order(diff, key, a, b) : rc;
 }
 
 static int items_differ(

@@ -60,7 +60,13 @@ void doc_free(struct doc *doc)
 
 bool doc_equal(const struct doc *a, const struct doc *b)
 {
-	return node_equal(a->root, b->root);
+	bool equal = node_equal(a->root, b->root);
+	for (const struct key *key = schema_root.keys; equal && key->name; key++) {
+		const struct node *x = node_find(a->root, key->name);
+		if (key->ordered && x)
+			equal = order_equal(x, node_find(b->root, key->name));
+	}
+	return equal;
 }
 
 char *doc_print(const struct doc *doc, bool with_defaults)

@@ -49,6 +49,13 @@ static bool peers_equal(const struct node *a, const struct node *b)
 	return peer_parse(a, &x) && peer_parse(b, &y) && !memcmp(&x, &y, sizeof(x));
 }
 
+static bool ends_equal(const struct node *a, const struct node *b)
+{
+	struct config_chain_end x;
+	struct config_chain_end y;
+	return end_parse(a, &x) && end_parse(b, &y) && !memcmp(&x, &y, sizeof(x));
+}
+
 static bool words_equal(const struct key *key, const struct node *a, const struct node *b)
 {
 	char expected[EXPECTED_SIZE];
@@ -56,6 +63,14 @@ static bool words_equal(const struct key *key, const struct node *a, const struc
 	if (!list_parse(key, a, &culprit, expected) || !list_parse(key, b, &culprit, expected))
 		return false;
 	return words_bits(key, a) == words_bits(key, b);
+}
+
+bool order_equal(const struct node *a, const struct node *b)
+{
+	bool equal = a->count == b->count;
+	for (size_t i = 0; equal && i < a->count; i++)
+		equal = !strcmp(a->items[i]->key, b->items[i]->key);
+	return equal;
 }
 
 bool value_equal(const struct key *key, const struct node *a, const struct node *b)
@@ -69,6 +84,8 @@ bool value_equal(const struct key *key, const struct node *a, const struct node 
 		return names_equal(a, b);
 	case TYPE_PEER:
 		return peers_equal(a, b);
+	case TYPE_END:
+		return ends_equal(a, b);
 	case TYPE_WORDS:
 		return words_equal(key, a, b);
 	default:

@@ -25,6 +25,7 @@ struct key {
 	const char *const *words; // ends with NULL
 	const struct key *keys;
 	const char *always; // TYPE_NAMED: a name that exists even if nobody wrote it
+	bool ordered;       // TYPE_NAMED: the order of the names means something
 	enum schema_effect effect;
 	const char *about; // one sentence; not NULL
 	// Where it lands: in the structure of the map around it. TYPE_MAPS, TYPE_NAMED and
@@ -85,6 +86,8 @@ const struct node *list_item(const struct node *node, size_t index);
 
 // equal.c: do both mean the same to the key, as `300s` and `5min` do?
 bool value_equal(const struct key *key, const struct node *a, const struct node *b);
+// Have both maps the same keys in the same order?
+bool order_equal(const struct node *a, const struct node *b);
 
 // address.c: `52:54:00:00:00:01`, of no group and not zero; as it lies in memory, in the low 48
 // bits.
@@ -99,6 +102,13 @@ bool protocol_parse(const struct node *node, uint64_t *out);
 bool range_parse(const struct node *node, struct config_range *out);
 // `any`, `10.0.0.0/8`, `{group: web}`. Fills peer_kind, network and group, the rest with zeros.
 bool peer_parse(const struct node *node, struct config_rule *out);
+// TYPE_PORTS, of what list_parse has accepted. How many.
+uint16_t land_ranges(const struct node *node, struct config_range *ranges);
+// Whether all keys of a map of a rule or match fit the protocol there. 0 or -EINVAL.
+int check_protocol(struct check *check, const struct node *node, uint16_t protocol);
+
+// chain.c: `any`, `{port: vm1}`, `{group: web}`, `{cidr: 10.0.0.0/8}`. Zeros elsewhere.
+bool end_parse(const struct node *node, struct config_chain_end *out);
 
 // names.c: looks up items that begin with their names.
 struct names {
@@ -121,7 +131,7 @@ struct node *key_default(const struct key *key);
 int check_fail(struct check *check, const struct node *node, const char *key, int code,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-// land.c, rule.c, rate.c and groups.c
+// land.c, rule.c, rate.c, groups.c and chain.c
 void land_workers(const struct node *node, void *base);
 void land_trunk(const struct node *node, void *base);
 void land_members(const struct node *node, void *base);
@@ -130,15 +140,25 @@ void land_port_groups(const struct node *node, void *base);
 void land_sports(const struct node *node, void *base);
 void land_dports(const struct node *node, void *base);
 void land_peer(const struct node *node, void *base);
+void land_from(const struct node *node, void *base);
+void land_to(const struct node *node, void *base);
+void land_chain_dports(const struct node *node, void *base);
+void land_hop_groups(const struct node *node, void *base);
 int finish_rule(struct check *check, const struct node *node, void *base);
 int finish_vlan(struct check *check, const struct node *node, void *base);
 int finish_port(struct check *check, const struct node *node, void *base);
 int finish_rate(struct check *check, const struct node *node, void *base);
 int finish_shared(struct check *check, const struct node *node, void *base);
+int finish_match(struct check *check, const struct node *node, void *base);
+int finish_instance(struct check *check, const struct node *node, void *base);
+int finish_hop(struct check *check, const struct node *node, void *base);
+int finish_chain(struct check *check, const struct node *node, void *base);
 int finish_config(struct check *check, const struct node *node, void *base);
 // Whether groups that are named exist, and are not too many rules.
 int check_groups(struct check *check, const struct node *root, const struct config *config);
 // Whether the ports that share a rate exist and are VMs' ones.
 int check_shared(struct check *check, const struct node *root, const struct config *config);
+// Whether ports and groups that chains name exist, and may stand where they do.
+int check_chains(struct check *check, const struct node *root, const struct config *config);
 
 #endif

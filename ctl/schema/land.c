@@ -241,5 +241,7 @@ int finish_config(struct check *check, const struct node *node, void *base)
 		rc = check_port(check, config, ports, i);
 	if (rc == 0)
 		rc = check_shared(check, node, config);
+	if (rc == 0)
+		rc = check_chains(check, node, config);
 	return rc < 0 ? rc : check_groups(check, node, config);
 }

@@ -138,11 +138,14 @@ bool list_parse(
 	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
 {
 	struct config_rule rule;
+	struct config_chain_end end;
 	*culprit = node;
 	key_expect(key, expected, EXPECTED_SIZE);
 	switch (key->type) {
 	case TYPE_PEER:
 		return peer_parse(node, &rule);
+	case TYPE_END:
+		return end_parse(node, &end);
 	case TYPE_PORTS:
 		return ports_parse(key, node, culprit, expected);
 	case TYPE_WORDS:

@@ -26,6 +26,7 @@ enum key_type {
 	TYPE_CONNS,    // connections per second
 	TYPE_PROTOCOL, // of IP, by name or number, or any; lands as RULE_ANY_PROTOCOL then
 	TYPE_PEER,     // any, an address, a network or a group; lands by land
+	TYPE_END,      // any, {port: …}, {group: …} or {cidr: …}; lands by land
 	TYPE_PORTS,    // up to count L4 ports and ranges of them, or one; lands by land
 	TYPE_WORDS,    // some of words, none twice; lands as their bits
 	TYPE_INTS,     // up to count integers, none twice, or words[0]; lands by land

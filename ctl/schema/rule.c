@@ -86,7 +86,7 @@ void land_peer(const struct node *node, void *base)
 	memcpy(rule->group, peer.group, sizeof(rule->group));
 }
 
-static uint16_t land_ranges(const struct node *node, struct config_range *ranges)
+uint16_t land_ranges(const struct node *node, struct config_range *ranges)
 {
 	uint16_t count = 0;
 	while (count < list_count(node)) {
@@ -114,14 +114,13 @@ static bool has_ports(uint16_t protocol)
 }
 
 // What only some protocols have.
-static int check_protocol(
-	struct check *check, const struct node *node, const struct config_rule *rule)
+int check_protocol(struct check *check, const struct node *node, uint16_t protocol)
 {
 	static const char *const ports[] = {"sport", "dport"}, *const icmp[] = {"type", "code"};
-	bool is_icmp = rule->protocol == IPPROTO_ICMP || rule->protocol == IPPROTO_ICMPV6;
+	bool is_icmp = protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 	for (unsigned i = 0; i < 2; i++) {
 		const struct node *item = node_find(node, ports[i]);
-		if (item && !has_ports(rule->protocol))
+		if (item && !has_ports(protocol))
 			return check_fail(check, item, ports[i], EINVAL,
 				"expected tcp, udp or sctp beside it, found another protocol");
 		item = node_find(node, icmp[i]);
@@ -143,7 +142,7 @@ int finish_rule(struct check *check, const struct node *node, void *base)
 	if (allow && deny)
 		return check_fail(
 			check, deny, "deny", EINVAL, "expected either allow or deny, found both");
-	int rc = check_protocol(check, node, rule);
+	int rc = check_protocol(check, node, rule->protocol);
 	if (rc < 0)
 		return rc;
 	rule->allow = allow != NULL;

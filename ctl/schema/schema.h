@@ -54,7 +54,8 @@ bool doc_has(const struct doc *doc, const char *path);
 // printing that the same text. Works on documents that doc_check refuses too. Allocated; the caller
 // frees it. NULL: no memory.
 char *doc_print(const struct doc *doc, bool with_defaults);
-// Compares the trees, whatever the order of keys; `300s` and `5min` differ here, not in doc_diff.
+// Compares the trees, whatever the order of keys but for that of chains; `300s` and `5min` differ
+// here, not in doc_diff.
 bool doc_equal(const struct doc *a, const struct doc *b);
 
 // What changing a value takes.
@@ -68,9 +69,10 @@ const char *schema_effect_name(enum schema_effect effect); // "live", "reopens t
 // Calls back for each difference, in the schema's order: path, old and new value in flow style
 // (NULL: absent). A port, bridge or group that comes or goes is one difference. So is a rule, by
 // its number (`groups.web.to-vm.2`), of those that stand between the equal first and last ones of
-// two lists. Values are compared as what they mean, and defaults count as absent on both sides, so
-// that a document and its doc_print(…, true) do not differ. Returns the number of differences or
-// -ENOMEM. Both documents should have passed doc_check, else it may take long.
+// two lists. That chains change their order is one at `chains`, with their names. Values are
+// compared as what they mean, and defaults count as absent on both sides, so that a document and
+// its doc_print(…, true) do not differ. Returns the number of differences or -ENOMEM. Both
+// documents should have passed doc_check, else it may take long.
 typedef void doc_diff_fn(void *ctx, const char *path, const char *old_value, const char *new_value,
 	enum schema_effect effect);
 ssize_t doc_diff(const struct doc *from, const struct doc *to, doc_diff_fn *fn, void *ctx);

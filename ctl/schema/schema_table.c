@@ -29,6 +29,8 @@ static const char *const built_in_words[] = {"arp", "nd", "ra", "dhcp", "dhcpv6"
 static const char *const layer_words[] = {"l2", "wire", NULL};
 static const char *const scheduler_words[] = {"fifo", "prio", "drr", "fq-codel", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
+static const char *const failure_words[] = {"open", "closed", NULL};
+static const char *const mode_words[] = {"transparent", "routed", NULL};
 static const char *const pickup_words[] = {"no", "yes", NULL};
 
 // One key, one block.
@@ -327,6 +329,70 @@ static const struct key group_keys[] = {
 	{0},
 };
 
+static const struct key match_keys[] = {
+	{"from", TYPE_END, .fallback = "any", .land = land_from, .effect = EFFECT_LIVE,
+		.about = "Who begins the connection: behind a port, in a group, or with an address of "
+			"a network."},
+	{"to", TYPE_END, .fallback = "any", .land = land_to, .effect = EFFECT_LIVE,
+		.about = "Likewise to whom. The port must be known by then: what is flooded goes to "
+			"none."},
+	{"proto", TYPE_PROTOCOL, .fallback = "any", FIELD(struct config_chain, protocol),
+		.effect = EFFECT_LIVE, .about = "The protocol."},
+	{"dport", TYPE_PORTS, .count = RULE_RANGES_MAX, .land = land_chain_dports,
+		.effect = EFFECT_LIVE,
+		.about = "TCP, UDP, SCTP: the destination's L4 ports; left out: all."},
+	{0},
+};
+
+static const struct key instance_keys[] = {
+	{"port", TYPE_NAME, FIELD(struct config_instance, left), .effect = EFFECT_LIVE,
+		.about = "A one-armed NF: the port where packets go in and come out again."},
+	{"left", TYPE_NAME, FIELD(struct config_instance, left), .effect = EFFECT_LIVE,
+		.about = "A two-armed NF: the port towards who begins the connection. Those packets "
+			"go in here, and replies come out."},
+	{"right", TYPE_NAME, FIELD(struct config_instance, right), .effect = EFFECT_LIVE,
+		.about = "Its other port, where they come out, and replies go in."},
+	{0},
+};
+
+static const struct key hop_keys[] = {
+	{"nf", TYPE_NAME, .required = true, FIELD(struct config_hop, nf), .effect = EFFECT_LIVE,
+		.about = "What the NF is called; `weir-firewall` is Weir's own."},
+	{"instances", TYPE_MAPS, .keys = instance_keys, .count = HOP_INSTANCES_MAX,
+		ITEMS(struct config_hop, struct config_instance, instances, ninstances),
+		.finish = finish_instance, .effect = EFFECT_LIVE,
+		.about = "The VMs that host it: `port`, or `left` and `right`. Each connection keeps "
+			"to one of those in service. Their ports belong to the chain: they have no groups, "
+			"and get and send nothing else."},
+	{"groups", TYPE_NAMES, .count = PORT_GROUPS_MAX, .land = land_hop_groups,
+		.effect = EFFECT_LIVE,
+		.about = "`weir-firewall`, instead of `instances`: the groups whose rules are asked, "
+			"inside the switch. Not supported yet."},
+	{"on-failure", TYPE_ENUM, .fallback = "closed", .words = failure_words,
+		FIELD(struct config_hop, on_failure), .effect = EFFECT_LIVE,
+		.about = "Without an instance in service the hop is skipped (`open`), or packets are "
+			"dropped (`closed`)."},
+	{"mode", TYPE_ENUM, .fallback = "transparent", .words = mode_words,
+		FIELD(struct config_hop, mode), .effect = EFFECT_LIVE,
+		.about = "Whether frames keep their MAC addresses, for an NF that is as a bridge "
+			"(`transparent`), or go to the NF's own, for one that routes (`routed`). `routed` is "
+			"not supported yet."},
+	{0},
+};
+
+static const struct key chain_keys[] = {
+	{"match", TYPE_MAP, .required = true, .optional = true, .keys = match_keys,
+		.finish = finish_match, .effect = EFFECT_LIVE,
+		.about = "The connections that visit the chain: all that is given must hold. Replies "
+			"walk it backwards. `{}`: all."},
+	{"hops", TYPE_MAPS, .required = true, .keys = hop_keys, .count = CHAIN_HOPS_MAX,
+		ITEMS(struct config_chain, struct config_hop, hops, nhops), .finish = finish_hop,
+		.effect = EFFECT_LIVE,
+		.about = "The NFs in the order in which they are visited. A port may stand in one hop "
+			"of a chain only."},
+	{0},
+};
+
 static const struct key root_keys[] = {
 	{"switch", TYPE_MAP, .keys = switch_keys, FIELD(struct config, sw),
 		.about = "The switch as a whole."},
@@ -342,7 +408,11 @@ static const struct key root_keys[] = {
 			"Replies, and errors that belong to a connection, need no rule."},
 	{"gateways", TYPE_LATER, .about = "Addresses of the switch in a VLAN, and routes."},
 	{"nat", TYPE_LATER, .about = "Address translation."},
-	{"chains", TYPE_LATER, .about = "Network functions that chosen traffic visits, by name."},
+	{"chains", TYPE_NAMED, .keys = chain_keys, .count = CHAINS_MAX, .ordered = true,
+		.finish = finish_chain, ITEMS(struct config, struct config_chain, chains, nchains),
+		.about = "Network functions (NFs) in VMs that chosen connections visit, one after the "
+			"other, by name. A connection that several chains match takes the first of them, in "
+			"the order of the document."},
 	{"rates", TYPE_NAMED, .keys = shared_keys, .count = SHARED_MAX, .finish = finish_shared,
 		ITEMS(struct config, struct config_shared, shared, nshared),
 		.about = "Rates that several ports share, by name: what their VMs send together, above "

@@ -158,7 +158,7 @@ def all_or_nothing(one):
 
 @case("control: keys of later issues are not supported yet", needs=daemon)
 def later(one):
-    documents = {key: BASE + f"{key}: {{}}\n" for key in ("gateways", "nat", "chains")}
+    documents = {key: BASE + f"{key}: {{}}\n" for key in ("gateways", "nat")}
     before = one.base().state()
     for key, text in documents.items():
         said = one.refused("apply", one.document(text))

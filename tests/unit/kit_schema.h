@@ -34,9 +34,12 @@ struct lines {
 };
 
 void add_line(struct lines *lines, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// `count` differences, whose lines are `expected`: "path: old > new, effect".
+// `count` differences, whose lines are `expected`: "path: old > new, effect". As many the other way
+// round.
 void differ(const char *from, const char *to, ssize_t count, const char *expected);
 // `text`, as which `doc` was printed, means the same and is right.
 void same_again(const struct doc *doc, const char *text);
+// The same, whatever there is the other way round.
+void differ_forward(const char *from, const char *to, ssize_t count, const char *expected);
 
 #endif

@@ -31,7 +31,6 @@ Test(schema_refused, refuses_unknown_keys)
 Test(schema_refused, refuses_what_is_not_built_yet)
 {
 	REFUSES(ENOTSUP, {"nat: []", "weir.yaml:1: nat: not supported yet"},
-		{"chains: {}", "weir.yaml:1: chains: not supported yet"},
 		{"gateways: {}", "weir.yaml:1: gateways: not supported yet"}, );
 }
 

@@ -29,6 +29,8 @@ static void key_is_whole(const struct key *key, const struct key *parent)
 	}
 	if (key->type >= TYPE_MAP)
 		cr_expect(key->keys, "%s", key->name);
+	cr_expect(!key->ordered || (key->type == TYPE_NAMED && parent == &schema_root), "%s",
+		key->name);
 	if (type_is_list(key->type) && key->type != TYPE_WORDS)
 		cr_expect(key->land, "%s", key->name);
 	if (key->type == TYPE_PREFIXES)
@@ -77,6 +79,10 @@ Test(schema_table, keys_are_listed_for_completion)
 	lists("groups.web", "to-vm (a list of at most 65536 maps) -, live\n"
 			    "from-vm (a list of at most 65536 maps) -, live\n");
 	lists("groups.*.to-vm", "* (map) -, live\n");
+	lists("chains.*.hops.1.instances.*",
+		"port (a name of at most 31 letters, digits, _ and -) -, live\n"
+		"left (a name of at most 31 letters, digits, _ and -) -, live\n"
+		"right (a name of at most 31 letters, digits, _ and -) -, live\n");
 	lists("ports", "* (map) -, live\n");
 	lists("ports.vm1.vlan",
 		"access (an integer from 1 to 4094) -, live\n"

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What holds between chains, and the ports and groups that they name.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/schema/check.h"
+
+// check.c writes a named item's name to its first bytes.
+_Static_assert(offsetof(struct config_chain, name) == 0, "the name comes first");
+
+struct known {
+	const struct config *config;
+	struct names ports, groups;
+	uint16_t chain_of[PORTS_MAX]; // by port: the last chain that it is an NF of, from 1
+};
+
+static size_t push_number(struct check *check, size_t number)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%zu", number);
+	return check_push(check, text);
+}
+
+// A port where an NF is plugged in: `key` of an instance.
+static int check_arm(struct check *check, struct known *known, uint16_t chain,
+	const struct node *instance, const char *key)
+{
+	const struct node *node = node_find(instance, key);
+	if (!node)
+		return 0;
+	const struct config_port *port = names_find(&known->ports, node->text);
+	if (!port)
+		return check_fail(check, node, key, EINVAL, "expected a port that exists, found %s",
+			node->text);
+	if (port->kind != PORT_KIND_VHOST_USER)
+		return check_fail(check, node, key, ENOTSUP,
+			"expected a VM's port, found a dpdk one, which is not supported yet");
+	if (port->ngroups)
+		return check_fail(check, node, key, EINVAL,
+			"expected a port without groups, found %s, which has some", port->name);
+	uint16_t *chain_of = &known->chain_of[port - known->config->ports];
+	if (*chain_of == chain)
+		return check_fail(check, node, key, EINVAL,
+			"expected each port once in a chain, found %s again", port->name);
+	*chain_of = chain;
+	return 0;
+}
+
+static int check_instances(
+	struct check *check, struct known *known, uint16_t chain, const struct node *instances)
+{
+	static const char *const keys[] = {"port", "left", "right"};
+	size_t mark = check_push(check, "instances");
+	int rc = 0;
+	for (size_t i = 0; i < instances->count && rc == 0; i++) {
+		size_t inner = push_number(check, i + 1);
+		for (size_t k = 0; k < 3 && rc == 0; k++)
+			rc = check_arm(check, known, chain, instances->items[i], keys[k]);
+		check_pop(check, inner);
+	}
+	check_pop(check, mark);
+	return rc;
+}
+
+static int check_hop_groups(
+	struct check *check, const struct known *known, const struct node *groups)
+{
+	for (size_t i = 0; i < list_count(groups); i++) {
+		const struct node *item = list_item(groups, i);
+		if (!names_find(&known->groups, item->text))
+			return check_fail(check, item, "groups", EINVAL,
+				"expected a group that exists, found %s", item->text);
+	}
+	return check_fail(check, groups, "groups", ENOTSUP, "not supported yet");
+}
+
+static int check_hops(
+	struct check *check, struct known *known, uint16_t chain, const struct node *hops)
+{
+	size_t mark = check_push(check, "hops");
+	int rc = 0;
+	for (size_t i = 0; i < hops->count && rc == 0; i++) {
+		const struct node *instances = node_find(hops->items[i], "instances");
+		size_t inner = push_number(check, i + 1);
+		rc = instances
+			     ? check_instances(check, known, chain, instances)
+			     : check_hop_groups(check, known, node_find(hops->items[i], "groups"));
+		check_pop(check, inner);
+	}
+	check_pop(check, mark);
+	return rc;
+}
+
+static int check_end(struct check *check, const struct known *known, const struct node *match,
+	const char *key, const struct config_chain_end *end)
+{
+	const struct node *node = node_find(match, key);
+	if (end->kind == CHAIN_END_GROUP && !names_find(&known->groups, end->name))
+		return check_fail(check, node, key, EINVAL,
+			"expected a group that exists, found %s", end->name);
+	if (end->kind != CHAIN_END_PORT)
+		return 0;
+	const struct config_port *port = names_find(&known->ports, end->name);
+	if (!port)
+		return check_fail(check, node, key, EINVAL, "expected a port that exists, found %s",
+			end->name);
+	if (known->chain_of[port - known->config->ports])
+		return check_fail(check, node, key, EINVAL,
+			"expected a port that is no chain's NF, found %s", port->name);
+	return 0;
+}
+
+static int check_each(struct check *check, struct known *known, const struct node *chains)
+{
+	const struct config *config = known->config;
+	int rc = 0;
+	for (size_t i = 0; i < config->nchains && rc == 0; i++) {
+		size_t mark = check_push(check, config->chains[i].name);
+		rc = check_hops(
+			check, known, (uint16_t)(i + 1), node_find(chains->items[i], "hops"));
+		check_pop(check, mark);
+	}
+	// Behind all hops, since any chain's NF is meant.
+	for (size_t i = 0; i < config->nchains && rc == 0; i++) {
+		const struct config_chain *chain = &config->chains[i];
+		const struct node *match = node_find(chains->items[i], "match");
+		size_t mark = check_push(check, chain->name);
+		check_push(check, "match");
+		rc = check_end(check, known, match, "from", &chain->from);
+		if (rc == 0)
+			rc = check_end(check, known, match, "to", &chain->to);
+		check_pop(check, mark);
+	}
+	return rc;
+}
+
+int check_chains(struct check *check, const struct node *root, const struct config *config)
+{
+	struct known known = {.config = config};
+	int rc = -ENOMEM;
+	bool made = names_make(&known.ports, config->ports, config->nports, sizeof(*config->ports));
+	made &= names_make(&known.groups, config->groups, config->ngroups, sizeof(*config->groups));
+	size_t mark = check_push(check, "chains");
+	if (made)
+		rc = check_each(check, &known, node_find(root, "chains"));
+	else
+		error_set(check->err, ENOMEM, "no memory for the configuration");
+	check_pop(check, mark);
+	names_free(&known.ports);
+	names_free(&known.groups);
+	return rc;
+}
