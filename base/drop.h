@@ -44,6 +44,10 @@
 		"a fragment that was held, and its first did not come in time") \
 	X(FRAGMENT_INVALID, "fragment-invalid", \
 		"a fragment that overlaps another, or is too short or too long") \
+	X(CHAIN_STRAY, "chain-stray", \
+		"from a network function, and part of no connection whose chain leads there") \
+	X(CHAIN_CLOSED, "chain-closed", \
+		"a hop of its chain has no instance in service, and is `on-failure: closed`") \
 	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \
 	X(BROADCAST_LIMIT, "broadcast-limit", "beyond the port's budget of broadcast frames") \
 	X(MULTICAST_LIMIT, "multicast-limit", "beyond the port's budget of multicast frames") \

@@ -62,6 +62,7 @@ enum packet_flag {
 	PACKET_UNDECIDED = 1 << 11,   // policy is to look at it, once its receiver is known
 	PACKET_TO_RECEIVER = 1 << 12, // its drop is one of out_port
 	PACKET_BEGUN = 1 << 13,       // a TSO frame of which segments_gone have been delivered
+	PACKET_CHAINED = 1 << 14,     // its connection visits network functions
 };
 
 enum verdict {

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/config.h"
 #include "conntrack/key.h"
 #include "conntrack/state.h"
 
@@ -27,6 +28,7 @@ enum conn_flag {
 				  // higher end
 	CONN_ANSWERED = 1 << 1,   // packets were seen in both directions
 	CONN_PICKED_UP = 1 << 2,  // seen from its middle on: windows are not known yet
+	CONN_CHAINED = 1 << 3,    // its way leads through `chain`
 };
 
 // What one end has sent so far. Under `lock`.
@@ -79,7 +81,11 @@ struct conn {
 	uint16_t nat;              // reserved for address translation
 	uint32_t isns[2];          // TCP: sequence numbers of both SYNs, under `lock`
 	struct conn_syn syn;
-	uint32_t reserved[3];
+	// Whose network functions it visits: 0: none; CONN_CHAIN_GONE: it was removed. Of each hop,
+	// which instance: 0: none is chosen. Of no meaning to this layer.
+	_Atomic uint16_t chain;
+	_Atomic uint8_t instances[CHAIN_HOPS_MAX];
+	uint16_t reserved;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct conn) == 192, "three lines");
@@ -99,6 +105,21 @@ static inline uint32_t conn_epoch(const struct conn *conn)
 static inline uint8_t conn_generation(const struct conn *conn)
 {
 	return atomic_load_explicit(&conn->generation, memory_order_acquire);
+}
+
+static inline uint16_t conn_chain(const struct conn *conn)
+{
+	return atomic_load_explicit(&conn->chain, memory_order_relaxed);
+}
+
+static inline bool conn_is_chained(const struct conn *conn)
+{
+	return atomic_load_explicit(&conn->flags, memory_order_relaxed) & CONN_CHAINED;
+}
+
+static inline uint8_t conn_instance(const struct conn *conn, unsigned hop)
+{
+	return atomic_load_explicit(&conn->instances[hop], memory_order_relaxed);
 }
 
 // The port behind the end that a direction comes from.

@@ -171,6 +171,11 @@ int conn_table_new_with(struct conn_table **out, const struct conn_table_options
 	if (!t)
 		return error_set(err, ENOMEM, "no memory for the connection table");
 	memset(t, 0, sizeof(*t));
+	t->chained = calloc(CONN_CHAINS, sizeof(*t->chained));
+	if (!t->chained) {
+		free(t);
+		return error_set(err, ENOMEM, "no memory for the connection table");
+	}
 	struct header header;
 	lay_out(&header, options);
 	header.hash.kind = kind;
@@ -178,6 +183,7 @@ int conn_table_new_with(struct conn_table **out, const struct conn_table_options
 	size_t bytes = header.bytes;
 	int result = map_table(t, &bytes, options->hugepages);
 	if (result) {
+		free(t->chained);
 		free(t);
 		return error_set(err, -result, "no memory for %u connections (%zu MiB): %s",
 			options->connections, bytes >> 20, strerror(-result));
@@ -207,5 +213,6 @@ void conn_table_free(struct conn_table *t)
 	pthread_mutex_destroy(&t->reading);
 	munmap(t->header, t->header->bytes);
 	close(t->fd);
+	free(t->chained);
 	free(t);
 }

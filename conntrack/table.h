@@ -99,16 +99,28 @@ void conn_due(struct conn_table *table, uint32_t index, uint32_t due_s);
 void conn_lock(struct conn_table *table, struct conn *conn);
 void conn_unlock(struct conn_table *table, struct conn *conn);
 
+// Chains are called by numbers from 1; each instance in one by a number from 1.
+enum {
+	CONN_CHAINS = 2 * CHAINS_MAX, // a change can replace all
+	CONN_INSTANCES = 256,
+	CONN_CHAIN_GONE = UINT16_MAX
+};
+
 // What was decided about a connection: under which policy epoch, between which ports, by which
-// rules.
+// rules, through which chain. It keeps its instances if it stays in its chain.
 struct conn_resolved {
 	uint32_t epoch, rules[2];
 	uint16_t ports[2]; // behind the lower and the higher end; 0: not known
+	uint16_t chain;    // 0: none
 };
 // Notes it, if the connection has not begun anew since it was this generation. Takes the entry's
 // lock.
 void conn_resolve(struct conn_table *table, struct conn *conn, uint8_t generation,
 	const struct conn_resolved *resolved);
+// Notes which instances it visits, by hop (0: none), if it still is in that chain. Takes the
+// entry's lock.
+void conn_choose(struct conn_table *table, struct conn *conn, uint16_t chain,
+	const uint8_t instances[CHAIN_HOPS_MAX]);
 
 // --- janitor
 
@@ -167,5 +179,7 @@ struct conn_stats {
 };
 void conn_table_stats(const struct conn_table *table, struct conn_stats *stats);
 uint32_t conn_count_of(const struct conn_table *table, uint16_t owner);
+// In a chain, and of those the ones with that instance; 0: all.
+uint32_t conn_count_in(const struct conn_table *table, uint16_t chain, uint8_t instance);
 
 #endif

@@ -36,6 +36,7 @@ int conn_reserve(struct conn_table *t, uint16_t worker, const struct conn_key *k
 void conn_cancel(struct conn_table *t, uint16_t worker, uint32_t index)
 {
 	owner_leave(t, conn_at(t, index));
+	chain_leave(t, conn_at(t, index));
 	vacant_give(t, worker, index);
 }
 
@@ -89,6 +90,7 @@ void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
 			atomic_store_explicit(
 				&conn->ports[i], resolved->ports[i], memory_order_relaxed);
 		}
+		chain_take(t, conn, resolved->chain);
 		atomic_store_explicit(&conn->epoch, resolved->epoch, memory_order_relaxed);
 	}
 	conn_unlock(t, conn);

@@ -102,6 +102,9 @@ struct conn_table {
 	struct cache *caches;
 	uint32_t capacity, nbuckets;
 	struct conn_hash hash;
+	// Connections by chain and instance. Not in the mapping: most of it is never touched, and
+	// whoever adopts the entries can count them.
+	_Atomic uint32_t (*chained)[CONN_INSTANCES];
 	int fd; // of the mapping
 	bool hugepages;
 	// While it is held, no removed entry becomes free: whoever looks at entries and is no
@@ -199,6 +202,14 @@ void limits_look(struct conn_table *table);
 // Whether the entry is to go for its port's limit, in this pass. Janitor.
 bool limits_want_out(const struct conn_table *table, const struct conn *conn, enum conn_state state,
 	uint32_t now_s);
+
+// --- chains: conntrack/table_chain.c
+
+// Has the connection go through a chain (0: none) from now on. With the entry's lock, or of one
+// that nobody else knows. Worker.
+void chain_take(struct conn_table *table, struct conn *conn, uint16_t chain);
+// Has an entry that was taken out not count any more; a worker may be choosing for it.
+void chain_leave(struct conn_table *table, struct conn *conn);
 
 // --- free entries: conntrack/table_vacant.c
 

@@ -46,6 +46,7 @@ bool slice_take_away(
 	if (!(moment ? index_remove_if(t, index, is_as_before, moment) : index_remove(t, index)))
 		return false;
 	owner_leave(t, conn_at(t, index));
+	chain_leave(t, conn_at(t, index));
 	atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
 	s->batch[s->nbatch++] = index;
 	if (s->nbatch == SLICE_BATCH)

@@ -14,6 +14,7 @@ bool conn_remove(struct conn_table *t, uint32_t index, const struct conn_id *id)
 		   !memcmp(&conn->id, id, sizeof(*id)) && index_remove(t, index);
 	if (was) {
 		owner_leave(t, conn);
+		chain_leave(t, conn);
 		vacant_wait(t, &index, 1);
 		atomic_fetch_add_explicit(&t->header->removed, 1, memory_order_relaxed);
 	}

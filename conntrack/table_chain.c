@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// How many connections each chain has, and each instance in it.
+//
+// Synchronisation: a number in `chain` or `instances` stands for one that is counted, and whoever
+// exchanges it for another counts it down. Workers hold the entry's lock for that. Whoever removes
+// the entry does not: it writes `chain` and then takes the instances, and a worker writes an
+// instance and then looks at `chain`; so one of the two sees what the other has done.
+#include "conntrack/table_inner.h"
+
+static void count(struct conn_table *t, uint16_t chain, uint8_t instance)
+{
+	atomic_fetch_add_explicit(&t->chained[chain][instance], 1, memory_order_relaxed);
+}
+
+static void uncount(struct conn_table *t, uint16_t chain, uint8_t instance)
+{
+	atomic_fetch_sub_explicit(&t->chained[chain][instance], 1, memory_order_relaxed);
+}
+
+static void exchange(
+	struct conn_table *t, struct conn *conn, uint16_t chain, unsigned hop, uint8_t instance)
+{
+	if (conn_instance(conn, hop) == instance)
+		return;
+	if (instance)
+		count(t, chain, instance);
+	uint8_t before = atomic_exchange(&conn->instances[hop], instance);
+	if (before)
+		uncount(t, chain, before);
+}
+
+static void forget_all(struct conn_table *t, struct conn *conn, uint16_t chain)
+{
+	for (unsigned hop = 0; hop < CHAIN_HOPS_MAX; hop++)
+		exchange(t, conn, chain, hop, 0);
+}
+
+static void leave(struct conn_table *t, struct conn *conn, uint16_t chain)
+{
+	uncount(t, chain, 0);
+	forget_all(t, conn, chain);
+}
+
+void chain_take(struct conn_table *t, struct conn *conn, uint16_t chain)
+{
+	uint16_t before = conn_chain(conn);
+	if (chain)
+		atomic_fetch_or_explicit(&conn->flags, CONN_CHAINED, memory_order_relaxed);
+	else if (conn_is_chained(conn))
+		atomic_fetch_and_explicit(
+			&conn->flags, (uint8_t)~CONN_CHAINED, memory_order_relaxed);
+	// It fails where the entry is being removed.
+	if (before == chain || before == CONN_CHAIN_GONE ||
+		!atomic_compare_exchange_strong(&conn->chain, &before, chain))
+		return;
+	if (chain)
+		count(t, chain, 0);
+	if (before)
+		leave(t, conn, before);
+}
+
+void conn_choose(struct conn_table *t, struct conn *conn, uint16_t chain,
+	const uint8_t instances[CHAIN_HOPS_MAX])
+{
+	conn_lock(t, conn);
+	if (conn_chain(conn) == chain) {
+		for (unsigned hop = 0; hop < CHAIN_HOPS_MAX; hop++)
+			exchange(t, conn, chain, hop, instances[hop]);
+		if (atomic_load(&conn->chain) != chain)
+			forget_all(t, conn, chain);
+	}
+	conn_unlock(t, conn);
+}
+
+void chain_leave(struct conn_table *t, struct conn *conn)
+{
+	uint16_t chain = atomic_exchange(&conn->chain, CONN_CHAIN_GONE);
+	if (chain && chain != CONN_CHAIN_GONE)
+		leave(t, conn, chain);
+}
+
+uint32_t conn_count_in(const struct conn_table *t, uint16_t chain, uint8_t instance)
+{
+	return atomic_load_explicit(&t->chained[chain][instance], memory_order_relaxed);
+}
