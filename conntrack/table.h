@@ -101,7 +101,7 @@ void conn_unlock(struct conn_table *table, struct conn *conn);
 
 // Chains are called by numbers from 1; each instance in one by a number from 1.
 enum {
-	CONN_CHAINS = 2 * CHAINS_MAX, // a change can replace all
+	CONN_CHAINS = 2 * CHAINS_MAX + 1, // a change can replace all
 	CONN_INSTANCES = 256,
 	CONN_CHAIN_GONE = UINT16_MAX
 };

@@ -66,6 +66,10 @@ int switch_check(struct weir_switch *sw, const struct config *config, struct err
 		return error_set(err, E2BIG,
 			"rates: %zu are more than the %d that one switch can have", config->nshared,
 			SHARED_MAX);
+	if (config->nchains > CHAINS_MAX)
+		return error_set(err, E2BIG,
+			"chains: %zu are more than the %d that one switch can have",
+			config->nchains, CHAINS_MAX);
 	for (size_t i = 0; i < config->nports; i++)
 		if (!wanted_bridge(config, config->ports[i].bridge))
 			return error_set(err, EINVAL, "port %s: no bridge is named %s",
@@ -86,6 +90,7 @@ struct change {
 	bool bridge_is_new[BRIDGES_MAX];
 	struct policy_change policy;
 	struct shared_change shared;
+	struct chains_change chains;
 	struct queue_change queues[PORTS_MAX];
 };
 
@@ -100,6 +105,7 @@ static void abandon(struct change *c)
 		if (c->bridge_is_new[i])
 			bridge_free(c->bridges[i]);
 	shared_abandon(&c->shared);
+	chains_abandon(&c->chains);
 	policy_abandon(&c->policy);
 }
 
@@ -241,6 +247,7 @@ static void commit(struct change *c)
 		if (c->reopen[i])
 			port_open(port);
 	}
+	chains_commit(&c->chains);
 	if (switch_publish(sw)) {
 		sw->publish_due = true;
 		log_error(LOG_SWITCH, "no memory to publish the new configuration; trying again");
@@ -272,7 +279,7 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	if (rc)
 		goto out;
 	if (prepare_bridges(c) || prepare_ports(c) || shared_prepare(&c->shared, sw, config) ||
-		retire(c, gone, &ngone)) {
+		chains_prepare(&c->chains, sw, config) || retire(c, gone, &ngone)) {
 		abandon(c);
 		rc = error_set(err, ENOMEM, "no memory for the new configuration");
 		goto out;

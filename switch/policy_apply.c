@@ -18,7 +18,7 @@ static bool needs_table(const struct config *config)
 	for (size_t i = 0; i < config->nports; i++)
 		if (config->ports[i].ngroups)
 			return true;
-	return false;
+	return config->nchains;
 }
 
 static int new_table(struct policy_change *c, struct error *err)

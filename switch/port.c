@@ -261,6 +261,7 @@ void switch_poll(struct weir_switch *sw)
 	nic_reclaim();
 	queues_reclaim(sw);
 	rates_sample(sw);
+	chains_look(sw, true);
 	if (sw->publish_due && switch_publish(sw))
 		log_error(LOG_SWITCH, "no memory to publish a port that opened; trying again");
 	// What nobody tells of, a socket's file or a time-out, is looked at less often: it takes a

@@ -32,12 +32,21 @@ struct weir_switch {
 	struct bridge *bridges[BRIDGES_MAX]; // sorted by name
 	size_t nshared;
 	struct shared_rate *shared[SHARED_MAX]; // sorted by name
-	struct hold_pool *pool;                 // NULL: no port has had rate.to-vm
+	size_t nchains;
+	struct chain *chains[CHAINS_MAX]; // in the order in which they are asked
+	uint16_t next_chain;              // the number to try first
+	// Of published snapshots, until another is published.
+	struct chain *gone_chains;
+	struct hop *gone_hops;
+	struct nf *gone_nfs;
+	struct hold_pool *pool;            // NULL: no port has had rate.to-vm
 	struct shared_rate *gone_shared;   // of published snapshots, until another is published
 	struct history loads[WORKERS_MAX]; // busy and idle cycles
 	unsigned polls;                    // of the ports' states
 	switch_change_fn *on_change;
 	void *on_change_ctx;
+	switch_chain_change_fn *on_chain_change;
+	void *on_chain_change_ctx;
 	struct janitor janitor;
 	_Atomic uint16_t nworkers; // running ones; the watch looks after them
 	struct worker *workers;
@@ -97,6 +106,42 @@ void shared_commit(struct shared_change *change);
 // After a grace period behind a publication.
 void shared_published(struct weir_switch *sw);
 void shared_destroy(struct weir_switch *sw);
+
+// chains_apply.c: what a configuration changes of chains.
+// What one chain will be.
+struct next_chain {
+	struct chain *chain;
+	bool is_new;
+	struct config_chain config;
+	uint8_t last_number;
+	struct hop *hops[CHAIN_HOPS_MAX];
+	struct nf *nfs[CHAIN_HOPS_MAX][HOP_INSTANCES_MAX];
+};
+struct chains_change {
+	struct weir_switch *sw;
+	size_t count;
+	struct next_chain *next; // in the order of the configuration
+};
+// In zeroed memory. 0, or -ENOMEM: to be abandoned then.
+int chains_prepare(
+	struct chains_change *change, struct weir_switch *sw, const struct config *config);
+void chains_abandon(struct chains_change *change);
+// Takes them over, when the switch's ports are those of the configuration; to be published.
+// Connections are to be resolved anew if that concerns them.
+void chains_commit(struct chains_change *change);
+// After a grace period behind a publication.
+void chains_published(struct weir_switch *sw);
+void chains_destroy(struct weir_switch *sw);
+
+// chains_health.c: finds out which instances are in service; tell: whoever wants to know is told
+// what has changed. To be called several times a second.
+void chains_look(struct weir_switch *sw, bool tell);
+// By one port of an instance; NULL: it is not there.
+enum instance_state nf_port_state(const struct port *port);
+
+// inspect_chain.c
+void instance_status(const struct weir_switch *sw, const struct chain *chain, const struct nf *nf,
+	struct instance_status *status);
 
 // inspect_rate.c: looks at what has passed, for the speeds that it tells. To be called several
 // times a second.

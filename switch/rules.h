@@ -34,6 +34,8 @@ struct group_list {
 	uint16_t count;
 	uint16_t of[PORT_GROUPS_MAX];
 };
+// By name; -1: there is no such group. Main thread.
+int rules_group_number(const struct rules *rules, const char *name);
 // Main thread.
 void rules_group_list(
 	const struct rules *rules, const struct config_port *port, struct group_list *list);

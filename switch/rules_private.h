@@ -95,9 +95,6 @@ struct rules {
 	uint64_t compile_ns;
 };
 
-// rules_compile.c
-int rules_group_number(const struct rules *rules, const char *name); // -1: there is none
-
 // rules_ids.c: gives rules that were in `before` (or NULL) their ids, and others new ones. -ENOMEM.
 int rules_give_ids(struct rules *rules, const struct rules *before, uint16_t nworkers);
 void rule_hits_put(struct rule_hits *hits);

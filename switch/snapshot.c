@@ -101,7 +101,8 @@ static bool compile_guards(struct snapshot *s, struct port *const *ports, size_t
 	return s->guards != NULL;
 }
 
-// Each bridge's ports stand together in one array, so that a flood walks nothing else.
+// Each bridge's ports stand together in one array, so that a flood walks nothing else. Those of
+// network functions get no floods.
 static void compile_peers(struct snapshot *s, struct port *const *ports, size_t nports)
 {
 	uint16_t *next = s->peers;
@@ -110,7 +111,7 @@ static void compile_peers(struct snapshot *s, struct port *const *ports, size_t 
 			continue;
 		const uint16_t *first = next;
 		for (size_t j = i; j < nports; j++)
-			if (ports[j]->bridge == ports[i]->bridge)
+			if (ports[j]->bridge == ports[i]->bridge && !s->all[j].places)
 				*next++ = ports[j]->id;
 		for (size_t j = i; j < nports; j++)
 			if (ports[j]->bridge == ports[i]->bridge) {
@@ -141,6 +142,7 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 	for (size_t i = 0; i < nports; i++) {
 		struct port_view *v = &s->all[i];
 		v->conn_limit = connection_limit(&ports[i]->config.limits, s->conns);
+		v->connects |= v->is_chained && !v->places;
 		if (!ports[i]->config.ngroups)
 			continue;
 		rules_group_list(s->rules, &ports[i]->config, &s->groups[i]);
@@ -148,7 +150,8 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 		// Unless another one of the bridge has done it.
 		bool done = v->connects;
 		for (size_t k = 0; k < nports && !done; k++)
-			s->all[k].connects |= ports[k]->bridge == ports[i]->bridge;
+			s->all[k].connects |= ports[k]->bridge == ports[i]->bridge &&
+					      !s->all[k].places;
 	}
 	s->zones = zones_new(s->rules, ports, nports);
 	return s->zones;
@@ -242,6 +245,10 @@ struct snapshot *snapshot_compile(
 		snapshot_free(s);
 		return NULL;
 	}
+	if (!snapshot_chains(s, ports, nports, options)) {
+		snapshot_free(s);
+		return NULL;
+	}
 	compile_peers(s, ports, nports);
 	if (!compile_policy(s, ports, nports)) {
 		snapshot_free(s);
@@ -264,6 +271,9 @@ void snapshot_free(struct snapshot *s)
 	free(s->shared);
 	free(s->shared_members);
 	free(s->peers);
+	free(s->all_chains);
+	free(s->candidates);
+	free(s->places);
 	free(s->guards);
 	free(s->groups);
 	zones_free(s->zones);

@@ -17,6 +17,8 @@
 #include "switch/drop_sample.h"
 #include "switch/agenda.h"
 #include "switch/budget.h"
+#include "switch/chain.h"
+#include "switch/counter.h"
 #include "switch/guard_check.h"
 #include "switch/history.h"
 #include "switch/mac_table.h"
@@ -46,23 +48,6 @@ struct bridge {
 	struct mac_table *macs;
 	uint16_t nmembers; // while compiling
 };
-
-// Plain counters with one writer at a time: the owner of a from-vm queue, or whoever holds the lock
-// of a to-vm queue. Readers may see them a moment late.
-struct counter {
-	_Atomic uint64_t packets;
-	_Atomic uint64_t bytes;
-};
-
-static inline void counter_add(struct counter *c, uint64_t packets, uint64_t bytes)
-{
-	atomic_store_explicit(&c->packets,
-		atomic_load_explicit(&c->packets, memory_order_relaxed) + packets,
-		memory_order_relaxed);
-	atomic_store_explicit(&c->bytes,
-		atomic_load_explicit(&c->bytes, memory_order_relaxed) + bytes,
-		memory_order_relaxed);
-}
 
 struct queue_counters {
 	struct counter from_vm __attribute__((aligned(64)));
@@ -152,6 +137,14 @@ struct port_view {
 	uint32_t conn_limit;
 	struct budget_rate new_connections;
 	const struct group_list *groups; // NULL: none
+	// Of chains that may take connections that begin there: their numbers, in their order.
+	const uint16_t *chains;
+	uint16_t nchains;
+	bool is_chained; // chains go through its bridge
+	// A network function's port: by a chain's number its place there, or CHAIN_NO_PLACE. It is
+	// no member of its bridge: it gets what a chain sends there, and all that it sends is
+	// one's.
+	const uint8_t *places; // NULL: it is none
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
 	const uint16_t *peers;     // all ports of its bridge, itself too
@@ -203,6 +196,10 @@ struct snapshot {
 	uint32_t epoch;      // of the policy; never 0
 	uint32_t built_in;
 	struct track_settings track;
+	const struct chain_view *chains[CONN_CHAINS]; // by number; NULL: there is none
+	struct chain_view *all_chains;
+	uint16_t *candidates;
+	uint8_t (*places)[CONN_CHAINS];
 	uint16_t *peers;
 	struct queue_ref *refs;
 	const struct port_view **to_vm;
@@ -226,13 +223,21 @@ struct snapshot_options {
 	struct track_settings track;
 	struct shared_rate *const *shared;
 	size_t nshared;
+	struct chain *const *chains; // in the order in which they are asked
+	size_t nchains;
 };
 
 // Compiles the switch's present ports and bridges. NULL: no memory. Main thread.
 struct snapshot *snapshot_compile(
 	struct port *const *ports, size_t nports, const struct snapshot_options *options);
-// A part of it: who shares a rate with whom. `ports` are in the order of their names. False: no
-// memory.
+// Parts of it. `ports` are in the order of their names. False: no memory.
+// The view of the port with that name; NULL: none is there.
+struct port_view *snapshot_view(
+	struct snapshot *s, struct port *const *ports, size_t nports, const char *name);
+// Chains and the ports of network functions. Behind the views, before their peers.
+bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nports,
+	const struct snapshot_options *options);
+// Who shares a rate with whom.
 bool snapshot_shares(struct snapshot *s, struct port *const *ports, size_t nports,
 	const struct snapshot_options *options);
 // After the grace period. Main thread.

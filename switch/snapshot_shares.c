@@ -12,7 +12,7 @@ static int by_name(const void *name, const void *port)
 }
 
 // Ports are in the order of their names.
-static struct port_view *view_of(
+struct port_view *snapshot_view(
 	struct snapshot *s, struct port *const *ports, size_t nports, const char *name)
 {
 	struct port *const *port = bsearch(name, ports, nports, sizeof(*ports), by_name);
@@ -29,7 +29,7 @@ static bool compile_share(struct snapshot *s, struct port *const *ports, size_t 
 	*share = (struct share_view){.share = &shared->share, .members = *next};
 	for (size_t i = 0; i < config->nmembers; i++) {
 		const struct config_shared_member *member = &config->members[i];
-		struct port_view *v = view_of(s, ports, nports, member->port);
+		struct port_view *v = snapshot_view(s, ports, nports, member->port);
 		if (!v || v->shaping.nshares == PORT_SHARED_MAX)
 			continue;
 		v->shaping.is_set = true;

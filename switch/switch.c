@@ -30,6 +30,8 @@ static struct snapshot *compile(
 		.track.pickup = sw->config.tcp_pickup,
 		.shared = sw->shared,
 		.nshared = sw->nshared,
+		.chains = sw->chains,
+		.nchains = sw->nchains,
 	};
 	memcpy(options.track.timeouts_s, sw->config.timeouts_s, sizeof(options.track.timeouts_s));
 	return snapshot_compile(ports, nports, &options);
@@ -65,6 +67,7 @@ int switch_publish(struct weir_switch *sw)
 	}
 	policy_published(sw);
 	shared_published(sw);
+	chains_published(sw);
 	return 0;
 }
 
@@ -195,6 +198,7 @@ void switch_destroy(struct weir_switch *sw)
 		bridge_free(sw->bridges[i]);
 	policy_destroy(sw);
 	shared_destroy(sw);
+	chains_destroy(sw);
 	hold_pool_free(sw->pool);
 	free(sw);
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Chains: which connections visit which network functions (NFs), in which order. A hop is one NF,
+// by one or more instances; an instance is a VM with a port on the left, towards who began the
+// connection, and one on the right. One-armed: both are the same port.
+//
+// A connection's way, original direction: its beginner's port, then of each hop the left port in
+// and the right one out, then the other end's port. Replies go backwards through the same
+// instances. Each time the packet comes back by an NF's port, its connection is found by the same
+// key; the port tells the hop. So a packet goes to a later hop each time, or an earlier one if it
+// is a reply, and never in a loop.
+//
+// Life cycle: a chain, its hops and its instances keep their place in memory, their numbers and
+// their counts as long as the configuration has them under the same names. What a configuration
+// drops is freed behind the grace period of the next publication. Their compiled half, chain_view,
+// is a part of the snapshot.
+//
+// Synchronisation: chains are the main thread's, but for counts, which workers write, and an
+// instance's state, which they read. Connections name chains and instances by numbers.
+#ifndef WEIR_SWITCH_CHAIN_H
+#define WEIR_SWITCH_CHAIN_H
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "conntrack/table.h"
+#include "switch/counter.h"
+#include "switch/switch.h"
+
+enum chain_side {
+	CHAIN_LEFT,
+	CHAIN_RIGHT
+};
+
+enum {
+	CHAIN_PLACES = CHAIN_HOPS_MAX * HOP_INSTANCES_MAX,
+	CHAIN_NO_PLACE = UINT8_MAX
+};
+
+struct port;
+struct port_view;
+
+// Of an instance, as counted by one worker: what went to it of both directions.
+struct nf_counters {
+	alignas(64) struct counter original;
+	struct counter reply;
+};
+
+// An instance's lasting half.
+struct nf {
+	char left[NAME_SIZE], right[NAME_SIZE]; // its ports
+	uint8_t number;                         // in its chain, from 1
+	uint64_t salt;                          // the same for the same ports
+	_Atomic uint8_t state;                  // enum instance_state
+	uint8_t told;                           // state as last told; UINT8_MAX: not yet
+	struct port *ports[2];                  // main thread; by enum chain_side
+	struct nf *next_gone;
+	struct nf_counters counters[]; // one per worker
+};
+
+struct hop_counters {
+	alignas(64) struct counter skipped;
+	struct counter closed;
+};
+
+struct hop {
+	char nf[NAME_SIZE];
+	struct hop *next_gone;
+	struct hop_counters counters[]; // one per worker
+};
+
+struct begun {
+	alignas(64) _Atomic uint64_t connections;
+};
+
+struct chain {
+	struct config_chain config; // hops and instances are its own
+	uint16_t number;            // 1…CONN_CHAINS-1
+	uint8_t last_number;        // of an instance
+	struct hop *hops[CHAIN_HOPS_MAX];
+	struct nf *nfs[CHAIN_HOPS_MAX][HOP_INSTANCES_MAX];
+	struct chain *next_gone;
+	struct begun begun[]; // one per worker
+};
+
+// --- compiled
+
+// An instance at its place, hop << 4 | which of the hop's.
+struct chain_step {
+	uint16_t port[2]; // by enum chain_side
+	uint32_t zone;    // of its bridge and VLAN 0; UINT32_MAX: its ports are not both there
+	const struct port_view *view[2];
+	struct nf *nf;
+};
+
+struct chain_hop {
+	struct hop *hop;
+	uint8_t ninstances;
+	bool closed; // on-failure
+};
+
+struct chain_end {
+	enum config_chain_end_kind kind;
+	uint16_t number; // of the port; of the group
+	bool is_there;   // what is named is
+	struct config_prefix cidr;
+};
+
+struct chain_view {
+	struct chain *chain;
+	uint16_t number;
+	uint8_t nhops;
+	uint8_t place[CONN_INSTANCES]; // by an instance's number
+	struct chain_hop hops[CHAIN_HOPS_MAX];
+	struct chain_step steps[CHAIN_PLACES];
+	// What it takes.
+	struct chain_end from, to;
+	uint16_t protocol; // or RULE_ANY_PROTOCOL
+	uint16_t ndports;
+	const struct config_range *dports;
+};
+
+#endif

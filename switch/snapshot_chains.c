@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The part of a snapshot that says which connections visit which network functions.
+#include <stdlib.h>
+#include <string.h>
+
+#include "switch/snapshot.h"
+
+// What is compiled, from what.
+struct source {
+	struct snapshot *s;
+	struct port *const *ports; // in the order of their names
+	size_t nports;
+	struct chain *const *chains;
+	size_t nchains;
+};
+
+static struct port_view *view_of(const struct source *src, const char *name)
+{
+	return snapshot_view(src->s, src->ports, src->nports, name);
+}
+
+// --- network functions
+
+// Gives a network function's port its table of places, and its bridge to the chain.
+static void compile_port(const struct source *src, const char *name, uint16_t chain, uint8_t place)
+{
+	struct port_view *v = view_of(src, name);
+	if (!v)
+		return;
+	uint8_t *places = src->s->places[v - src->s->all];
+	if (!v->places) {
+		memset(places, CHAIN_NO_PLACE, sizeof(src->s->places[0]));
+		v->places = places;
+		for (size_t i = 0; i < src->nports; i++)
+			src->s->all[i].is_chained |= src->ports[i]->bridge == v->bridge;
+	}
+	places[chain] = place;
+}
+
+// An instance whose ports are in two bridges serves none.
+static void compile_step(
+	const struct source *src, struct chain_view *chain, uint8_t place, struct nf *nf)
+{
+	struct chain_step *step = &chain->steps[place];
+	const struct port_view *left = view_of(src, nf->left), *right = view_of(src, nf->right);
+	*step = (struct chain_step){.view = {left, right}, .zone = UINT32_MAX, .nf = nf};
+	if (left && right && left->zone == right->zone) {
+		step->port[CHAIN_LEFT] = left->id;
+		step->port[CHAIN_RIGHT] = right->id;
+		step->zone = left->zone;
+	}
+	chain->place[nf->number] = place;
+	compile_port(src, nf->left, chain->number, place);
+	compile_port(src, nf->right, chain->number, place);
+}
+
+static void compile_hops(const struct source *src, struct chain_view *view)
+{
+	const struct chain *chain = view->chain;
+	memset(view->place, CHAIN_NO_PLACE, sizeof(view->place));
+	view->nhops = (uint8_t)chain->config.nhops;
+	for (uint8_t h = 0; h < view->nhops; h++) {
+		const struct config_hop *config = &chain->config.hops[h];
+		view->hops[h] = (struct chain_hop){
+			.hop = chain->hops[h],
+			.ninstances = (uint8_t)config->ninstances,
+			.closed = config->on_failure == HOP_CLOSED,
+		};
+		for (uint8_t i = 0; i < config->ninstances; i++)
+			compile_step(src, view, (uint8_t)(h << 4 | i), chain->nfs[h][i]);
+	}
+}
+
+_Static_assert(HOP_INSTANCES_MAX == 1 << 4, "a place is hop << 4 | instance");
+
+// --- what a chain takes
+
+static void compile_end(
+	const struct source *src, struct chain_end *end, const struct config_chain_end *config)
+{
+	*end = (struct chain_end){.kind = config->kind, .cidr = config->cidr, .is_there = true};
+	if (config->kind == CHAIN_END_PORT) {
+		const struct port_view *v = view_of(src, config->name);
+		end->is_there = v;
+		end->number = v ? v->id : 0;
+	}
+	if (config->kind == CHAIN_END_GROUP) {
+		int number = src->s->rules ? rules_group_number(src->s->rules, config->name) : -1;
+		end->is_there = number >= 0;
+		end->number = (uint16_t)number;
+	}
+}
+
+static void compile_chain(const struct source *src, struct chain_view *view, struct chain *chain)
+{
+	*view = (struct chain_view){
+		.chain = chain,
+		.number = chain->number,
+		.protocol = chain->config.protocol,
+		.ndports = chain->config.ndports,
+		.dports = chain->config.dports,
+	};
+	compile_end(src, &view->from, &chain->config.from);
+	compile_end(src, &view->to, &chain->config.to);
+	compile_hops(src, view);
+	src->s->chains[view->number] = view;
+}
+
+// --- which ones may take what begins at a port
+
+static bool may_begin_at(const struct chain_view *chain, const struct port_view *v)
+{
+	bool in_its_bridge = false;
+	for (uint8_t h = 0; h < chain->nhops && !in_its_bridge; h++)
+		for (uint8_t i = 0; i < chain->hops[h].ninstances; i++)
+			in_its_bridge |= chain->steps[h << 4 | i].zone == v->zone;
+	return in_its_bridge && chain->from.is_there && chain->to.is_there &&
+	       (chain->from.kind != CHAIN_END_PORT || chain->from.number == v->id);
+}
+
+static bool compile_candidates(const struct source *src)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < src->nports; i++)
+		n += src->s->all[i].is_chained ? src->nchains : 0;
+	src->s->candidates = calloc(n + 1, sizeof(*src->s->candidates));
+	if (!src->s->candidates)
+		return false;
+	uint16_t *next = src->s->candidates;
+	for (size_t i = 0; i < src->nports; i++) {
+		struct port_view *v = &src->s->all[i];
+		v->chains = next;
+		for (size_t c = 0; c < src->nchains && v->is_chained && !v->places; c++)
+			if (may_begin_at(&src->s->all_chains[c], v))
+				*next++ = src->s->all_chains[c].number;
+		v->nchains = (uint16_t)(next - v->chains);
+	}
+	return true;
+}
+
+bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nports,
+	const struct snapshot_options *options)
+{
+	const struct source src = {
+		.s = s,
+		.ports = ports,
+		.nports = nports,
+		.chains = options->chains,
+		.nchains = options->nchains,
+	};
+	if (!src.nchains)
+		return true;
+	s->all_chains = calloc(src.nchains, sizeof(*s->all_chains));
+	s->places = calloc(nports + 1, sizeof(*s->places));
+	if (!s->all_chains || !s->places)
+		return false;
+	for (size_t c = 0; c < src.nchains; c++)
+		compile_chain(&src, &s->all_chains[c], src.chains[c]);
+	return compile_candidates(&src);
+}
