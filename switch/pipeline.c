@@ -3,6 +3,8 @@
 // its name; every packet leaves with a verdict, and a drop has a name (base/drop.h).
 #include "switch/pipeline.h"
 
+#include "base/likely.h"
+
 unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 {
 	// rx: up to 32 frames. From a guest's ring their first bytes go into the stash, the rest
@@ -29,6 +31,15 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// admit: which VLAN it belongs to, and whether it may enter at all.
 	stage_admit(pass);
 
+	// A network function's port is no member of its bridge: what comes from there goes on along
+	// its chain, or is lost (switch/chain.h).
+	if (unlikely(pass->in->places)) {
+		stage_return(pass);
+		stage_tx(pass);
+		stage_release(pass);
+		return taken;
+	}
+
 	// guard: whether it speaks only for the addresses of its port, before anybody learns from
 	// it.
 	stage_guard(pass);
@@ -46,6 +57,9 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 
 	// storm: what goes to all is held to the port's budgets.
 	stage_storm(pass);
+
+	// steer: connections that visit network functions go to the first of them instead.
+	stage_steer(pass);
 
 	// tx: one copy, straight into the receivers' buffers, and from NIC to NIC none; segments
 	// and checksums where they lack the offload. What a receiver's rate does not let go yet is

@@ -87,11 +87,13 @@ void stage_parse(struct pass *pass);
 unsigned stage_shape(struct pass *pass);
 void stage_police(struct pass *pass);
 void stage_admit(struct pass *pass);
+void stage_return(struct pass *pass);
 void stage_guard(struct pass *pass);
 void stage_connect(struct pass *pass);
 void stage_forward(struct pass *pass);
 void stage_policy(struct pass *pass);
 void stage_storm(struct pass *pass);
+void stage_steer(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);
 

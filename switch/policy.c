@@ -10,6 +10,7 @@
 // Where the receiver is not known, and the packet flooded, each receiver's rules are asked in tx,
 // and the connection is resolved when its other end shows itself. What comes from a port without
 // groups can then be nobody's: whatever speaks against it keeps it from ports with groups only.
+#include "switch/chain_way.h"
 #include "switch/policy_private.h"
 
 #include "base/likely.h"
@@ -55,6 +56,20 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
 }
 
+// Between ports without groups only what goes through a chain is tracked. A packet that can begin
+// nothing is asked about as if it began a connection.
+static bool is_chains(struct pass *pass, const struct packet *p, const struct ends *ends)
+{
+	struct rule_query query;
+	if (!pass->in->is_chained || !(p->flags & PACKET_KEYED) || packet_is_to_group(p))
+		return false;
+	if (p->flags & PACKET_CONNECTION && conn_is_chained(conn_at(pass->tracker.table, p->conn)))
+		return true;
+	const struct conn_key *key = &pass->keys[p->key];
+	policy_query(key, key->direction, &query);
+	return chain_match(pass, ends->from, ends->to, &query.tuple);
+}
+
 static void decide(struct pass *pass, struct packet *p)
 {
 	const struct port_view *in = pass->in;
@@ -63,7 +78,7 @@ static void decide(struct pass *pass, struct packet *p)
 	const struct ends ends = {in, out};
 	const struct conn_key *key = &pass->keys[p->key];
 	// Nobody's rules.
-	if (known && !in->groups && !out->groups)
+	if (known && !in->groups && !out->groups && likely(!is_chains(pass, p, &ends)))
 		return;
 	if (p->flags & PACKET_ICMP_ERROR)
 		decide_error(pass, p, key, out);

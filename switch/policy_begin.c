@@ -41,10 +41,10 @@ static void begin_anew(struct pass *pass, struct packet *p, const struct conn_ke
 	struct conn *conn = conn_at(table, p->conn);
 	unsigned original = how == TRACK_ANEW_ANSWERED ? !key->direction : key->direction;
 	struct ends ends = policy_ends_of(pass, key, original, out);
-	uint32_t rules[2];
+	struct answer answer;
 	int generation;
 	if (!policy_reaches_asker(pass, p, key, conn, original, out) ||
-		!policy_ask(pass, p, key, conn, original, &ends, rules))
+		!policy_ask(pass, p, key, conn, original, &ends, &answer))
 		return;
 	struct payer payer = payer_of(&ends);
 	uint16_t owner = conn_owner(payer.port->id, payer.came);
@@ -65,7 +65,7 @@ static void begin_anew(struct pass *pass, struct packet *p, const struct conn_ke
 	}
 	p->flags |= PACKET_TRACKED;
 	if (generation >= 0)
-		policy_note_resolved(pass, conn, (uint8_t)generation, original, &ends, rules);
+		policy_note_resolved(pass, conn, (uint8_t)generation, original, &ends, &answer);
 	policy_go_on(pass, p, key, out);
 }
 
@@ -139,9 +139,11 @@ void policy_begin(
 	struct conn_table *table = pass->tracker.table;
 	struct payer payer = payer_of(ends);
 	struct rule_query query;
-	uint32_t rules[2], index;
+	struct answer answer;
+	uint32_t index;
 	policy_query(key, key->direction, &query);
-	if (!policy_allows(pass, ends, &query, p, rules))
+	policy_ask_chain(pass, p, ends, &query, &answer);
+	if (!policy_allows(pass, ends, &query, p, &answer))
 		return;
 	int rc = conn_reserve(table, pass->worker, key, conn_owner(payer.port->id, payer.came),
 		payer.port->conn_limit, pass->now_s, &index);
@@ -163,6 +165,6 @@ void policy_begin(
 		policy_refuse(pass, p, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
-	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, rules);
+	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, &answer);
 	publish(pass, p, key, ends->to, index);
 }

@@ -18,10 +18,27 @@ void policy_refuse(
 // What is asked about a packet of that direction, mostly a connection's first: what its key tells.
 void policy_query(const struct conn_key *key, unsigned direction, struct rule_query *query);
 
+// The groups of who is behind a port (NULL: not known), or, behind one without groups, of who has
+// the address; those are put into *found.
+const struct group_list *policy_groups_of(const struct pass *pass, const struct port_view *view,
+	const struct conn_tuple *tuple, const uint8_t *address, struct group_list *found);
+
+// What has been found out about a connection: the ids of the rules that allowed it, from-vm and
+// to-vm, and the number of the chain that takes it, 0: none.
+struct answer {
+	uint32_t rules[2];
+	uint16_t chain;
+};
+
+// Asks which chain takes what the query asks about. The packet is PACKET_CHAINED if one does, and
+// not else: before it can be refused, for then it is nobody's no more.
+void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
+	const struct rule_query *query, struct answer *answer);
+
 // Whether both ends' rules allow what the query asks; if not, the packet is refused in the name of
-// the end that denies. rules: the ids of those that allowed it, from-vm and to-vm.
+// the end that denies.
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
-	struct packet *p, uint32_t rules[2]);
+	struct packet *p, struct answer *answer);
 
 // Begins a connection by its first packet, or refuses that.
 void policy_begin(
@@ -33,10 +50,10 @@ void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 // The packet's ends in the original direction of its connection; out NULL: not known.
 struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
 	const struct port_view *out);
-// Asks the rules for a connection in that direction, and fills in those ends that are not known.
-// False: denied, and the packet is refused.
+// Asks chains and rules for a connection in that direction, and fills in those ends that are not
+// known. False: denied, and the packet is refused.
 bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct conn *conn, unsigned original, struct ends *ends, uint32_t rules[2]);
+	const struct conn *conn, unsigned original, struct ends *ends, struct answer *answer);
 // Resolves the connection if it is not for today's policy and these ends, and fills in those that
 // are not known. False: denied, and the packet is refused.
 bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
@@ -45,10 +62,10 @@ bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *
 // False: the packet is dropped.
 bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct conn *conn, unsigned original, const struct port_view *out);
-// Notes under which policy, between which ports and by which rules it was resolved, unless another
-// worker has begun it anew since it was that generation.
+// Notes under which policy, between which ports and with which answer it was resolved, unless
+// another worker has begun it anew since it was that generation.
 void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t generation,
-	unsigned original, const struct ends *ends, const uint32_t rules[2]);
+	unsigned original, const struct ends *ends, const struct answer *answer);
 // Notes where the MAC table has both addresses now, so that the next packet finds its way by the
 // entry.
 void policy_note_places(

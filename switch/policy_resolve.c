@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What a connection remembers of the policy: the ports at its ends, the rules that let it pass, and
 // where both addresses are. Whether that still holds, and what replaces it.
+#include "switch/chain_way.h"
 #include "switch/policy_private.h"
 
 void policy_note_places(
@@ -20,13 +21,23 @@ void policy_note_places(
 }
 
 void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t generation,
-	unsigned original, const struct ends *ends, const uint32_t rules[2])
+	unsigned original, const struct ends *ends, const struct answer *answer)
 {
 	struct conn_resolved resolved = {
-		.epoch = pass->snapshot->epoch, .rules = {rules[0], rules[1]}};
+		.epoch = pass->snapshot->epoch,
+		.rules = {answer->rules[0], answer->rules[1]},
+		.chain = answer->chain,
+	};
 	resolved.ports[original] = ends->from->id;
 	resolved.ports[!original] = ends->to ? ends->to->id : 0;
+	bool was_in_it = conn_epoch(conn) && conn_chain(conn) == answer->chain;
 	conn_resolve(pass->tracker.table, conn, generation, &resolved);
+	if (!answer->chain)
+		return;
+	const struct chain_view *chain = pass->snapshot->chains[answer->chain];
+	chain_choose(pass, chain, conn);
+	if (!was_in_it)
+		chain_count_begun(chain, pass->worker);
 }
 
 // Whether it is resolved for today's policy and these ends, as far as they are known.
@@ -53,7 +64,7 @@ static void complete_ends(
 }
 
 bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
-	const struct conn *conn, unsigned original, struct ends *ends, uint32_t rules[2])
+	const struct conn *conn, unsigned original, struct ends *ends, struct answer *answer)
 {
 	struct rule_query query;
 	complete_ends(pass, conn, original, ends);
@@ -63,7 +74,8 @@ bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 		return false;
 	}
 	policy_query(key, original, &query);
-	return policy_allows(pass, ends, &query, p, rules);
+	policy_ask_chain(pass, p, ends, &query, answer);
+	return policy_allows(pass, ends, &query, p, answer);
 }
 
 bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,
@@ -71,12 +83,14 @@ bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *
 {
 	uint8_t generation = conn_generation(conn);
 	unsigned original = conn_original_direction(conn);
-	uint32_t rules[2];
-	if (is_resolved(pass, conn, original, ends))
+	struct answer answer;
+	if (is_resolved(pass, conn, original, ends)) {
+		p->flags |= conn_is_chained(conn) ? PACKET_CHAINED : 0;
 		return true;
-	if (!policy_ask(pass, p, key, conn, original, ends, rules))
+	}
+	if (!policy_ask(pass, p, key, conn, original, ends, &answer))
 		return false;
-	policy_note_resolved(pass, conn, generation, original, ends, rules);
+	policy_note_resolved(pass, conn, generation, original, ends, &answer);
 	return true;
 }
 
@@ -97,10 +111,10 @@ bool policy_reaches_asker(struct pass *pass, struct packet *p, const struct conn
 {
 	const struct ends ends = {pass->in, out};
 	struct rule_query query;
-	uint32_t rules[2];
+	struct answer answer;
 	if (!out || !out->groups || key->direction == original ||
 		conn_port(conn, !key->direction) == out->id)
 		return true;
 	policy_query(key, key->direction, &query);
-	return policy_allows(pass, &ends, &query, p, rules);
+	return policy_allows(pass, &ends, &query, p, &answer);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conntrack/wire.h"
+#include "switch/chain_way.h"
 
 void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port)
 {
@@ -21,7 +22,7 @@ void policy_drop(const struct pass *pass, struct packet *p, enum drop_reason rea
 void policy_refuse(
 	const struct pass *pass, struct packet *p, enum drop_reason reason, uint16_t port)
 {
-	if (p->verdict != VERDICT_FLOOD || pass->in->groups) {
+	if (p->verdict != VERDICT_FLOOD || pass->in->groups || p->flags & PACKET_CHAINED) {
 		policy_drop(pass, p, reason, port);
 		return;
 	}
@@ -44,8 +45,7 @@ void policy_query(const struct conn_key *key, unsigned direction, struct rule_qu
 	}
 }
 
-// The groups of who is behind a port, or, behind one without groups, of who has the address.
-static const struct group_list *groups_of(const struct pass *pass, const struct port_view *view,
+const struct group_list *policy_groups_of(const struct pass *pass, const struct port_view *view,
 	const struct conn_tuple *tuple, const uint8_t *address, struct group_list *found)
 {
 	if (view && view->groups)
@@ -65,7 +65,7 @@ static bool end_allows(const struct pass *pass, enum rule_direction direction,
 	if (!own || !own->groups)
 		return true;
 	struct group_list found;
-	const struct group_list *peer = groups_of(pass, inward ? ends->from : ends->to, t,
+	const struct group_list *peer = policy_groups_of(pass, inward ? ends->from : ends->to, t,
 		inward ? t->source : t->destination, &found);
 	bool allowed = rules_allow(
 		pass->snapshot->rules, direction, own->groups, peer, query, rule);
@@ -74,14 +74,22 @@ static bool end_allows(const struct pass *pass, enum rule_direction direction,
 	return allowed;
 }
 
-bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
-	struct packet *p, uint32_t rules[2])
+void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
+	const struct rule_query *query, struct answer *answer)
 {
-	if (!end_allows(pass, RULE_FROM_VM, ends, query, &rules[0])) {
+	answer->chain = chain_match(pass, ends->from, ends->to, &query->tuple);
+	p->flags &= (uint16_t)~PACKET_CHAINED;
+	p->flags |= answer->chain ? PACKET_CHAINED : 0;
+}
+
+bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,
+	struct packet *p, struct answer *answer)
+{
+	if (!end_allows(pass, RULE_FROM_VM, ends, query, &answer->rules[0])) {
 		policy_refuse(pass, p, DROP_GROUP_DENY, ends->from->id);
 		return false;
 	}
-	if (!end_allows(pass, RULE_TO_VM, ends, query, &rules[1])) {
+	if (!end_allows(pass, RULE_TO_VM, ends, query, &answer->rules[1])) {
 		policy_refuse(pass, p, DROP_GROUP_DENY, ends->to->id);
 		return false;
 	}
@@ -168,7 +176,7 @@ static bool is_unreadable(const struct packet *p)
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)
 {
 	struct rule_query query;
-	uint32_t rules[2];
+	struct answer answer;
 	if (!is_ip(p)) {
 		if (ends->to && ends->to->groups && !allows_other(pass, p))
 			policy_drop(pass, p, DROP_GROUP_DENY, ends->to->id);
@@ -183,7 +191,16 @@ void policy_decide_alone(const struct pass *pass, struct packet *p, const struct
 		return;
 	}
 	query_of_packet(pass, p, &query);
-	policy_allows(pass, ends, &query, p, rules);
+	policy_allows(pass, ends, &query, p, &answer);
+}
+
+// Where it was sent, though it may have come by a network function.
+static const struct port_view *sender_of(const struct pass *pass, const struct packet *p)
+{
+	if (!pass->in->places)
+		return pass->in;
+	const struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	return pass->snapshot->views[conn_port(conn, pass->keys[p->key].direction)];
 }
 
 bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const struct packet *p)
@@ -204,6 +221,6 @@ bool policy_admits_flooded(struct pass *pass, const struct port_view *out, const
 	if (p->flags & PACKET_ICMP_ERROR)
 		return false;
 	query_of_packet(pass, p, &query);
-	const struct ends ends = {pass->in, out};
+	const struct ends ends = {sender_of(pass, p), out};
 	return end_allows(pass, RULE_TO_VM, &ends, &query, &rule);
 }

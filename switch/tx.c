@@ -80,6 +80,15 @@ static void count_refused(struct pass *pass, const struct port_view *out, const 
 		pass_drop_packets(pass, out->port, DROP_GROUP_DENY, 1, p);
 }
 
+// Behind a network function it has come from another port before.
+static bool is_sender(const struct pass *pass, const struct port_view *out, const struct packet *p)
+{
+	if (likely(!pass->in->places))
+		return false;
+	const struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	return conn_port(conn, pass->keys[p->key].direction) == out->id;
+}
+
 static void send_flood(struct pass *pass, const struct bunch *flood)
 {
 	bool reached[BURST_MAX] = {false};
@@ -90,7 +99,7 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 		struct bunch members = {.count = 0};
 		for (unsigned i = 0; i < flood->count; i++) {
 			struct packet *p = flood->packets[i];
-			if (!view_is_member(out, p->vlan))
+			if (!view_is_member(out, p->vlan) || unlikely(is_sender(pass, out, p)))
 				continue;
 			reached[i] = true;
 			if (unlikely(out->groups) && !policy_admits_flooded(pass, out, p))

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What comes back from a network function. Its connection is found by the same key as at its ends;
+// the port and the direction tell from which hop it comes. It goes on to the next one, and behind
+// the last to the connection's end. The connection does not advance, and nothing is learned or
+// checked: that was done where the packet entered the chain.
+//
+// What belongs to no connection, or to one that does not visit this instance, is lost: a bridge in
+// a VM has two sides here, and what it floods would be a loop.
+#include "switch/chain_way.h"
+#include "switch/fragments.h"
+#include "switch/keys.h"
+
+#include "base/likely.h"
+
+// Where the connection's instance is that this port belongs to, and the packet comes out of it on
+// the side that its direction leads to; CHAIN_NO_PLACE: it does not.
+static inline uint8_t place_of(const struct pass *pass, const struct chain_view *chain,
+	const struct conn *conn, bool reply)
+{
+	uint8_t place = pass->in->places[chain->number];
+	if (unlikely(place == CHAIN_NO_PLACE))
+		return CHAIN_NO_PLACE;
+	const struct chain_step *step = &chain->steps[place];
+	return likely(step->port[reply ? CHAIN_LEFT : CHAIN_RIGHT] == pass->in->id) &&
+			       likely(conn_instance(conn, place >> 4) == step->nf->number)
+		       ? place
+		       : CHAIN_NO_PLACE;
+}
+
+// To the port where the connection's end is; if that is not known, to all that could be it.
+static void leave(
+	const struct pass *pass, const struct conn *conn, unsigned direction, struct packet *p)
+{
+	const struct port_view *out = pass->snapshot->views[conn_port(conn, !direction)];
+	bool known = likely(out) && likely(out->zone == pass->in->zone) &&
+		     likely(view_is_member(out, p->vlan)) && likely(!out->places);
+	p->verdict = likely(known) ? VERDICT_FORWARD : VERDICT_FLOOD;
+	p->out_port = known ? out->id : 0;
+}
+
+static void go_on(struct pass *pass, struct packet *p, uint32_t index)
+{
+	struct conn *conn = conn_at(pass->tracker.table, index);
+	const struct conn_key *key = &pass->keys[p->key];
+	const struct chain_view *chain = NULL;
+	if (likely(index))
+		chain = chain_of(pass, conn);
+	if (unlikely(!chain)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
+	p->conn = index;
+	p->flags |= PACKET_CONNECTION | PACKET_CHAINED;
+	bool reply = key->direction != conn_original_direction(conn);
+	uint8_t place = place_of(pass, chain, conn, reply);
+	if (unlikely(place == CHAIN_NO_PLACE)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
+	int hop = (place >> 4) + (reply ? -1 : 1);
+	if (!chain_send(pass, chain, conn, p, reply, hop))
+		leave(pass, conn, key->direction, p);
+}
+
+static void go_on_fragment(struct pass *pass, struct packet *p, uint32_t index)
+{
+	uint32_t zone = pass->in->zone | p->vlan;
+	bool later = p->flags & PACKET_LATER_FRAGMENT;
+	if (later && !fragment_stays(pass, p, zone))
+		return;
+	go_on(pass, p, index);
+	if (!later && p->verdict == VERDICT_DROP)
+		fragment_refuse(pass, p, zone);
+}
+
+// What has no key, such as the NF's own ARP and spanning tree.
+static void drop_rest(struct pass *pass)
+{
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (p->verdict == VERDICT_NONE)
+			packet_drop(p, DROP_CHAIN_STRAY);
+}
+
+void stage_return(struct pass *pass)
+{
+	struct keyed keyed;
+	uint32_t found[BURST_MAX];
+	keys_make(pass, &keyed);
+	keys_find(pass, &keyed, found);
+	for (unsigned i = 0; i < keyed.count; i++)
+		__builtin_prefetch(&conn_at(pass->tracker.table, found[i])->chain);
+	for (unsigned i = 0; i < keyed.count; i++) {
+		struct packet *p = keyed.packets[i];
+		if (unlikely(p->flags & PACKET_FRAGMENT))
+			go_on_fragment(pass, p, found[i]);
+		else
+			go_on(pass, p, found[i]);
+	}
+	if (unlikely(keyed.count != pass->burst.count))
+		drop_rest(pass);
+}

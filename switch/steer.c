@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Where a connection's packets enter its chain: they go to its first network function, replies to
+// the last one, instead of where forward sends them. Policy has decided, and the connection has
+// advanced, as if there were no chain.
+//
+// Behind storm: what is flooded by its sender counts as such, though it goes to one port first.
+#include "switch/chain_way.h"
+#include "switch/policy.h"
+
+#include "base/likely.h"
+
+static void steer(struct pass *pass, struct packet *p)
+{
+	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	const struct chain_view *chain = chain_of(pass, conn);
+	// Ports without groups would get it past the chain.
+	if (p->verdict == VERDICT_FLOOD && p->drop != DROP_NONE) {
+		policy_drop(pass, p, p->drop, p->out_port);
+		return;
+	}
+	// Another worker has found out meanwhile, by a newer configuration or since the connection
+	// is gone, that it is in no chain of this snapshot.
+	if (unlikely(!chain)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
+	bool reply = pass->keys[p->key].direction != conn_original_direction(conn);
+	chain_send(pass, chain, conn, p, reply, reply ? chain->nhops - 1 : 0);
+}
+
+void stage_steer(struct pass *pass)
+{
+	if (likely(!pass->in->is_chained))
+		return;
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (p->flags & PACKET_CHAINED &&
+			(p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD))
+			steer(pass, p);
+}
