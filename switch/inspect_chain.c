@@ -40,6 +40,11 @@ static void hop_status(const struct weir_switch *sw, const struct chain *chain, 
 		instance_status(sw, chain, chain->nfs[hop][i], &status->instances[i]);
 }
 
+const struct config_chain *switch_chain_config(const struct weir_switch *sw, size_t position)
+{
+	return position < sw->nchains ? &sw->chains[position]->config : NULL;
+}
+
 bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status)
 {
 	if (position >= sw->nchains)

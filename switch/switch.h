@@ -208,8 +208,10 @@ struct chain_status {
 	uint64_t begun;       // connections that it has taken, a running total
 	struct hop_status hops[CHAIN_HOPS_MAX];
 };
-// By position, in the order in which they are asked; false beyond the end. The configuration is the
-// switch's and stays until the next change. Counts are read while workers write them.
+// By position, in the order in which they are asked; NULL, or false, beyond the end. The
+// configuration is the switch's and stays until the next change. Counts are read while workers
+// write them.
+const struct config_chain *switch_chain_config(const struct weir_switch *sw, size_t position);
 bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status);
 
 // Called by switch_poll when an instance goes out of service, into it, or is stalled instead of
