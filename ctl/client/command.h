@@ -26,6 +26,7 @@ enum word {
 	WORD_BRIDGE,
 	WORD_STATE, // of a port
 	WORD_GROUP,
+	WORD_CHAIN,
 	WORD_RATE, // a port with a rate of its own, or a shared rate
 	WORD_PROTOCOL,
 	WORD_CONN_STATE, // of a connection
@@ -138,6 +139,8 @@ int run_conn_count(struct call *call);
 int run_conn_flush(struct call *call);
 int run_group_list(struct call *call);
 int run_group_show(struct call *call);
+int run_chain_list(struct call *call);
+int run_chain_show(struct call *call);
 int run_rate_list(struct call *call);
 int run_rate_show(struct call *call);
 int run_drops(struct call *call);

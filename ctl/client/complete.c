@@ -158,6 +158,7 @@ static enum complete_kind offer_kind(struct offer *o, enum word word)
 	case WORD_BRIDGE:
 	case WORD_STATE:
 	case WORD_GROUP:
+	case WORD_CHAIN:
 	case WORD_RATE:
 		o->names(o->place->socket, word, offer, o);
 		break;

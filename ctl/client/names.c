@@ -46,6 +46,7 @@ void complete_names(const char *socket, enum word word, complete_fn *fn, void *c
 		link_list(&link,
 			word == WORD_PORT    ? "port.list"
 			: word == WORD_GROUP ? "group.list"
+			: word == WORD_CHAIN ? "chain.list"
 			: word == WORD_RATE  ? "rate.list"
 					     : "bridge.list",
 			json_object(), &items);

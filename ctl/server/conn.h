@@ -39,7 +39,8 @@ enum conn_class {
 
 enum watch_topic {
 	WATCH_PORTS = 1 << 0,
-	WATCH_CONFIG = 1 << 1
+	WATCH_CONFIG = 1 << 1,
+	WATCH_CHAINS = 1 << 2
 };
 
 struct conn {

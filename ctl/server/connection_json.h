@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Connections and rules as JSON. No state of their own.
+// Connections, rules and what chains match as JSON. No state of their own.
 #ifndef WEIR_CTL_SERVER_CONNECTION_JSON_H
 #define WEIR_CTL_SERVER_CONNECTION_JSON_H
 
@@ -25,6 +25,8 @@ json_t *connection_detail_json(const struct weir_switch *sw, const struct connec
 // A rule as it stands in a configuration, in one line: "{allow: tcp, dport: [80, 443]}". Of a
 // built-in rule, its name.
 void rule_text(const struct rule_state *state, char text[RULE_TEXT_SIZE]);
+// Likewise what a chain matches: "{from: {port: vm1}, proto: tcp}".
+void match_text(const struct config_chain *chain, char text[RULE_TEXT_SIZE]);
 const char *rule_direction_name(const struct rule_state *state);
 
 // What `status` says; null: there is no table. `lookups` and `tracked` are the workers'.

@@ -70,6 +70,8 @@ int method_conn_count(struct rpc_call *call);
 int method_conn_flush(struct rpc_call *call);
 int method_group_list(struct rpc_call *call);
 int method_group_show(struct rpc_call *call);
+int method_chain_list(struct rpc_call *call);
+int method_chain_show(struct rpc_call *call);
 int method_rate_list(struct rpc_call *call);
 int method_rate_show(struct rpc_call *call);
 int method_drop_list(struct rpc_call *call);

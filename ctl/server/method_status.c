@@ -83,7 +83,7 @@ int method_status(struct rpc_call *call)
 static const struct {
 	const char *name;
 	enum watch_topic topic;
-} topics[] = {{"ports", WATCH_PORTS}, {"config", WATCH_CONFIG}};
+} topics[] = {{"ports", WATCH_PORTS}, {"config", WATCH_CONFIG}, {"chains", WATCH_CHAINS}};
 
 static unsigned topic_bit(const char *name)
 {
@@ -103,7 +103,7 @@ int method_watch(struct rpc_call *call)
 		if (!bit) {
 			call->code = RPC_PARAMS;
 			return error_set(&call->err, EINVAL,
-				"watch: 'topics' holds \"ports\" and \"config\" only");
+				"watch: 'topics' holds \"ports\", \"config\" and \"chains\" only");
 		}
 		bits |= bit;
 	}

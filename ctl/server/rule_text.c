@@ -7,6 +7,10 @@
 
 #include "ctl/server/connection_json.h"
 
+enum {
+	NETWORK_TEXT_SIZE = INET6_ADDRSTRLEN + 8
+};
+
 const char *rule_direction_name(const struct rule_state *state)
 {
 	return state->from_vm ? "from-vm" : "to-vm";
@@ -39,17 +43,49 @@ static void add_ranges(
 		add(text, "]");
 }
 
+// "10.0.0.0/8", as a value in YAML's flow style.
+static const char *network_text(
+	const struct config_prefix *network, char text[static NETWORK_TEXT_SIZE])
+{
+	char address[INET6_ADDRSTRLEN];
+	const char *quote = network->family == AF_INET6 ? "\"" : "";
+	inet_ntop(network->family, network->address, address, sizeof(address));
+	snprintf(text, NETWORK_TEXT_SIZE, "%s%s/%u%s", quote, address, network->length, quote);
+	return text;
+}
+
 static void add_peer(char text[RULE_TEXT_SIZE], const char *key, const struct config_rule *rule)
 {
-	const struct config_prefix *network = &rule->network;
-	char address[INET6_ADDRSTRLEN];
+	char network[NETWORK_TEXT_SIZE];
 	if (rule->peer_kind == PEER_GROUP)
 		add(text, ", %s: {group: %s}", key, rule->group);
-	if (rule->peer_kind != PEER_NETWORK)
-		return;
-	inet_ntop(network->family, network->address, address, sizeof(address));
-	add(text, ", %s: %s%s/%u%s", key, network->family == AF_INET6 ? "\"" : "", address,
-		network->length, network->family == AF_INET6 ? "\"" : "");
+	if (rule->peer_kind == PEER_NETWORK)
+		add(text, ", %s: %s", key, network_text(&rule->network, network));
+}
+
+static void add_end(char text[RULE_TEXT_SIZE], const char *key, const struct config_chain_end *end)
+{
+	char network[NETWORK_TEXT_SIZE];
+	if (end->kind == CHAIN_END_PORT || end->kind == CHAIN_END_GROUP)
+		add(text, ", %s: {%s: %s}", key, end->kind == CHAIN_END_PORT ? "port" : "group",
+			end->name);
+	if (end->kind == CHAIN_END_CIDR)
+		add(text, ", %s: {cidr: %s}", key, network_text(&end->cidr, network));
+}
+
+void match_text(const struct config_chain *chain, char text[RULE_TEXT_SIZE])
+{
+	char protocol[PROTOCOL_TEXT_SIZE], items[RULE_TEXT_SIZE] = "";
+	add_end(items, "from", &chain->from);
+	add_end(items, "to", &chain->to);
+	if (chain->protocol != RULE_ANY_PROTOCOL) {
+		protocol_text((uint8_t)chain->protocol, protocol);
+		add(items, ", proto: %s", protocol);
+	}
+	add_ranges(items, "dport", chain->dports, chain->ndports);
+	// Without the first one's comma.
+	*text = 0;
+	add(text, "{%s}", *items ? items + strlen(", ") : "");
 }
 
 void rule_text(const struct rule_state *state, char text[RULE_TEXT_SIZE])

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/server/chain_json.h"
 #include "ctl/server/method.h"
 #include "ctl/server/port_json.h"
 
@@ -36,6 +37,17 @@ static void on_change(
 	free(line);
 }
 
+static void on_chain_change(void *ctx, const struct config_chain *chain, size_t hop,
+	size_t instance, const struct instance_status *now)
+{
+	struct server *server = ctx;
+	char *line = rpc_notification(
+		"chain.state", chain_state_json(server->sw, chain, hop, instance, now));
+	if (line)
+		listener_notify(&server->listener, WATCH_CHAINS, line);
+	free(line);
+}
+
 int server_create(struct server **out, const struct server_options *options, struct error *err)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -55,6 +67,7 @@ int server_create(struct server **out, const struct server_options *options, str
 	if (rc)
 		goto undo;
 	switch_on_change(options->sw, on_change, server);
+	switch_on_chain_change(options->sw, on_chain_change, server);
 	*out = server;
 	return 0;
 undo:
@@ -70,6 +83,7 @@ void server_destroy(struct server *server)
 	if (!server)
 		return;
 	switch_on_change(server->sw, NULL, NULL);
+	switch_on_chain_change(server->sw, NULL, NULL);
 	listener_close(&server->listener);
 	running_free(&server->running);
 	free(server->run_dir);

@@ -45,7 +45,7 @@ def environment(switch):
 
 # A line, typed up to its end, and what is offered in the place of its last word.
 LINES = {
-    "weirctl ": "status port apply diff export save bridge fdb conn group rate drops log help",
+    "weirctl ": "status port apply diff export save bridge fdb conn group chain rate drops log help",
     "weirctl port s": "show set",
     "weirctl port show ": "sender vm1 vm2",
     "weirctl -o json port show vm": "vm1 vm2",

@@ -532,7 +532,7 @@ def roles():
             return weirctl_as(USER, program, switch, *words)
         reads = [["status"], ["port", "list"], ["port", "show", "vm1"], ["port", "libvirt", "vm1"],
                  ["export"], ["diff", document], ["drops"], ["fdb", "list"], ["bridge", "list"],
-                 ["conn", "list"], ["conn", "count"], ["group", "list"], ["group", "show"],
+                 ["conn", "list"], ["conn", "count"], ["group", "list"], ["group", "show"], ["chain", "list"],
                  ["log", "list"], ["port", "wait", "vm1", "waiting-for-the-vmm"]]
         for words in reads:
             done = nobody(*words)

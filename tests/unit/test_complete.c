@@ -32,6 +32,9 @@ static void fake_names(const char *socket, enum word word, complete_fn *fn, void
 	} else if (word == WORD_GROUP) {
 		fn(ctx, "web");
 		fn(ctx, "db");
+	} else if (word == WORD_CHAIN) {
+		fn(ctx, "inspect");
+		fn(ctx, "rest");
 	} else if (word == WORD_RATE) {
 		fn(ctx, "vm1");
 		fn(ctx, "tenant-a");
@@ -75,7 +78,8 @@ static void expect_some(const char *line, const char *some)
 
 Test(complete, nouns_and_verbs)
 {
-	expect("", " status port apply diff export save bridge fdb conn group rate drops log help");
+	expect("", " status port apply diff export save bridge fdb conn group chain rate drops log "
+		   "help");
 	expect("po", " port");
 	expect("port ", " list show add set remove wait libvirt");
 	expect("port s", " show set");
@@ -96,6 +100,7 @@ Test(complete, names_from_the_switch)
 	expect("conn list --port v", " vm1 vm2");
 	expect("conn list d", " default");
 	expect("group show ", " web db");
+	expect("chain show ", " inspect rest");
 	expect("rate show ", " vm1 tenant-a");
 	expect("port wait vm1 ", " up waiting-for-the-vmm");
 	expect("port wait vm1 w", " waiting-for-the-vmm");
@@ -172,7 +177,8 @@ Test(complete, lines)
 		const char *line;
 		const char *words;
 	} lines[] = {
-		{"", " status port apply diff export save bridge fdb conn group rate drops log "
+		{"", " status port apply diff export save bridge fdb conn group chain rate drops "
+		     "log "
 		     "help"},
 		{"  po", " port"},
 		{"port \tl", " list libvirt"},

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Commands on chains.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/client/run.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+// What begins with `text` is added by this file.
+static const struct column list_columns[] = {
+	{"NAME", "name", false},
+	{"MATCH", "match", false},
+	{"HOPS", "text.hops", false},
+	{"IN SERVICE", "text.instances", true},
+	{"CONNECTIONS", "connections", true},
+	{"BEGUN", "begun", true},
+};
+static const struct column show_columns[] = {
+	{"name", "name", false},
+	{"position", "position", false},
+	{"match", "match", false},
+	{"connections", "connections", false},
+	{"connections begun", "begun", false},
+};
+static const struct column hop_columns[] = {
+	{"HOP", "text.hop", true},
+	{"NF", "nf", false},
+	{"MODE", "mode", false},
+	{"ON-FAILURE", "on_failure", false},
+	{"SKIPPED", "skipped", true},
+	{"CLOSED", "closed", true},
+};
+static const struct column instance_columns[] = {
+	{"HOP", "text.hop", true},
+	{"INSTANCE", "text.name", false},
+	{"STATE", "state", false},
+	{"CONNECTIONS", "connections", true},
+	{"PACKETS", "original.packets", true},
+	{"BYTES", "original.bytes", true},
+	{"REPLIES", "reply.packets", true},
+	{"REPLY BYTES", "reply.bytes", true},
+	{"", "text.why", false},
+};
+
+static json_int_t number(const json_t *item, const char *key)
+{
+	return json_integer_value(json_object_get(item, key));
+}
+
+// "firewall > ids", "2/3".
+static void explain_chain(json_t *chain)
+{
+	size_t i;
+	json_t *nf, *hops = json_string("");
+	json_array_foreach (json_object_get(chain, "nfs"), i, nf) {
+		json_t *longer = json_sprintf(
+			"%s%s%s", json_string_value(hops), i ? " > " : "", json_string_value(nf));
+		json_decref(hops);
+		hops = longer;
+	}
+	json_object_set_new(chain, "text",
+		json_pack("{s:o, s:o}", "hops", hops, "instances",
+			json_sprintf("%lld/%lld", number(chain, "in_service"),
+				number(chain, "instances"))));
+}
+
+static int by_position(const void *a, const void *b)
+{
+	json_int_t x = number(*(json_t *const *)a, "position");
+	json_int_t y = number(*(json_t *const *)b, "position");
+	return (x > y) - (x < y);
+}
+
+// The switch lists them by name. NULL: no memory.
+static json_t *in_order(const json_t *items)
+{
+	size_t count = json_array_size(items), i;
+	json_t **chains = calloc(count + 1, sizeof(*chains)), *item;
+	json_t *sorted = json_array();
+	json_array_foreach (items, i, item)
+		if (chains)
+			chains[i] = item;
+	if (chains)
+		qsort(chains, count, sizeof(*chains), by_position);
+	for (i = 0; chains && i < count; i++)
+		json_array_append(sorted, chains[i]);
+	free(chains);
+	return sorted;
+}
+
+int run_chain_list(struct call *call)
+{
+	json_t *items, *item;
+	size_t i;
+	int status = link_list(&call->link, "chain.list", json_object(), &items);
+	if (status)
+		return status;
+	json_t *sorted = in_order(items);
+	if (call->format == FORMAT_JSON) {
+		print_json(sorted);
+	} else {
+		json_array_foreach (sorted, i, item)
+			explain_chain(item);
+		print_table(list_columns, COUNT(list_columns), sorted, true);
+	}
+	json_decref(sorted);
+	json_decref(items);
+	return EXIT_DONE;
+}
+
+// "ids1", or "fw-a > fw-b".
+static json_t *instance_name(const json_t *instance)
+{
+	const char *port = json_string_value(json_object_get(instance, "port"));
+	if (port)
+		return json_string(port);
+	return json_sprintf("%s > %s", json_string_value(json_object_get(instance, "left")),
+		json_string_value(json_object_get(instance, "right")));
+}
+
+static void print_hops(const json_t *hops)
+{
+	json_t *all = json_array(), *hop, *instance;
+	size_t i, k;
+	json_array_foreach (hops, i, hop) {
+		json_object_set_new(hop, "text", json_pack("{s:I}", "hop", (json_int_t)i + 1));
+		json_array_foreach (json_object_get(hop, "instances"), k, instance) {
+			json_object_set_new(instance, "text",
+				json_pack("{s:I, s:o, s:O}", "hop", (json_int_t)i + 1, "name",
+					instance_name(instance), "why",
+					json_object_get(instance, "text")));
+			json_array_append(all, instance);
+		}
+	}
+	putchar('\n');
+	print_table(hop_columns, COUNT(hop_columns), hops, true);
+	putchar('\n');
+	print_table(instance_columns, COUNT(instance_columns), all, true);
+	json_decref(all);
+}
+
+int run_chain_show(struct call *call)
+{
+	json_t *chain;
+	int status = link_call(
+		&call->link, "chain.show", json_pack("{s:s}", "name", call->args[0]), &chain);
+	if (status)
+		return status;
+	if (call->format == FORMAT_JSON) {
+		print_json(chain);
+	} else {
+		print_item(show_columns, COUNT(show_columns), chain);
+		print_hops(json_object_get(chain, "hops"));
+	}
+	json_decref(chain);
+	return EXIT_DONE;
+}
