@@ -166,7 +166,7 @@ Test(schema_table, the_example_is_valid)
 	config_free(config);
 	uncomment(text);
 	config = check(text);
-	cr_expect_eq(config->nports, 3);
+	cr_expect_eq(config->nports, 4);
 	config_free(config);
 	free(text);
 }
