@@ -68,8 +68,14 @@ static void must_be_in_bounds(const struct config *config)
 		must(port->name[0] && strlen(port->name) < sizeof(port->name));
 		must(has_bridge(config, port->bridge));
 		must(port->mtu >= 68 && port->mtu <= 9216);
-		must(port->vhost_user.socket[0] && port->vhost_user.mode <= 0777);
-		must(port->vhost_user.queues >= 1 && port->vhost_user.queues <= QUEUE_PAIRS_MAX);
+		if (port->kind == PORT_KIND_DPDK) {
+			must(port->dpdk.device[0] && port->dpdk.nmembers <= DEVICE_MEMBERS);
+			must(port->dpdk.queues >= 1 && port->dpdk.queues <= QUEUE_PAIRS_MAX);
+		} else {
+			must(port->vhost_user.socket[0] && port->vhost_user.mode <= 0777);
+			must(port->vhost_user.queues >= 1 &&
+				port->vhost_user.queues <= QUEUE_PAIRS_MAX);
+		}
 		must(!(port->addresses.mac[0] & 1) && port->addresses.nips <= ADDRESSES_MAX);
 		bool tagged = port->vlan.kind != VLAN_UNTAGGED;
 		must(tagged != (port->vlan.members[0] & 1));
