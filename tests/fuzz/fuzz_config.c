@@ -58,6 +58,48 @@ static void rules_must_be_in_bounds(
 	}
 }
 
+// Each a VM's that has no groups, and none twice.
+static void ports_must_serve(
+	const struct config *config, const struct config_chain *chain, bool *seen)
+{
+	for (size_t i = 0; i < chain->nhops; i++) {
+		const struct config_hop *hop = &chain->hops[i];
+		must(hop->nf[0] && hop->on_failure <= HOP_CLOSED && hop->mode <= HOP_ROUTED);
+		must(hop->ninstances >= 1 && hop->ninstances <= HOP_INSTANCES_MAX);
+		for (size_t k = 0; k < hop->ninstances; k++) {
+			const struct config_instance *instance = &hop->instances[k];
+			bool one_armed = !strcmp(instance->left, instance->right);
+			unsigned arms = 0;
+			for (size_t p = 0; p < config->nports; p++) {
+				const struct config_port *port = &config->ports[p];
+				if (strcmp(port->name, instance->left) != 0 &&
+					strcmp(port->name, instance->right) != 0)
+					continue;
+				must(!port->ngroups && port->kind == PORT_KIND_VHOST_USER);
+				must(!seen[p]);
+				seen[p] = true;
+				arms++;
+			}
+			must(arms == (one_armed ? 1 : 2));
+		}
+	}
+}
+
+static void chains_must_be_in_bounds(const struct config *config)
+{
+	must(config->nchains <= CHAINS_MAX);
+	for (size_t i = 0; i < config->nchains; i++) {
+		const struct config_chain *chain = &config->chains[i];
+		bool seen[PORTS_MAX] = {false};
+		must(chain->name[0] && chain->protocol <= RULE_ANY_PROTOCOL);
+		must(chain->ndports <= RULE_RANGES_MAX);
+		must(chain->nhops >= 1 && chain->nhops <= CHAIN_HOPS_MAX);
+		must(chain->from.kind != CHAIN_END_GROUP || has_group(config, chain->from.name));
+		must(chain->to.kind != CHAIN_END_GROUP || has_group(config, chain->to.name));
+		ports_must_serve(config, chain, seen);
+	}
+}
+
 static void must_be_in_bounds(const struct config *config)
 {
 	must(config->sw.nworkers >= 1 && config->sw.nworkers <= WORKERS_MAX);
@@ -90,6 +132,7 @@ static void must_be_in_bounds(const struct config *config)
 		rules_must_be_in_bounds(config, group->to_vm, group->nto_vm);
 		rules_must_be_in_bounds(config, group->from_vm, group->nfrom_vm);
 	}
+	chains_must_be_in_bounds(config);
 }
 
 static struct doc *reread(const struct doc *doc, bool with_defaults)
