@@ -26,12 +26,12 @@ CONFIG = {"switch": {"hugepages": "off"}, "bridges": {"lab": {}}, "ports": {
     "vm2": {"vhost-user": {"socket": "vm2.sock"},
             "rate": {"from-vm": {"bits": "1Gbit"}, "to-vm": {"packets": "1Mpps"}}},
     "sender": {"vhost-user": {"socket": "sender.sock", "listens": "switch", "mode": "0666"}},
-}}
+}, "chains": {"inspect": {"match": {"proto": 253}, "hops": [{"nf": "ids", "instances": [{"port": "vm1"}]}]}}}
 
 
 @fixture(name="a switch with three ports")
 def three():
-    with Switch(CONFIG, user=USER) as switch:
+    with Switch(CONFIG, user=USER, expected=["chain inspect: ids is out of service"]) as switch:
         yield switch
 
 
@@ -57,6 +57,8 @@ LINES = {
     "weirctl port set vm1 rate.from-vm.p": "rate.from-vm.packets= rate.from-vm.police=",
     "weirctl port set vm1 rate.to-vm.scheduler=f": "fifo fq-codel",
     "weirctl rate show ": "vm2",
+    "weirctl chain s": "show",
+    "weirctl chain show ": "inspect",
     "weirctl conn list --state=sctp-e": "sctp-established",
     "weirctl fdb list --p": "--port",
     "weirctl fdb list --port=v": "vm1 vm2",
@@ -319,6 +321,7 @@ REQUESTS = {
     "port.remove": {"name": "vm1"},
     "port.show": {"name": "vm1"},
     "port.libvirt": {"name": "vm1"},
+    "chain.show": {"name": "none"},
     "rate.show": {"name": "vm1"},
     "conn.show": {"number": 1},
     "log.set": {"subsystem": "all", "level": "debug"},
@@ -369,7 +372,7 @@ def reader():
                 if access == "write":
                     check(answer.get("error", {}).get("code") == -32003 and
                           "you may read only" in answer["error"]["message"], f"{name}: {answer}")
-                elif name == "conn.show":
+                elif name in ("conn.show", "chain.show"):
                     check(answer.get("error", {}).get("code") == -32004, f"{name}: {answer}")
                 else:
                     check("result" in answer, f"{name}: {answer}")
