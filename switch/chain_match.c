@@ -52,16 +52,30 @@ static bool matches_dport(const struct chain_view *chain, const struct conn_tupl
 	return !chain->ndports;
 }
 
+static bool matches_ends(const struct pass *pass, const struct chain_view *chain,
+	const struct port_view *from, const struct port_view *to, const struct conn_tuple *tuple)
+{
+	return matches_end(pass, &chain->from, from, tuple, tuple->source) &&
+	       matches_end(pass, &chain->to, to, tuple, tuple->destination);
+}
+
 uint16_t chain_match(const struct pass *pass, const struct port_view *from,
 	const struct port_view *to, const struct conn_tuple *tuple)
 {
 	for (uint16_t i = 0; i < from->nchains; i++) {
 		const struct chain_view *chain = pass->snapshot->chains[from->chains[i]];
 		if ((chain->protocol == RULE_ANY_PROTOCOL || chain->protocol == tuple->protocol) &&
-			matches_dport(chain, tuple) &&
-			matches_end(pass, &chain->from, from, tuple, tuple->source) &&
-			matches_end(pass, &chain->to, to, tuple, tuple->destination))
+			matches_dport(chain, tuple) && matches_ends(pass, chain, from, to, tuple))
 			return chain->number;
 	}
 	return 0;
+}
+
+bool chain_may_match(const struct pass *pass, const struct port_view *from,
+	const struct port_view *to, const struct conn_tuple *tuple)
+{
+	for (uint16_t i = 0; i < from->nchains; i++)
+		if (matches_ends(pass, pass->snapshot->chains[from->chains[i]], from, to, tuple))
+			return true;
+	return false;
 }

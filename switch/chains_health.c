@@ -23,14 +23,18 @@ static void tell(struct weir_switch *sw, const struct chain *chain, size_t hop, 
 	instance_status(sw, chain, nf, &status);
 	if (nf->told == status.state)
 		return;
+	bool was_in_service = nf->told == INSTANCE_IN_SERVICE;
 	nf->told = (uint8_t)status.state;
 	const char *name = chain->config.name, *what = chain->config.hops[hop].nf;
+	const char *why = status.state == INSTANCE_DOWN ? "is not up" : "takes no packets";
 	if (status.state == INSTANCE_IN_SERVICE)
 		log_info(LOG_SWITCH, "chain %s: %s at port %s is in service", name, what, nf->left);
-	else
+	else if (was_in_service)
 		log_warning(LOG_SWITCH, "chain %s: %s is out of service: port %s %s", name, what,
-			status.port,
-			status.state == INSTANCE_DOWN ? "is not up" : "takes no packets");
+			status.port, why);
+	else
+		log_info(LOG_SWITCH, "chain %s: %s is not in service yet: port %s %s", name, what,
+			status.port, why);
 	if (sw->on_chain_change)
 		sw->on_chain_change(
 			sw->on_chain_change_ctx, &chain->config, hop, instance, &status);

@@ -61,8 +61,10 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 static bool is_chains(struct pass *pass, const struct packet *p, const struct ends *ends)
 {
 	struct rule_query query;
-	if (!pass->in->is_chained || !(p->flags & PACKET_KEYED) || packet_is_to_group(p))
+	if (!pass->in->is_chained || packet_is_to_group(p))
 		return false;
+	if (!(p->flags & PACKET_KEYED))
+		return policy_evades_chain(pass, p, ends);
 	if (p->flags & PACKET_CONNECTION && conn_is_chained(conn_at(pass->tracker.table, p->conn)))
 		return true;
 	const struct conn_key *key = &pass->keys[p->key];

@@ -71,6 +71,10 @@ void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t ge
 void policy_note_places(
 	struct pass *pass, const struct packet *p, struct conn *conn, unsigned direction);
 
+// Whether a packet without a key could be one for a chain, which it would get past since its
+// headers cannot be told.
+bool policy_evades_chain(const struct pass *pass, const struct packet *p, const struct ends *ends);
+
 // Decides a packet that belongs to no connection and can begin none.
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends);
 

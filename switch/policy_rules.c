@@ -173,6 +173,15 @@ static bool is_unreadable(const struct packet *p)
 	}
 }
 
+bool policy_evades_chain(const struct pass *pass, const struct packet *p, const struct ends *ends)
+{
+	struct rule_query query;
+	if (!is_ip(p) || !(is_broken(p) || is_unreadable(p) || p->flags & PACKET_ICMP_ERROR))
+		return false;
+	query_of_packet(pass, p, &query);
+	return chain_may_match(pass, ends->from, ends->to, &query.tuple);
+}
+
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)
 {
 	struct rule_query query;

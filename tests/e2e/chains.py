@@ -1,10 +1,13 @@
 """Chains of network functions seen from raw rings: the test is client, server and every function."""
 import contextlib
 
-from cases import BOTH, case, fixture
-from lab import Failure
-from lab.packets import Tcp, Udp
-from lans import ground, talk
+from cases import BOTH, case, check, fixture, slow
+from lab import Failure, packets, wait_until
+from lab.packets import Tcp, Udp, host
+from lans import BROADCAST, NOBODY, ground, mac, tag, talk
+
+TWO_ARMED = ("fw-l", "fw-r")
+OUT = r"chain .* is out of service"
 
 
 class Chained:
@@ -24,6 +27,14 @@ class Chained:
         match = match or {"from": {"port": "client"}, "to": {"port": "server"}}
         self.lan.document.setdefault("chains", {})[name] = {"match": match, "hops": document}
         self.lan.apply()
+
+    def state(self, port, name="inspect"):
+        """The state of the one-armed instance at that port."""
+        return next(one["state"] for hop in self.lan.switch.json("chain", "show", name)["hops"]
+                    for one in hop["instances"] if one["port"] == port)
+
+    def wait_state(self, port, state, timeout=2):
+        wait_until(lambda: self.state(port) == state, slow(timeout), lambda: f"{port} {self.state(port)}, not {state}")
 
     def none(self):
         self.lan.document["chains"] = {}
@@ -53,6 +64,7 @@ class Chained:
 @contextlib.contextmanager
 def chained(groups=None, nfs=(), **document):
     with ground(**document) as lan:
+        lan.switch.expect(OUT)
         lan.port("client", groups and groups[0])
         lan.port("server", groups and groups[1])
         for name in nfs:
@@ -61,7 +73,6 @@ def chained(groups=None, nfs=(), **document):
         yield Chained(lan)
 
 
-TWO_ARMED = ("fw-l", "fw-r")
 
 
 @fixture(name="a chain's ports, without groups")
@@ -107,3 +118,305 @@ def order(it):
 @case("chains: the same between ports in groups", needs=grouped, presets=BOTH)
 def order_grouped(it):
     return _order(it)
+
+
+# -- what stays outside
+
+@case("chains: floods do not reach network functions, and what these send by themselves reaches nobody", needs=bare,
+      presets=BOTH)
+def apart(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    got = lan.send("client", lan.client.frame(BROADCAST, b"who is there"))
+    check(set(got) == {"server", "mon-l", "mon-r"}, f"a broadcast went to {set(got)}")
+    got = lan.send("client", lan.client.frame(NOBODY, b"who are you"))
+    check(set(got) == {"server", "mon-l", "mon-r"}, f"a frame to nobody went to {set(got)}")
+    stray = lan.fw_l.frame(BROADCAST, b"I am a function")
+    for name in ("fw-l", "fw-r", "ids"):
+        lan.denied(name, stray, reason="chain-stray")
+    macs = [row["port"] for row in lan.switch.json("fdb", "list")]
+    check(not set(macs) & {"fw-l", "fw-r", "ids"}, f"learned behind {set(macs)}")
+    # Addressed to a function itself: nobody is known there.
+    got = lan.send("client", lan.client.frame(lan.ids.mac, b"hello"))
+    check("ids" not in got, f"a frame to a function's address went to {set(got)}")
+    # It is a port like any when no chain names it.
+    it.none()
+    lan.announce(lan.ids)
+    lan.drain()
+    frame = lan.client.frame(lan.ids.mac, b"hello")
+    got = lan.send("client", frame)
+    check(got == {"ids": [frame]}, f"without a chain it went to {set(got)}")
+    return "broadcast, unknown: not there; theirs: chain-stray"
+
+
+@case("chains: what comes out of a function on the wrong side, or of one not visited, is lost", needs=bare, presets=BOTH)
+def strays(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED]])
+    it.chain("other", [["ids"]], to={"port": "mon-l"})
+    one = talk(Udp, lan.client, lan.server)
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED])
+    lan.denied("fw-l", one.data(), reason="chain-stray")
+    lan.denied("fw-r", one.data(1), reason="chain-stray")
+    lan.denied("ids", one.data(), reason="chain-stray")
+    other = talk(Udp, lan.client, lan.server)
+    lan.denied("fw-r", other.data(), reason="chain-stray")
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED])
+    it.none()
+    return "chain-stray"
+
+
+@case("chains: only what matches goes there, the first chain counts", needs=bare, presets=BOTH)
+def matching(it):
+    lan = it.lan
+    it.chain("web", [["ids"]], **{"from": {"port": "client"}, "proto": "tcp", "dport": [80, 443]})
+    it.chain("rest", [[TWO_ARMED]], to={"cidr": f"{host(lan.server)}/32"}, proto="udp")
+    for kind, dport, way in ((Tcp, 80, ["ids"]), (Tcp, 443, ["ids"]), (Tcp, 81, []), (Udp, 80, [TWO_ARMED])):
+        one = talk(kind, lan.client, lan.server, dport=dport)
+        it.walks(one, one.handshake() if kind is Tcp else [(0, one.data()), (1, one.data(1))], way)
+    # The other way round it is another connection; one to an IPv6 address is not meant by the network.
+    one = talk(Tcp, lan.server, lan.client, dport=80)
+    it.walks(one, one.handshake(), [])
+    one = talk(Udp, lan.client, lan.server, version=6)
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+    # What no chain takes is not tracked: a segment in the middle passes.
+    one = talk(Tcp, lan.client, lan.server, dport=81)
+    it.walks(one, [(0, one.data())], [])
+    it.none()
+    return "by port, network, protocol and L4 ports"
+
+
+# -- ICMP, fragments, unknown receivers
+
+@case("chains: pings and ICMP errors go the same way", needs=bare, presets=BOTH)
+def icmp(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    for version in (4, 6):
+        one = talk(Udp, lan.client, lan.server, version=version)
+        it.walks(one, [(0, one.data())], [TWO_ARMED, "ids"])
+        quoted = one.data()[14:]
+        it.walks(one, [(1, one.frame(1, packets.unreachable(*one.addresses(1), quoted)))], [TWO_ARMED, "ids"])
+        ping = one.frame(0, packets.echo(*one.addresses(0), 7))
+        pong = one.frame(1, packets.echo(*one.addresses(1), 7, reply=True))
+        it.walks(one, [(0, ping), (1, pong)], [TWO_ARMED, "ids"])
+    it.none()
+    return "v4 and v6"
+
+
+@case("chains: fragments follow their first", needs=bare, presets=BOTH)
+def fragments(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    for version in (4, 6):
+        one = talk(Udp, lan.client, lan.server, version=version)
+        whole = packets.udp(*one.addresses(0), *one.ports(0), bytes(2000))
+        l4 = whole[20 if version == 4 else 40:]
+        parts = [(0, l4[:1000]), (1000, l4[1000:])]
+        first, later = [one.frame(0, packets.ip(*one.addresses(0), packets.UDP, part, one.l4[0],
+                                                (offset, offset == 0))) for offset, part in parts]
+        it.walks(one, [(0, first), (0, later)], [TWO_ARMED, "ids"])
+    it.none()
+    return "v4 and v6"
+
+
+@case("chains: a receiver that is not known yet is flooded behind the last hop", needs=bare, presets=BOTH)
+def unknown(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]], to={"cidr": "0.0.0.0/0"})
+    lan.switch.ctl("fdb", "flush")
+    lan.announce(lan.client)
+    lan.drain()
+    one = talk(Udp, lan.client, lan.server)
+    frame = one.data()
+    for name, then in (("client", "fw-l"), ("fw-r", "ids")):
+        got = lan.send(name, frame)
+        check(got == {then: [frame]}, f"from {name} to {set(got)}")
+    got = lan.send("ids", frame)
+    check(got == {name: [frame] for name in ("server", "mon-l", "mon-r")}, f"behind the last: {set(got)}")
+    it.walks(one, [(1, one.data(1)), (0, one.data())], [TWO_ARMED, "ids"])
+    it.none()
+    return "to all but the sender; once it has answered to it alone"
+
+
+# -- VLANs
+
+@case("chains: a function serves the VLANs of its port", presets=BOTH)
+def vlans():
+    with ground() as lan:
+        lan.switch.expect(OUT)
+        for name in ("client", "server", "in-10"):
+            lan.port(name, vlan={"access": 10})
+        lan.port("trunk", vlan={"trunk": [10, 20]})
+        lan.port("in-20", vlan={"access": 20})
+        lan.learned()
+        it = Chained(lan)
+        one = talk(Udp, lan.client, lan.server)
+        it.chain("inspect", [["in-10"]])
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["in-10"])
+        # A trunk's function gets tagged frames, and sends them so.
+        it.chain("inspect", [["trunk"]])
+        frame = one.data()
+        tagged = frame[:12] + tag(10) + frame[12:]
+        got = lan.send("client", frame)
+        check(got == {"trunk": [tagged]}, f"to {set(got)}")
+        got = lan.send("trunk", tagged)
+        check(got == {"server": [frame]}, f"to {set(got)}; drops: {lan.lost()}")
+        # One of another VLAN never sees it: the hop has nobody in service.
+        it.chain("inspect", [["in-20"]])
+        lan.denied("client", one.data(), reason="chain-closed")
+        it.chain("inspect", [(["in-20"], "open")])
+        it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+        lan.set("in-20", vlan={"access": 10})
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["in-20"])
+        return "access, trunk, another VLAN"
+
+
+# -- instances
+
+def instances(lan):
+    return [f"ids{number}" for number in range(4)]
+
+
+@fixture(name="a hop of four instances")
+def spread():
+    with chained(nfs=instances(None)) as one:
+        yield one
+
+
+def visited(it, one, way=0):
+    """Which instance a packet of the conversation visits."""
+    lan = it.lan
+    names = [lan.name(end) for end in one.ends]
+    frame = one.data(way)
+    got = lan.send(names[way], frame)
+    name = next(iter(got), None)
+    if got != {name: [frame]} or name in names:
+        raise Failure(f"it went to {set(got)}; drops: {lan.lost()}")
+    got = lan.send(name, frame)
+    check(got == {names[1 - way]: [frame]}, f"from {name} to {set(got)}")
+    return name
+
+
+@case("chains: connections spread over the instances and stay with theirs", needs=spread, presets=BOTH)
+def stay(it):
+    lan, all_four = it.lan, instances(None)
+    it.chain("inspect", [all_four])
+    talks = [talk(kind, lan.client, lan.server, version=version)
+             for kind in (Udp,) for version in (4, 6) for _ in range(60)]
+    first = [visited(it, one) for one in talks]
+    counts = {name: first.count(name) for name in all_four}
+    check(min(counts.values()) >= 12, f"of 120: {counts}")
+    check([visited(it, one, 1) for one in talks] == first, "a reply visits another one")
+    # One that is drained moves its own only; one that comes back, none.
+    it.chain("inspect", [all_four[:3]])
+    second = [visited(it, one, 1) for one in talks]
+    moved = [was for was, now in zip(first, second) if was != now]
+    check(set(moved) == {"ids3"} and len(moved) == counts["ids3"], f"moved: {moved}")
+    check(len({now for was, now in zip(first, second) if was == "ids3"}) > 1, "all of its went to one")
+    it.chain("inspect", [all_four])
+    check([visited(it, one) for one in talks] == second, "an instance more moves connections")
+    check("ids3" in [visited(it, talk(Udp, lan.client, lan.server)) for _ in range(40)], "none visits the new one")
+    # The hop in another place of its chain.
+    lan.document["chains"]["inspect"]["hops"].insert(0, {"nf": "before", "instances": [{"port": "ids3"}]})
+    lan.document["chains"]["inspect"]["hops"][1]["instances"].remove({"port": "ids3"})
+    lan.apply()
+    for one, was in zip(talks, second):
+        it.walk(one, 0, one.data(), ["ids3", was])
+        it.walk(one, 1, one.data(1), [was, "ids3"])
+    it.none()
+    return f"{counts}; 1 of 4 drained: {len(moved)} of 120 moved"
+
+
+@case("chains: an instance that dies moves its own connections, and those stay moved", needs=spread, presets=BOTH)
+def dies(it):
+    lan, pair = it.lan, instances(None)[:2]
+    for rule in ("open", "closed"):
+        it.chain("inspect", [(pair, rule)])
+        talks = [talk(Udp, lan.client, lan.server) for _ in range(20)]
+        first = [visited(it, one) for one in talks]
+        check(set(first) == set(pair), f"visited: {first}")
+        lan.ids0.stop()
+        it.wait_state("ids0", "down")
+        check([visited(it, one, 1) for one in talks] == ["ids1"] * 20, "not all visit the other one")
+        lan.ids0.start()
+        it.wait_state("ids0", "in-service")
+        check([visited(it, one) for one in talks] == ["ids1"] * 20, "moved back")
+        check("ids0" in [visited(it, talk(Udp, lan.client, lan.server)) for _ in range(20)], "it gets none")
+        it.none()
+    return "open and closed"
+
+
+@case("chains: a hop without any instance is skipped or closed", needs=spread, presets=BOTH)
+def nobody(it):
+    lan = it.lan
+    for rule in ("open", "closed"):
+        it.chain("inspect", [["ids1"], (["ids0"], rule)])
+        one = talk(Tcp, lan.client, lan.server)
+        it.walks(one, one.handshake(), ["ids1", "ids0"])
+        lan.ids0.stop()
+        it.wait_state("ids0", "down")
+        if rule == "open":
+            it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids1"])
+        else:
+            frame = one.data()
+            got = lan.send("client", frame)
+            check(got == {"ids1": [frame]}, f"to {set(got)}")
+            lan.denied("ids1", frame, reason="chain-closed")
+            lan.denied("server", one.data(1), reason="chain-closed")
+        lan.ids0.start()
+        it.wait_state("ids0", "in-service")
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids1", "ids0"])
+        it.none()
+    return "open: skipped; closed: chain-closed; both go on when it is back"
+
+
+# -- changes
+
+@case("chains: a chain changes while connections run", needs=bare, presets=BOTH)
+def changes(it):
+    lan = it.lan
+    ones = [talk(Tcp, lan.client, lan.server, version=version) for version in (4, 6)]
+    it.chain("inspect", [[TWO_ARMED]])
+    for one in ones:
+        it.walks(one, one.handshake(), [TWO_ARMED])
+
+    def walk(hops):
+        for one in ones:
+            it.walks(one, [(1, one.data(1)), (0, one.data()), (1, one.ack(1))], hops)
+    walk([TWO_ARMED])
+    it.chain("inspect", [[TWO_ARMED], ["ids"], [("mon-l", "mon-r")]])
+    walk([TWO_ARMED, "ids", ("mon-l", "mon-r")])
+    it.chain("inspect", [["ids"], [("mon-r", "mon-l")]])
+    walk(["ids", ("mon-r", "mon-l")])
+    # Another chain before it, and one without a match.
+    lan.document["chains"] = {"first": {"match": {"to": {"port": "server"}}, "hops": [
+        {"nf": "a", "instances": [{"port": "fw-l"}]}]}, **lan.document["chains"]}
+    lan.apply()
+    walk(["fw-l"])
+    # None, and the port is one like any again.
+    for one in ones:
+        lan.check_one(one)
+    it.none()
+    walk([])
+    return "hops added, taken out and turned; another chain; none"
+
+
+@case("chains: a port that a chain names goes and comes", presets=BOTH)
+def port_goes():
+    with chained(nfs=("ids0", "ids1")) as it:
+        lan = it.lan
+        it.chain("inspect", [(["ids0"], "open")])
+        one = talk(Tcp, lan.client, lan.server)
+        it.walks(one, one.handshake(), ["ids0"])
+        # Its socket has another mode: it is opened anew, and up when its guest is.
+        lan.document["ports"]["ids0"]["vhost-user"]["mode"] = "0777"
+        lan.apply()
+        it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+        lan.attach("ids0", address=mac(40))
+        it.wait_state("ids0", "in-service")
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids0"])
+        del lan.document["ports"]["ids0"]
+        it.chain("inspect", [["ids1"]])
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids1"])
+        return "skipped, visited again, another one"

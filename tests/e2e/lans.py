@@ -45,7 +45,7 @@ class Lan:
         end = self.stack.enter_context(Frontend(self.switch.socket(name), "switch", pairs=queues, features=features,
                                                 mac=address or mac(len(self.ends) + 1)))
         self.ends[name] = end
-        setattr(self, name, end)
+        setattr(self, name.replace("-", "_"), end)
         if start:
             end.start()
             self.switch.wait_port(name, "up", slow(10))
