@@ -7,6 +7,8 @@ enum instance_state nf_port_state(const struct port *port)
 {
 	if (!port || !port->vhost || !vhost_port_pairs(port->vhost))
 		return INSTANCE_DOWN;
+	if (atomic_load_explicit(&port->is_stalled, memory_order_relaxed))
+		return INSTANCE_STALLED;
 	return INSTANCE_IN_SERVICE;
 }
 

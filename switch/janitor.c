@@ -47,6 +47,34 @@ static void age_bridges(const struct snapshot *s, uint32_t now_s)
 	}
 }
 
+// Whether a ring of the port has been stalled for a second.
+static bool is_stalled(const struct port_view *v)
+{
+	uint32_t pairs = vhost_port_pairs(v->vhost);
+	bool stalled = false;
+	for (unsigned pair = 0; pair < QUEUE_PAIRS_MAX; pair++) {
+		const struct ring *ring = pairs >> pair & 1 ? vhost_port_to_vm(v->vhost, pair)
+							    : NULL;
+		struct ring_progress now;
+		if (!ring)
+			continue;
+		ring_progress(ring, &now);
+		stalled |= stall_look(&v->port->stalls[pair], ring, &now);
+	}
+	return stalled;
+}
+
+// Network functions that take no packets.
+static void look_for_stalls(const struct snapshot *s)
+{
+	for (unsigned id = 0; id < PORT_IDS && s->all_chains; id++) {
+		const struct port_view *v = s->views[id];
+		if (v && v->places && v->vhost)
+			atomic_store_explicit(
+				&v->port->is_stalled, is_stalled(v), memory_order_relaxed);
+	}
+}
+
 static uint32_t in_a_tick(uint32_t capacity)
 {
 	if (capacity <= LOOKED_AT)
@@ -118,6 +146,9 @@ static void *janitor_main(void *arg)
 	rcu_thread_offline();
 	while (!atomic_load(&j->stop) && wait_tick(j->timer_fd)) {
 		uint32_t now = seconds();
+		rcu_thread_online();
+		look_for_stalls(rcu_dereference(*j->snapshot));
+		rcu_thread_offline();
 		reclaim(j, now);
 		reclaim_while_short(j, now);
 		if (now == aged_at)

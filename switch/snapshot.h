@@ -27,6 +27,7 @@
 #include "switch/rules.h"
 #include "switch/scheduler.h"
 #include "switch/shape.h"
+#include "switch/stall.h"
 #include "switch/zones.h"
 #include "switch/switch.h"
 #include "vhost/port.h"
@@ -107,6 +108,9 @@ struct port {
 	struct scheduler *retired;          // by next_retired
 	// As published, main thread's.
 	struct rate_limit from_vm_limit, to_vm_limit;
+	// Of a network function: whether its guest takes what it gets; the janitor looks.
+	struct stall stalls[QUEUE_PAIRS_MAX];
+	_Atomic bool is_stalled;
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write

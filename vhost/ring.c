@@ -149,6 +149,17 @@ static bool driver_wants_signal(const struct ring *ring, uint16_t from)
 	return vring_need_event(event, now, from);
 }
 
+void ring_progress(const struct ring *ring, struct ring_progress *progress)
+{
+	*progress = (struct ring_progress){
+		.avail = __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED),
+		.used = __atomic_load_n(&ring->used->idx, __ATOMIC_RELAXED),
+		.size = ring->size,
+	};
+	if (ring->event_idx)
+		progress->event = __atomic_load_n(&ring->avail->ring[ring->size], __ATOMIC_RELAXED);
+}
+
 void ring_signals_send(struct ring_signals *signals)
 {
 	if (!signals->count)

@@ -192,6 +192,16 @@ static inline bool ring_has_buffers(const struct ring *ring, uint16_t *posted)
 // (ring_signals_make_room).
 void ring_put_end(struct ring *ring, struct ring_signals *signals);
 
+// What driver and device have published of the ring: indexes that only grow.
+struct ring_progress {
+	uint16_t avail; // buffers that the driver has made available
+	uint16_t used;  // ... and that it was given back
+	uint16_t event; // the used index at which it wants a signal; 0 without the event index
+	uint16_t size;
+};
+// Reads the ring's memory and nothing of the using thread's. Any RCU reader.
+void ring_progress(const struct ring *ring, struct ring_progress *progress);
+
 // --- notifications -------------------------------------------------------------------------------
 
 // Signals the guests of the noted rings that asked for it, and forgets the rings. The sooner after

@@ -1,10 +1,11 @@
 """Chains of network functions seen from raw rings: the test is client, server and every function."""
 import contextlib
+import time
 
 from cases import BOTH, case, check, fixture, slow
 from lab import Failure, packets, wait_until
 from lab.packets import Tcp, Udp, host
-from lans import BROADCAST, NOBODY, ground, mac, tag, talk
+from lans import BROADCAST, NOBODY, ground, mac, put_all, tag, talk
 
 TWO_ARMED = ("fw-l", "fw-r")
 OUT = r"chain .* is out of service"
@@ -420,3 +421,35 @@ def port_goes():
         it.chain("inspect", [["ids1"]])
         it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids1"])
         return "skipped, visited again, another one"
+
+
+# -- health
+
+@case("chains: a function that takes no packets is out of service within a second, and back when it does", needs=spread,
+      presets=BOTH)
+def stalled(it):
+    lan = it.lan
+    it.chain("inspect", [(["ids0"], "open")])
+    one = talk(Udp, lan.client, lan.server)
+    it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids0"])
+    # Idle for longer than that: healthy. A few packets may wait: drivers keep some buffers.
+    put_all(lan.client, [one.data()] * 20)
+    time.sleep(slow(1.5))
+    check(it.state("ids0") == "in-service", f"with 20 packets waiting: {it.state('ids0')}")
+    lan.ids0.got()
+    time.sleep(slow(1.5))
+    check(it.state("ids0") == "in-service", f"idle: {it.state('ids0')}")
+    put_all(lan.client, [one.data()] * 100)
+    begun = time.monotonic()
+    it.wait_state("ids0", "stalled", 3)
+    took = time.monotonic() - begun
+    # What is in its ring stays there, unread; the next one goes past it.
+    frame = one.data()
+    lan.client.put(frame)
+    lan.client.wait_sent()
+    check(lan.server.got() == [frame], f"not past it; drops: {lan.lost()}")
+    check(len(lan.ids0.got()) == 100, "packets in the ring are lost")
+    it.wait_state("ids0", "in-service")
+    it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids0"])
+    it.none()
+    return f"after {took:.1f} s"
