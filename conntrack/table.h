@@ -158,6 +158,8 @@ struct conn_view {
 	enum conn_state state;
 	uint8_t flags;
 	uint16_t ports[2], owner; // behind both ends; conn_owner
+	uint16_t chain;           // 0: none
+	uint8_t instances[CHAIN_HOPS_MAX];
 	uint32_t epoch, seen_s, created_s;
 	uint32_t rules[2];
 	uint64_t packets[2], bytes[2];

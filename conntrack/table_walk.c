@@ -63,6 +63,11 @@ static void view_of(const struct conn *conn, uint32_t index, struct conn_view *v
 			atomic_load_explicit(&conn->packets[i], memory_order_relaxed);
 		view->bytes[i] = atomic_load_explicit(&conn->bytes[i], memory_order_relaxed);
 	}
+	// Of an entry that is being removed the chain is no number.
+	if (conn_chain(conn) < CONN_CHAINS)
+		view->chain = conn_chain(conn);
+	for (unsigned hop = 0; hop < CHAIN_HOPS_MAX; hop++)
+		view->instances[hop] = conn_instance(conn, hop);
 	copy_sides(view->sides, conn->sides);
 }
 

@@ -114,6 +114,29 @@ static uint32_t since(uint32_t now_s, uint32_t then_s)
 	return now_s > then_s ? now_s - then_s : 0;
 }
 
+static const struct config_instance *instance_of(
+	const struct chain *chain, size_t hop, uint8_t number)
+{
+	const struct config_hop *config = &chain->config.hops[hop];
+	for (size_t i = 0; number && i < config->ninstances; i++)
+		if (chain->nfs[hop][i]->number == number)
+			return &config->instances[i];
+	return NULL;
+}
+
+static void describe_chain(
+	const struct weir_switch *sw, const struct conn_view *view, struct connection_info *info)
+{
+	for (size_t i = 0; view->chain && i < sw->nchains; i++) {
+		const struct chain *chain = sw->chains[i];
+		if (chain->number != view->chain)
+			continue;
+		info->chain = &chain->config;
+		for (size_t hop = 0; hop < chain->config.nhops; hop++)
+			info->instances[hop] = instance_of(chain, hop, view->instances[hop]);
+	}
+}
+
 static void describe(const struct weir_switch *sw, const struct conn_view *view,
 	const struct conn_tuple *tuple, struct connection_info *info)
 {
@@ -138,6 +161,7 @@ static void describe(const struct weir_switch *sw, const struct conn_view *view,
 	};
 	describe_end(sw, view, from, tuple->source, tuple->sport, &info->ends[0]);
 	describe_end(sw, view, !from, tuple->destination, tuple->dport, &info->ends[1]);
+	describe_chain(sw, view, info);
 }
 
 uint32_t switch_connection_walk(struct weir_switch *sw, const struct connection_filter *filter,

@@ -263,6 +263,9 @@ struct connection_info {
 	const char *owner;             // the port that it counts for; NULL: none, or gone
 	uint32_t age_s, idle_s, expires_s;
 	uint32_t rules[2]; // ids of those that allowed it, from-vm and to-vm; 0: none did
+	const struct config_chain *chain; // whose hops it visits; NULL: none, or gone
+	// By hop: which of its instances; NULL: none.
+	const struct config_instance *instances[CHAIN_HOPS_MAX];
 };
 
 // Walks the table from *cursor (0: start) over `scan` entries at the most, so that a call is short

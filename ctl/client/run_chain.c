@@ -110,14 +110,13 @@ int run_chain_list(struct call *call)
 	return EXIT_DONE;
 }
 
-// "ids1", or "fw-a > fw-b".
-static json_t *instance_name(const json_t *instance)
+json_t *run_instance_name(const json_t *instance)
 {
 	const char *port = json_string_value(json_object_get(instance, "port"));
-	if (port)
-		return json_string(port);
-	return json_sprintf("%s > %s", json_string_value(json_object_get(instance, "left")),
-		json_string_value(json_object_get(instance, "right")));
+	const char *left = json_string_value(json_object_get(instance, "left"));
+	if (port || !left)
+		return json_string(port ? port : "skipped");
+	return json_sprintf("%s > %s", left, json_string_value(json_object_get(instance, "right")));
 }
 
 static void print_hops(const json_t *hops)
@@ -129,7 +128,7 @@ static void print_hops(const json_t *hops)
 		json_array_foreach (json_object_get(hop, "instances"), k, instance) {
 			json_object_set_new(instance, "text",
 				json_pack("{s:I, s:o, s:O}", "hop", (json_int_t)i + 1, "name",
-					instance_name(instance), "why",
+					run_instance_name(instance), "why",
 					json_object_get(instance, "text")));
 			json_array_append(all, instance);
 		}

@@ -52,12 +52,17 @@ static const struct column show_columns[] = {
 	{"TCP: largest window of replies", "tcp.reply.window", false},
 	{"TCP: window scale of replies", "tcp.reply.scale", false},
 	{"SCTP: verification tags", "sctp_tags", false},
+	{"visits chain", "chain.name", false},
 };
 static const struct column rule_columns[] = {
 	{"ALLOWED BY", "group", false},
 	{"DIRECTION", "direction", false},
 	{"POSITION", "position", true},
 	{"RULE", "rule", false},
+};
+static const struct column way_columns[] = {
+	{"VISITS", "nf", false},
+	{"INSTANCE", "text", false},
 };
 static const struct column count_columns[] = {
 	{"PROTOCOL", "protocol", false},
@@ -156,6 +161,19 @@ int run_conn_list(struct call *call)
 	return status;
 }
 
+// Of a connection in a chain: NULL where there is none.
+static void print_way(const json_t *hops)
+{
+	size_t i;
+	json_t *hop;
+	if (!hops)
+		return;
+	json_array_foreach (hops, i, hop)
+		json_object_set_new(hop, "text", run_instance_name(hop));
+	putchar('\n');
+	print_table(way_columns, COUNT(way_columns), hops, true);
+}
+
 int run_conn_show(struct call *call)
 {
 	json_t *result;
@@ -176,6 +194,7 @@ int run_conn_show(struct call *call)
 		putchar('\n');
 		print_table(
 			rule_columns, COUNT(rule_columns), json_object_get(result, "rules"), true);
+		print_way(print_find(result, "chain.hops"));
 	}
 	json_decref(result);
 	return EXIT_DONE;

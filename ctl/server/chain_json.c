@@ -44,9 +44,11 @@ static json_t *traffic_json(const struct traffic *traffic)
 		(json_int_t)traffic->bytes);
 }
 
-// Which it is: `port` if it is one-armed, else `left` and `right`.
+// Which it is: `port` if it is one-armed, else `left` and `right`. NULL: none.
 static json_t *names_json(const struct config_instance *instance)
 {
+	if (!instance)
+		return json_pack("{s:n, s:n, s:n}", "port", "left", "right");
 	if (!strcmp(instance->left, instance->right))
 		return json_pack(
 			"{s:o, s:n, s:n}", "port", rpc_string(instance->left), "left", "right");
@@ -99,6 +101,19 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 				      (json_int_t)status->hops[i].closed, "instances", instances));
 	}
 	return hops;
+}
+
+json_t *chain_way_json(const struct connection_info *info)
+{
+	if (!info->chain)
+		return json_null();
+	json_t *hops = json_array();
+	for (size_t i = 0; i < info->chain->nhops; i++) {
+		json_t *hop = names_json(info->instances[i]);
+		json_object_set_new(hop, "nf", rpc_string(info->chain->hops[i].nf));
+		json_array_append_new(hops, hop);
+	}
+	return json_pack("{s:o, s:o}", "name", rpc_string(info->chain->name), "hops", hops);
 }
 
 json_t *chain_state_json(struct weir_switch *sw, const struct config_chain *chain, size_t hop,

@@ -11,6 +11,8 @@
 json_t *chain_json(const struct chain_status *status, size_t position);
 // The hops, as chain.show adds them.
 json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *status);
+// Through which instances a connection goes: {"name", "hops"}; null: it visits none.
+json_t *chain_way_json(const struct connection_info *info);
 // What the notification of an instance's state says; `hop` and `instance` count from 0.
 json_t *chain_state_json(struct weir_switch *sw, const struct config_chain *chain, size_t hop,
 	size_t instance, const struct instance_status *now);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ctl/rpc/rpc.h"
+#include "ctl/server/chain_json.h"
 
 static const struct {
 	const char *name;
@@ -143,10 +144,11 @@ static json_t *rules_json(const struct weir_switch *sw, const struct connection_
 json_t *connection_detail_json(const struct weir_switch *sw, const struct connection_info *info)
 {
 	json_t *item = connection_json(info);
-	json_t *detail = json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o}", "reply",
+	json_t *detail = json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "reply",
 		direction_json(info, 1), "answered", (int)info->answered, "picked_up",
 		(int)info->picked_up, "owner", name_json(info->owner), "rules",
-		rules_json(sw, info), "tcp", sides_json(info), "sctp_tags", tags_json(info));
+		rules_json(sw, info), "tcp", sides_json(info), "sctp_tags", tags_json(info),
+		"chain", chain_way_json(info));
 	json_object_update(item, detail);
 	json_decref(detail);
 	return item;

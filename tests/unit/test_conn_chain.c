@@ -100,3 +100,20 @@ Test(conn_chain, a_reserved_one_that_is_given_back_is_not_counted)
 	conn_cancel(table, 0, index);
 	cr_expect_eq(conn_count_in(table, 4, 0), 0);
 }
+
+Test(conn_chain, is_told_with_its_instances)
+{
+	struct conn_view view;
+	uint32_t index;
+	make(100, 2);
+	struct conn *conn = connection(1, &index);
+	cr_assert(conn_view_at(table, index, &view));
+	cr_expect(!view.chain && !view.instances[0]);
+	resolve(conn, 511);
+	choose(conn, 511, 3, 200);
+	cr_assert(conn_view_at(table, index, &view));
+	cr_expect(view.chain == 511 && view.instances[0] == 3 && view.instances[7] == 200);
+	resolve(conn, 0);
+	cr_assert(conn_view_at(table, index, &view));
+	cr_expect(!view.chain && !view.instances[0]);
+}

@@ -1,0 +1,65 @@
+"""What is told of chains while packets pass: counts of hops and instances, and a connection's way."""
+import re
+
+from cases import BOTH, case, check
+from chains import TWO_ARMED, bare
+from lab.packets import Tcp, Udp
+from lans import talk
+
+
+def hops(it, name):
+    return it.lan.switch.json("chain", "show", name)["hops"]
+
+
+@case("chains: packets, bytes and connections of each hop and instance", needs=bare, presets=BOTH)
+def counted(it):
+    it.chain("counted", [[TWO_ARMED], ["ids"]])
+    switch, way = it.lan.switch, [TWO_ARMED, "ids"]
+    one, other = (talk(Tcp, it.lan.client, it.lan.server) for _ in range(2))
+    frames = [*one.handshake(), (0, one.data()), (1, one.data(1)), (0, one.data())]
+    it.walks(one, frames, way)
+    it.walks(other, other.handshake(), way)
+    frames += other.handshake()
+    sums = [{"packets": len(sent), "bytes": sum(map(len, sent))}
+            for sent in ([frame for way, frame in frames if way == side] for side in (0, 1))]
+    for hop in hops(it, "counted"):
+        check(len(hop["instances"]) == 1 and (hop["skipped"], hop["closed"]) == (0, 0), hop)
+        instance = hop["instances"][0]
+        check([instance["original"], instance["reply"]] == sums, f"{instance}, not {sums}")
+        check((instance["connections"], instance["state"]) == (2, "in-service"), instance)
+    chain = switch.json("chain", "list")[0]
+    check((chain["connections"], chain["begun"], chain["in_service"]) == (2, 2, 2), chain)
+    check(re.search(r"^counted .* nf0 > nf1 +2/2 +2 +2$", switch.ctl("chain", "list"), re.M), switch.ctl("chain", "list"))
+    switch.ctl("conn", "flush")
+    chain = switch.json("chain", "show", "counted")
+    check((chain["connections"], chain["begun"]) == (0, 2), chain)
+    check([hop["instances"][0]["connections"] for hop in chain["hops"]] == [0, 0], chain)
+    # Counts go on while the instance stays, whatever else of the chain changes.
+    it.chain("counted", [[TWO_ARMED, "mon-l"], (["ids"], "open")])
+    first = hops(it, "counted")[0]["instances"]
+    check([first[0]["original"], first[1]["original"]] == [sums[0], {"packets": 0, "bytes": 0}], first)
+    it.none()
+    check(switch.json("chain", "list") == [], "they went")
+    return f"{len(frames)} packets"
+
+
+@case("chains: a connection's way is shown", needs=bare, presets=BOTH)
+def way(it):
+    switch = it.lan.switch
+    switch.ctl("conn", "flush")
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    one = talk(Udp, it.lan.client, it.lan.server)
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+    row, = switch.json("conn", "list", "--protocol", "udp")
+    shown = switch.json("conn", "show", row["number"])
+    check(shown["chain"] == {"name": "inspect", "hops": [
+        {"nf": "nf0", "port": None, "left": "fw-l", "right": "fw-r"},
+        {"nf": "nf1", "port": "ids", "left": None, "right": None}]}, shown["chain"])
+    text = switch.ctl("conn", "show", row["number"])
+    check(re.search(r"^visits chain +inspect$", text, re.M) and re.search(r"^nf0 +fw-l > fw-r$", text, re.M) and
+          re.search(r"^nf1 +ids$", text, re.M), text)
+    # Of a chain that is gone nothing is left.
+    it.none()
+    shown = switch.json("conn", "show", row["number"])
+    check(shown["chain"] is None, shown)
+    check("visits" not in switch.ctl("conn", "show", row["number"]).lower(), "still in words")
