@@ -13,6 +13,8 @@ struct known {
 	const struct config *config;
 	struct names ports, groups;
 	uint16_t chain_of[PORTS_MAX]; // by port: the last chain that it is an NF of, from 1
+	const char
+		*bridge_of[CHAINS_MAX + 1]; // by chain, from 1: where its NFs are; NULL: none yet
 };
 
 static size_t push_number(struct check *check, size_t number)
@@ -20,6 +22,16 @@ static size_t push_number(struct check *check, size_t number)
 	char text[24];
 	snprintf(text, sizeof(text), "%zu", number);
 	return check_push(check, text);
+}
+
+static int check_bridge(struct check *check, const struct node *node, const char *key,
+	const struct config_port *port, const char *bridge)
+{
+	if (!bridge || !strcmp(port->bridge, bridge))
+		return 0;
+	return check_fail(check, node, key, EINVAL,
+		"expected a port of bridge %s, where the chain's first NF is, found one of %s",
+		bridge, port->bridge);
 }
 
 // A port where an NF is plugged in: `key` of an instance.
@@ -44,7 +56,9 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 		return check_fail(check, node, key, EINVAL,
 			"expected each port once in a chain, found %s again", port->name);
 	*chain_of = chain;
-	return 0;
+	int rc = check_bridge(check, node, key, port, known->bridge_of[chain]);
+	known->bridge_of[chain] = port->bridge;
+	return rc;
 }
 
 static int check_instances(
@@ -92,8 +106,8 @@ static int check_hops(
 	return rc;
 }
 
-static int check_end(struct check *check, const struct known *known, const struct node *match,
-	const char *key, const struct config_chain_end *end)
+static int check_end(struct check *check, const struct known *known, uint16_t chain,
+	const struct node *match, const char *key, const struct config_chain_end *end)
 {
 	const struct node *node = node_find(match, key);
 	if (end->kind == CHAIN_END_GROUP && !names_find(&known->groups, end->name))
@@ -108,28 +122,27 @@ static int check_end(struct check *check, const struct known *known, const struc
 	if (known->chain_of[port - known->config->ports])
 		return check_fail(check, node, key, EINVAL,
 			"expected a port that is no chain's NF, found %s", port->name);
-	return 0;
+	return check_bridge(check, node, key, port, known->bridge_of[chain]);
 }
 
 static int check_each(struct check *check, struct known *known, const struct node *chains)
 {
 	const struct config *config = known->config;
 	int rc = 0;
-	for (size_t i = 0; i < config->nchains && rc == 0; i++) {
+	for (uint16_t i = 0; i < config->nchains && rc == 0; i++) {
 		size_t mark = check_push(check, config->chains[i].name);
-		rc = check_hops(
-			check, known, (uint16_t)(i + 1), node_find(chains->items[i], "hops"));
+		rc = check_hops(check, known, i + 1, node_find(chains->items[i], "hops"));
 		check_pop(check, mark);
 	}
 	// Behind all hops, since any chain's NF is meant.
-	for (size_t i = 0; i < config->nchains && rc == 0; i++) {
+	for (uint16_t i = 0; i < config->nchains && rc == 0; i++) {
 		const struct config_chain *chain = &config->chains[i];
 		const struct node *match = node_find(chains->items[i], "match");
 		size_t mark = check_push(check, chain->name);
 		check_push(check, "match");
-		rc = check_end(check, known, match, "from", &chain->from);
+		rc = check_end(check, known, i + 1, match, "from", &chain->from);
 		if (rc == 0)
-			rc = check_end(check, known, match, "to", &chain->to);
+			rc = check_end(check, known, i + 1, match, "to", &chain->to);
 		check_pop(check, mark);
 	}
 	return rc;

@@ -363,7 +363,8 @@ static const struct key hop_keys[] = {
 		.finish = finish_instance, .effect = EFFECT_LIVE,
 		.about = "The VMs that host it: `port`, or `left` and `right`. Each connection keeps "
 			"to one of those in service. Their ports belong to the chain: they have no groups, "
-			"and get and send nothing else."},
+			"and get and send nothing else. They are in the bridge, and members of the VLANs, of "
+			"what they are to see; all of a chain are in one bridge."},
 	{"groups", TYPE_NAMES, .count = PORT_GROUPS_MAX, .land = land_hop_groups,
 		.effect = EFFECT_LIVE,
 		.about = "`weir-firewall`, instead of `instances`: the groups whose rules are asked, "

@@ -221,6 +221,30 @@ Test(schema_chains, refuses_ports_that_cannot_be_an_nf)
 		"dpdk one, which is not supported yet");
 }
 
+#define BRIDGES \
+	"bridges: {lab: }\n" \
+	"ports:\n" \
+	"  far: {vhost-user: {socket: f}, bridge: lab}\n" VM("a") VM("b") "chains:\n" ONE
+
+Test(schema_chains, refuses_ports_of_different_bridges)
+{
+	REFUSES(EINVAL,
+		{BRIDGES "      - {nf: f, instances: [{left: a, right: far}]}",
+			"weir.yaml:10: chains.x.hops.1.instances.1.right: expected a port of "
+			"bridge "
+			"default, where the chain's first NF is, found one of lab"},
+		{BRIDGES "      - {nf: f, instances: [{port: far}]}\n" NF_A,
+			"weir.yaml:11: chains.x.hops.2.instances.1.port: expected a port of bridge "
+			"lab, where the chain's first NF is, found one of default"},
+		{BRIDGES NF_A
+			"  y: {match: {to: {port: b}}, hops: [{nf: f, instances: [{port: far}]}]}",
+			"weir.yaml:11: chains.y.match.to: expected a port of bridge lab, where the "
+			"chain's first NF is, found one of default"}, );
+	// Each chain has its own.
+	config_free(check(BRIDGES NF_A "  y: {match: {from: {cidr: 10.0.0.1}}, hops: [{nf: f, "
+				       "instances: [{port: far}]}]}"));
+}
+
 Test(schema_chains, refuses_what_is_not_built_yet)
 {
 	REFUSES(ENOTSUP,
