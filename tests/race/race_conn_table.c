@@ -21,6 +21,7 @@ enum {
 	BURSTS = 6000,
 	WORKERS = 2,
 	OWNERS = 4,
+	CHAINS = 3,
 	LAPS = 500,
 	STABLE = 5,
 	CROWD = 20,
@@ -86,6 +87,22 @@ static void renew(uint32_t index, uint64_t *dice)
 	conn_owner_change(table, conn, owner);
 }
 
+// As a connection that goes through another chain, or to other instances, while others remove the
+// entry.
+static void steer(uint32_t index, uint64_t *dice)
+{
+	struct conn *conn = conn_at(table, index);
+	struct conn_resolved resolved = {
+		.epoch = 1, .chain = (uint16_t)(kit_random(dice) % (CHAINS + 1))};
+	uint8_t instances[CHAIN_HOPS_MAX];
+	for (unsigned hop = 0; hop < CHAIN_HOPS_MAX; hop++)
+		instances[hop] = (uint8_t)(kit_random(dice) % 3);
+	conn_resolve(table, conn, conn_generation(conn), &resolved);
+	sched_yield();
+	if (resolved.chain)
+		conn_choose(table, conn, resolved.chain, instances);
+}
+
 static void make_entry(uint16_t worker, const struct conn_key *key, uint32_t now, uint64_t *dice)
 {
 	uint32_t index;
@@ -120,6 +137,8 @@ static void *work(void *arg)
 				use(found[i], &keys[i], now);
 			else if (kit_random(&dice) % 2)
 				renew(found[i], &dice);
+			else if (kit_random(&dice) % 2)
+				steer(found[i], &dice);
 			else
 				shorten(found[i], now);
 		}
@@ -183,11 +202,15 @@ static bool nothing_is_left(void)
 	uint32_t held = 0;
 	for (uint16_t owner = 0; owner <= OWNERS; owner++)
 		held += conn_count_of(table, owner) != 0;
+	uint32_t chained = 0;
+	for (uint16_t chain = 1; chain <= CHAINS; chain++)
+		for (unsigned instance = 0; instance < 3; instance++)
+			chained += conn_count_in(table, chain, (uint8_t)instance) != 0;
 	printf("made %lu: expired %lu, evicted %lu, removed %lu; not made %lu; left %u, owners "
-	       "%u\n",
+	       "%u, chains %u\n",
 		stats.created, stats.expired, stats.evicted, stats.removed, stats.full, stats.used,
-		held);
-	return stats.used == 0 && held == 0 && stats.full && stats.removed &&
+		held, chained);
+	return stats.used == 0 && held == 0 && chained == 0 && stats.full && stats.removed &&
 	       stats.created == stats.expired + stats.evicted + stats.removed;
 }
 
