@@ -453,3 +453,103 @@ def stalled(it):
     it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids0"])
     it.none()
     return f"after {took:.1f} s"
+
+
+# -- beside policy
+
+@case("chains: rules are asked at the ends, before a function sees anything", needs=grouped, presets=BOTH)
+def rules(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]], **{"from": {"group": "shut"}, "to": {"group": "open"}})
+    one = talk(Tcp, lan.client, lan.server)
+    it.walks(one, one.handshake(), [TWO_ARMED, "ids"])
+    # Nobody may begin towards the client; what no state allows goes nowhere either.
+    lan.denied("server", talk(Udp, lan.server, lan.client).data(), at="client")
+    lan.denied("client", talk(Tcp, lan.client, lan.server).data(), reason="connection-invalid")
+    lan.denied("server", one.segment(1, packets.ACK, seq=one.seq[1] + 10_000_000), reason="tcp-out-of-window")
+    # In other groups it is no match, and another policy: the connection leaves the chain.
+    lan.set("server", groups=["open", "mute"])
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+    lan.set("client", groups=["open"])
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+    lan.set("client", groups=["shut"])
+    it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+    lan.set("server", groups=["open"])
+    it.walks(one, one.goodbye(), [TWO_ARMED, "ids"])
+    lan.check_one(one)
+    it.none()
+    return "group-deny, connection-invalid, tcp-out-of-window: seen by no function"
+
+
+@case("chains: the server moves to another port", needs=bare, presets=BOTH)
+def moves(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]], to={"cidr": f"{host(lan.server)}/32"})
+    one = talk(Tcp, lan.client, lan.server)
+    it.walks(one, one.handshake(), [TWO_ARMED, "ids"])
+    lan.announce(lan.mon_l, lan.server.mac)
+    lan.drain()
+    frame = one.data()
+    for name, then in (("client", "fw-l"), ("fw-r", "ids"), ("ids", "mon-l")):
+        got = lan.send(name, frame)
+        check(got == {then: [frame]}, f"from {name} to {set(got)}; drops: {lan.lost()}")
+    lan.announce(lan.server)
+    lan.drain()
+    it.walks(one, [(1, one.data(1)), (0, one.data())], [TWO_ARMED, "ids"])
+    it.none()
+    return "behind the last hop to its new port"
+
+
+@case("chains: headers that cannot be told do not get past it", needs=bare, presets=BOTH)
+def opaque(it):
+    lan = it.lan
+    it.chain("inspect", [["ids"]], **{"from": {"port": "client"}, "to": {"port": "server"}, "proto": "tcp", "dport": 80})
+    one = talk(Tcp, lan.client, lan.server)
+    ends = one.addresses(0)
+    cut = one.frame(0, packets.ip(*ends, packets.TCP, bytes(8)))
+    lan.denied("client", cut, reason="connection-invalid")
+    six = talk(Tcp, lan.client, lan.server, version=6)
+    # Nine extension headers: more than are followed.
+    options = b"".join(bytes([following]) + bytes(7) for following in [60] * 8 + [packets.TCP]) + bytes(20)
+    lan.denied("client", six.frame(0, packets.ip(*six.addresses(0), 60, options)), reason="headers-too-long")
+    # To others, and from others, they go as they are.
+    other = talk(Tcp, lan.server, lan.client)
+    got = lan.send("server", frame := other.frame(0, packets.ip(*other.addresses(0), packets.TCP, bytes(8))))
+    check(got == {"client": [frame]}, f"from the server to {set(got)}; drops: {lan.lost()}")
+    it.none()
+    return "connection-invalid, headers-too-long"
+
+
+@case("chains: counts of connections and packets", needs=bare, presets=BOTH)
+def counts(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    ones = [talk(Udp, lan.client, lan.server) for _ in range(3)]
+    for one in ones:
+        it.walks(one, [(0, one.data()), (0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+    chain = lan.switch.json("chain", "show", "inspect")
+    check((chain["connections"], chain["begun"]) == (3, 3), f"chain: {chain}")
+    for hop in chain["hops"]:
+        one = hop["instances"][0]
+        check((one["connections"], one["original"]["packets"], one["reply"]["packets"]) == (3, 6, 3), f"{hop}")
+        check(one["reply"]["bytes"] == 3 * 60, f"{hop}")
+    for one in ones:
+        lan.switch.ctl("conn", "flush", "--sport", one.l4[0])
+    chain = lan.switch.json("chain", "show", "inspect")
+    check((chain["connections"], chain["begun"]) == (0, 3), f"after they were flushed: {chain}")
+    it.none()
+    return "3 connections, 6 and 3 packets at each hop"
+
+
+@case("chains: two workers", presets=BOTH)
+def two_workers():
+    """Each port's packets belong to one of them, so a connection is handled by both."""
+    with chained(nfs=("fw-l", "fw-r", "ids"), switch={"workers": [0, 1]}) as it:
+        it.chain("inspect", [[TWO_ARMED], ["ids"]])
+        for version in (4, 6):
+            for _ in range(10):
+                one = talk(Tcp, it.lan.client, it.lan.server, version=version)
+                it.walks(one, one.handshake(), [TWO_ARMED, "ids"])
+                it.walks(one, [(0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+                it.walks(one, one.goodbye(), [TWO_ARMED, "ids"])
+        return "20 conversations"
