@@ -26,6 +26,7 @@
 #include "base/config.h"
 #include "conntrack/table.h"
 #include "switch/counter.h"
+#include "switch/rules.h"
 #include "switch/switch.h"
 
 enum chain_side {
@@ -100,6 +101,12 @@ struct chain_hop {
 	bool closed; // on-failure
 };
 
+// A hop inside of the switch: security groups that are asked once for each connection, as those of
+// a VM at that place would be: what comes to it, and what it sends on.
+struct chain_inside {
+	struct group_list groups;
+};
+
 struct chain_end {
 	enum config_chain_end_kind kind;
 	uint16_t number; // of the port; of the group
@@ -110,10 +117,12 @@ struct chain_end {
 struct chain_view {
 	struct chain *chain;
 	uint16_t number;
-	uint8_t nhops;
+	uint8_t nhops; // that are VMs; the others stand aside
+	uint8_t ninside;
 	uint8_t place[CONN_INSTANCES]; // by an instance's number
 	struct chain_hop hops[CHAIN_HOPS_MAX];
 	struct chain_step steps[CHAIN_PLACES];
+	struct chain_inside inside[CHAIN_HOPS_MAX];
 	// What it takes.
 	struct chain_end from, to;
 	uint16_t protocol; // or RULE_ANY_PROTOCOL

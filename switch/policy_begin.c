@@ -143,7 +143,8 @@ void policy_begin(
 	uint32_t index;
 	policy_query(key, key->direction, &query);
 	policy_ask_chain(pass, p, ends, &query, &answer);
-	if (!policy_allows(pass, ends, &query, p, &answer))
+	if (!policy_allows(pass, ends, &query, p, &answer) ||
+		!policy_chain_allows(pass, ends, &query, p, &answer))
 		return;
 	int rc = conn_reserve(table, pass->worker, key, conn_owner(payer.port->id, payer.came),
 		payer.port->conn_limit, pass->now_s, &index);

@@ -35,6 +35,10 @@ struct answer {
 void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
 	const struct rule_query *query, struct answer *answer);
 
+// Whether the groups that are hops of that chain allow it, if not, the packet is refused.
+bool policy_chain_allows(const struct pass *pass, const struct ends *ends,
+	const struct rule_query *query, struct packet *p, const struct answer *answer);
+
 // Whether both ends' rules allow what the query asks; if not, the packet is refused in the name of
 // the end that denies.
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,

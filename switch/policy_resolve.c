@@ -75,7 +75,8 @@ bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 	}
 	policy_query(key, original, &query);
 	policy_ask_chain(pass, p, ends, &query, answer);
-	return policy_allows(pass, ends, &query, p, answer);
+	return policy_allows(pass, ends, &query, p, answer) &&
+	       policy_chain_allows(pass, ends, &query, p, answer);
 }
 
 bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *key,

@@ -54,24 +54,44 @@ const struct group_list *policy_groups_of(const struct pass *pass, const struct 
 	return found;
 }
 
+// Whether these groups allow it, to or from whom they stand for.
+static bool groups_allow(const struct pass *pass, enum rule_direction direction,
+	const struct group_list *own, const struct ends *ends, const struct rule_query *query,
+	uint32_t *rule)
+{
+	const struct conn_tuple *t = &query->tuple;
+	bool inward = direction == RULE_TO_VM;
+	struct group_list found;
+	const struct group_list *peer = policy_groups_of(pass, inward ? ends->from : ends->to, t,
+		inward ? t->source : t->destination, &found);
+	bool allowed = rules_allow(pass->snapshot->rules, direction, own, peer, query, rule);
+	if (*rule)
+		rules_hit(pass->snapshot->rules, pass->worker, *rule);
+	return allowed;
+}
+
 // Whether one end's rules allow it.
 static bool end_allows(const struct pass *pass, enum rule_direction direction,
 	const struct ends *ends, const struct rule_query *query, uint32_t *rule)
 {
-	const struct conn_tuple *t = &query->tuple;
-	bool inward = direction == RULE_TO_VM;
-	const struct port_view *own = inward ? ends->to : ends->from;
+	const struct port_view *own = direction == RULE_TO_VM ? ends->to : ends->from;
 	*rule = 0;
-	if (!own || !own->groups)
-		return true;
-	struct group_list found;
-	const struct group_list *peer = policy_groups_of(pass, inward ? ends->from : ends->to, t,
-		inward ? t->source : t->destination, &found);
-	bool allowed = rules_allow(
-		pass->snapshot->rules, direction, own->groups, peer, query, rule);
-	if (*rule)
-		rules_hit(pass->snapshot->rules, pass->worker, *rule);
-	return allowed;
+	return !own || !own->groups ||
+	       groups_allow(pass, direction, own->groups, ends, query, rule);
+}
+
+// Whether the groups that stand in the chain do.
+static bool chain_allows(const struct pass *pass, const struct chain_view *chain,
+	const struct ends *ends, const struct rule_query *query)
+{
+	uint32_t rule;
+	for (unsigned i = 0; i < chain->ninside; i++) {
+		const struct group_list *own = &chain->inside[i].groups;
+		if (!groups_allow(pass, RULE_TO_VM, own, ends, query, &rule) ||
+			!groups_allow(pass, RULE_FROM_VM, own, ends, query, &rule))
+			return false;
+	}
+	return true;
 }
 
 void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
@@ -80,6 +100,16 @@ void policy_ask_chain(const struct pass *pass, struct packet *p, const struct en
 	answer->chain = chain_match(pass, ends->from, ends->to, &query->tuple);
 	p->flags &= (uint16_t)~PACKET_CHAINED;
 	p->flags |= answer->chain ? PACKET_CHAINED : 0;
+}
+
+bool policy_chain_allows(const struct pass *pass, const struct ends *ends,
+	const struct rule_query *query, struct packet *p, const struct answer *answer)
+{
+	if (!answer->chain ||
+		chain_allows(pass, pass->snapshot->chains[answer->chain], ends, query))
+		return true;
+	policy_refuse(pass, p, DROP_GROUP_DENY, ends->from->id);
+	return false;
 }
 
 bool policy_allows(const struct pass *pass, const struct ends *ends, const struct rule_query *query,

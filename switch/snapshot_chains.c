@@ -54,21 +54,43 @@ static void compile_step(
 	compile_port(src, nf->right, chain->number, place);
 }
 
+static void compile_vms(const struct source *src, struct chain_view *view, size_t hop,
+	const struct config_hop *config)
+{
+	uint8_t h = view->nhops++;
+	view->hops[h] = (struct chain_hop){
+		.hop = view->chain->hops[hop],
+		.ninstances = (uint8_t)config->ninstances,
+		.closed = config->on_failure == HOP_CLOSED,
+	};
+	for (uint8_t i = 0; i < config->ninstances; i++)
+		compile_step(src, view, (uint8_t)(h << 4 | i), view->chain->nfs[hop][i]);
+}
+
+static void compile_inside(
+	const struct source *src, struct chain_view *view, const struct config_hop *config)
+{
+	struct chain_inside *inside = &view->inside[view->ninside++];
+	for (uint16_t i = 0; i < config->ngroups && src->s->rules; i++) {
+		int number = rules_group_number(src->s->rules, config->groups[i]);
+		if (number >= 0)
+			inside->groups.of[inside->groups.count++] = (uint16_t)number;
+	}
+}
+
 static void compile_hops(const struct source *src, struct chain_view *view)
 {
-	const struct chain *chain = view->chain;
 	memset(view->place, CHAIN_NO_PLACE, sizeof(view->place));
-	view->nhops = (uint8_t)chain->config.nhops;
-	for (uint8_t h = 0; h < view->nhops; h++) {
-		const struct config_hop *config = &chain->config.hops[h];
-		view->hops[h] = (struct chain_hop){
-			.hop = chain->hops[h],
-			.ninstances = (uint8_t)config->ninstances,
-			.closed = config->on_failure == HOP_CLOSED,
-		};
-		for (uint8_t i = 0; i < config->ninstances; i++)
-			compile_step(src, view, (uint8_t)(h << 4 | i), chain->nfs[h][i]);
+	for (size_t h = 0; h < view->chain->config.nhops; h++) {
+		const struct config_hop *config = &view->chain->config.hops[h];
+		if (config->ngroups)
+			compile_inside(src, view, config);
+		else
+			compile_vms(src, view, h, config);
 	}
+	// Without VMs it is at home in all bridges.
+	for (size_t i = 0; i < src->nports && !view->nhops; i++)
+		src->s->all[i].is_chained = true;
 }
 
 _Static_assert(HOP_INSTANCES_MAX == 1 << 4, "a place is hop << 4 | instance");
@@ -110,7 +132,7 @@ static void compile_chain(const struct source *src, struct chain_view *view, str
 
 static bool may_begin_at(const struct chain_view *chain, const struct port_view *v)
 {
-	bool in_its_bridge = false;
+	bool in_its_bridge = !chain->nhops;
 	for (uint8_t h = 0; h < chain->nhops && !in_its_bridge; h++)
 		for (uint8_t i = 0; i < chain->hops[h].ninstances; i++)
 			in_its_bridge |= chain->steps[h << 4 | i].zone == v->zone;

@@ -368,7 +368,7 @@ static const struct key hop_keys[] = {
 	{"groups", TYPE_NAMES, .count = PORT_GROUPS_MAX, .land = land_hop_groups,
 		.effect = EFFECT_LIVE,
 		.about = "`weir-firewall`, instead of `instances`: the groups whose rules are asked, "
-			"inside the switch. Not supported yet."},
+			"inside the switch, once for each connection, as if they were a VM's there."},
 	{"on-failure", TYPE_ENUM, .fallback = "closed", .words = failure_words,
 		FIELD(struct config_hop, on_failure), .effect = EFFECT_LIVE,
 		.about = "Without an instance in service the hop is skipped (`open`), or packets are "

@@ -455,6 +455,42 @@ def stalled(it):
     return f"after {took:.1f} s"
 
 
+# -- inside the switch
+
+@case("chains: groups as a hop", needs=bare, presets=BOTH)
+def inside(it):
+    lan = it.lan
+    lan.group("web", to_vm=[{"allow": "tcp", "dport": 80}], from_vm=[{"deny": "any", "to": "10.8.0.99/32"}])
+    firewall = {"nf": "weir-firewall", "groups": ["web"]}
+
+    def chain(*hops):
+        lan.document["chains"] = {"inspect": {"match": {"from": {"port": "client"}}, "hops": list(hops)}}
+        lan.apply()
+    ids = {"nf": "ids", "instances": [{"port": "ids"}]}
+    for hops, way in (([firewall], []), ([firewall, ids], ["ids"]), ([ids, firewall], ["ids"])):
+        chain(*hops)
+        for version in (4, 6):
+            one = talk(Tcp, lan.client, lan.server, version=version)
+            it.walks(one, one.handshake(), way)
+            it.walks(one, [(0, one.data()), (1, one.data(1))], way)
+            lan.denied("client", talk(Udp, lan.client, lan.server, version=version).data())
+            lan.denied("client", talk(Tcp, lan.client, lan.server, dport=81, version=version).handshake()[0][1])
+        lan.denied("client", talk(Tcp, lan.client, lan.server, ips=(host(lan.client), "10.8.0.99")).handshake()[0][1])
+        # Who is not in the chain is not asked.
+        one = talk(Udp, lan.server, lan.client)
+        it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+        # What runs is asked again when rules change.
+        one = talk(Tcp, lan.client, lan.server)
+        it.walks(one, one.handshake(), way)
+        lan.group("web", to_vm=[{"allow": "udp"}])
+        lan.denied("client", one.data())
+        lan.group("web", to_vm=[{"allow": "tcp", "dport": 80}], from_vm=[{"deny": "any", "to": "10.8.0.99/32"}])
+        it.walks(one, [(1, one.data(1))], way)
+    it.none()
+    del lan.document["groups"]["web"]
+    return "allowed, denied, asked again"
+
+
 # -- beside policy
 
 @case("chains: rules are asked at the ends, before a function sees anything", needs=grouped, presets=BOTH)
