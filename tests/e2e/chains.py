@@ -483,9 +483,10 @@ def inside(it):
         one = talk(Tcp, lan.client, lan.server)
         it.walks(one, one.handshake(), way)
         lan.group("web", to_vm=[{"allow": "udp"}])
-        lan.denied("client", one.data())
+        frame = one.data()
+        lan.denied("client", frame)
         lan.group("web", to_vm=[{"allow": "tcp", "dport": 80}], from_vm=[{"deny": "any", "to": "10.8.0.99/32"}])
-        it.walks(one, [(1, one.data(1))], way)
+        it.walks(one, [(0, frame), (1, one.data(1))], way)
     it.none()
     del lan.document["groups"]["web"]
     return "allowed, denied, asked again"
