@@ -56,8 +56,9 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
 }
 
-// Between ports without groups only what goes through a chain is tracked. A packet that can begin
-// nothing is asked about as if it began a connection.
+// Between ports without groups only what goes through a chain is tracked, and what would if its
+// other end began it: else the answer would pass for a beginning. A packet that can begin nothing
+// is asked about as if it began a connection.
 static bool is_chains(struct pass *pass, const struct packet *p, const struct ends *ends)
 {
 	struct rule_query query;
@@ -69,7 +70,10 @@ static bool is_chains(struct pass *pass, const struct packet *p, const struct en
 		return true;
 	const struct conn_key *key = &pass->keys[p->key];
 	policy_query(key, key->direction, &query);
-	return chain_match(pass, ends->from, ends->to, &query.tuple);
+	if (chain_match(pass, ends->from, ends->to, &query.tuple))
+		return true;
+	policy_query(key, !key->direction, &query);
+	return chain_match(pass, ends->to, ends->from, &query.tuple);
 }
 
 static void decide(struct pass *pass, struct packet *p)

@@ -180,6 +180,12 @@ def matching(it):
     it.walks(one, one.handshake(), [])
     one = talk(Udp, lan.client, lan.server, version=6)
     it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+    # ... whose answers are no beginnings, though a chain takes all that the client begins.
+    it.chain("web", [["ids"]], **{"from": {"port": "client"}})
+    for version in (4, 6):
+        one = talk(Udp, lan.server, lan.client, version=version)
+        it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+    it.chain("web", [["ids"]], **{"from": {"port": "client"}, "proto": "tcp", "dport": [80, 443]})
     # What no chain takes is not tracked: a segment in the middle passes.
     one = talk(Tcp, lan.client, lan.server, dport=81)
     it.walks(one, [(0, one.data())], [])
