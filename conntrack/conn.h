@@ -29,6 +29,7 @@ enum conn_flag {
 	CONN_ANSWERED = 1 << 1,   // packets were seen in both directions
 	CONN_PICKED_UP = 1 << 2,  // seen from its middle on: windows are not known yet
 	CONN_CHAINED = 1 << 3,    // its way leads through `chain`
+	CONN_LIBERAL = 1 << 4,    // what was seen of it denies nothing: no rules concern it
 };
 
 // What one end has sent so far. Under `lock`.

@@ -112,6 +112,7 @@ struct conn_resolved {
 	uint32_t epoch, rules[2];
 	uint16_t ports[2]; // behind the lower and the higher end; 0: not known
 	uint16_t chain;    // 0: none
+	bool liberal;      // no rules concern it: CONN_LIBERAL
 };
 // Notes it, if the connection has not begun anew since it was this generation. Takes the entry's
 // lock.

@@ -79,6 +79,16 @@ void conn_unlock(struct conn_table *t, struct conn *conn)
 		spin_unlock(&conn->lock);
 }
 
+static void note_liberal(struct conn *conn, bool liberal)
+{
+	uint8_t flags = atomic_load_explicit(&conn->flags, memory_order_relaxed);
+	if (liberal && !(flags & CONN_LIBERAL))
+		atomic_fetch_or_explicit(&conn->flags, CONN_LIBERAL, memory_order_relaxed);
+	else if (!liberal && flags & CONN_LIBERAL)
+		atomic_fetch_and_explicit(
+			&conn->flags, (uint8_t)~CONN_LIBERAL, memory_order_relaxed);
+}
+
 void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
 	const struct conn_resolved *resolved)
 {
@@ -91,6 +101,7 @@ void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
 				&conn->ports[i], resolved->ports[i], memory_order_relaxed);
 		}
 		chain_take(t, conn, resolved->chain);
+		note_liberal(conn, resolved->liberal);
 		atomic_store_explicit(&conn->epoch, resolved->epoch, memory_order_relaxed);
 	}
 	conn_unlock(t, conn);

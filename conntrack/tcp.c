@@ -151,7 +151,7 @@ static enum drop_reason begin(const struct step *s, const struct tcp_segment *se
 
 static enum drop_reason pick_up(const struct step *s, const struct tcp_segment *segment)
 {
-	if (!s->tracker->settings->pickup)
+	if (!s->tracker->settings->pickup && !s->tracker->liberal)
 		return DROP_CONNECTION_INVALID;
 	struct conn_side *us = &s->conn->sides[s->direction];
 	struct conn_side *peer = &s->conn->sides[!s->direction];
@@ -385,10 +385,26 @@ enum drop_reason tcp_begins(const struct step *s)
 	return begins(s, &segment, action_of(s, &segment));
 }
 
+// What was seen of the conversation says that this cannot be a part of it, and nobody asked for
+// that to be checked. It is tracked to be led through a chain; perhaps there was none for a while,
+// and nothing seen. So the segment is believed, and what it says is taken over.
+static enum drop_reason catch_up(const struct step *s, const struct tcp_segment *segment)
+{
+	if ((segment->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK) {
+		tcp_learn(s, segment);
+		step_to(s, tcp_state_of(s->conn->sides));
+		step_done(s);
+	}
+	return DROP_NONE;
+}
+
 enum drop_reason tcp_next(const struct step *s)
 {
 	struct tcp_segment segment = tcp_read(s->packet);
 	enum action action = action_of(s, &segment);
 	enum drop_reason anew = s->anew ? DROP_NONE : begins(s, &segment, action);
-	return anew == DROP_NONE ? act(s, &segment, action) : anew;
+	if (anew != DROP_NONE)
+		return anew;
+	enum drop_reason reason = act(s, &segment, action);
+	return reason != DROP_NONE && step_flags(s) & CONN_LIBERAL ? catch_up(s, &segment) : reason;
 }

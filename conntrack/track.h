@@ -12,6 +12,8 @@ struct tracker {
 	struct conn_table *table;
 	const struct track_settings *settings;
 	uint32_t now_s;
+	bool liberal; // a first packet may come from the middle of a TCP conversation, as with
+		      // settings->pickup: no rules concern it
 };
 
 // Whether the packet may begin a connection; fills the reserved entry's state, flags and sides, and
@@ -31,8 +33,8 @@ enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
 
 // Advances the connection by one packet of it, counts it and notes the time. DROP_NONE;
 // DROP_CONNECTION_INVALID: no state allows it; DROP_TCP_WINDOW: outside of what the other side has
-// offered, or an RST whose sequence number is not the expected one (RFC 5961). TRACK_ANEW or
-// TRACK_ANEW_ANSWERED: nothing has changed. Worker.
+// offered, or an RST whose sequence number is not the expected one (RFC 5961); neither of TCP where
+// CONN_LIBERAL is set. TRACK_ANEW or TRACK_ANEW_ANSWERED: nothing has changed. Worker.
 enum drop_reason track_next(const struct tracker *tracker, uint32_t index, struct conn *conn,
 	const struct conn_key *key, const struct packet *packet);
 

@@ -155,7 +155,9 @@ void policy_begin(
 		return;
 	}
 	struct conn *conn = conn_at(table, index);
-	enum drop_reason reason = track_first(&pass->tracker, conn, key, p);
+	struct tracker tracker = pass->tracker;
+	tracker.liberal = policy_is_liberal(ends);
+	enum drop_reason reason = track_first(&tracker, conn, key, p);
 	if (reason != DROP_NONE) {
 		conn_cancel(table, pass->worker, index);
 		policy_refuse(pass, p, reason, pass->in->id);

@@ -10,6 +10,13 @@ struct ends {
 	const struct port_view *from, *to;
 };
 
+// Whether no rules concern what goes between them: it may be tracked for a chain, but not be denied
+// anything for what was seen of it.
+static inline bool policy_is_liberal(const struct ends *ends)
+{
+	return !ends->from->groups && ends->to && !ends->to->groups;
+}
+
 // Nothing allows it: drops the packet as policy_drop does. But one that is flooded from a port
 // without groups can be nobody's; then it goes on, and only ports with groups lose it in tx.
 void policy_refuse(

@@ -27,6 +27,7 @@ void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t ge
 		.epoch = pass->snapshot->epoch,
 		.rules = {answer->rules[0], answer->rules[1]},
 		.chain = answer->chain,
+		.liberal = policy_is_liberal(ends),
 	};
 	resolved.ports[original] = ends->from->id;
 	resolved.ports[!original] = ends->to ? ends->to->id : 0;

@@ -406,7 +406,21 @@ def changes(it):
         lan.check_one(one)
     it.none()
     walk([])
-    return "hops added, taken out and turned; another chain; none"
+    # It comes again when conversations are far beyond what was seen of them, or were never seen.
+    far = b"x" * 1000
+    for one in ones:
+        for _ in range(200):
+            one.data(0, far), one.data(1, far)
+    ones.append(talk(Tcp, lan.client, lan.server))
+    for one in ones[2:]:
+        it.walks(one, one.handshake(), [])
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    for one in ones:
+        it.walks(one, [(0, one.data()), (1, one.data(1)), (0, one.ack(0))], [TWO_ARMED, "ids"])
+    for one in ones:
+        it.walks(one, one.goodbye(), [TWO_ARMED, "ids"])
+    it.none()
+    return "hops added, taken out and turned; another chain; none; again"
 
 
 @case("chains: a port that a chain names goes and comes", presets=BOTH)

@@ -107,7 +107,7 @@ static enum drop_reason track_on(const struct talk *talk, const struct tracker *
 
 enum drop_reason talk_track(struct talk *talk, const struct packet *packet)
 {
-	struct tracker tracker = {talk->table, &talk->settings, talk->now_s};
+	struct tracker tracker = {talk->table, &talk->settings, talk->now_s, false};
 	struct conn_key key;
 	last = 0;
 	if (!conn_key_of(&key, packet, 1))

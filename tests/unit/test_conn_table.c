@@ -274,7 +274,8 @@ Test(conn_table, what_was_decided_about_an_older_one_is_not_noted)
 {
 	make(100, 2);
 	struct conn *conn = conn_at(table, added(1, 3, CONN_TCP_TIME_WAIT, 0));
-	const struct conn_resolved old = {7, {8, 9}, {3, 4}, 0}, new = {7, {5, 6}, {4, 3}, 0};
+	const struct conn_resolved old = {7, {8, 9}, {3, 4}, 0, false};
+	const struct conn_resolved new = {7, {5, 6}, {4, 3}, 0, false};
 	uint8_t generation = conn_generation(conn);
 	conn_resolve(table, conn, generation, &old);
 	cr_assert_eq(conn_port(conn, 0), 3);

@@ -418,6 +418,32 @@ Test(conn_tcp, picked_up)
 	talk_end(&talk);
 }
 
+// It went on unseen for a while.
+Test(conn_tcp, nothing_is_denied_where_no_rules_concern_it)
+{
+	const struct line first[] = {HANDSHAKE};
+	const struct line lines[] = {{C, "A", 900000, 700000, 10, 10, OK, EST, 0, 0},
+		{S, "A", 700000, 900010, 10, 10, OK, EST, 0, 0},
+		{C, "R", 400, 0, 0, 0, OK, EST, 0, 0}, // believed, but nothing follows from it
+		{S, "SA", 5, 99, 10, 0, OK, EST, 0, 0},
+		{C, "FA", 1900010, 1700010, 10, 0, OK, FINW, 0, 0},
+		{S, "FA", 1700010, 1900011, 10, 0, OK, LAST, 0, 0},
+		{C, "A", 1900011, 1700011, 10, 0, OK, TIMW, 0, 0}};
+	const struct line half[] = {{C, "S", 0, 0, 1000, 0, OK, NEW, 0, 0}};
+	const struct line whole[] = {{C, "A", 500, 700, 10, 10, OK, HALF, 0, 0},
+		{S, "A", 700, 510, 10, 10, OK, EST, 0, 0}};
+	talk_begin(&talk, false, false);
+	play_one(first, sizeof(first) / sizeof(first[0]), isns[0]);
+	atomic_fetch_or(&talk_conn(&talk)->flags, CONN_LIBERAL);
+	play_one(lines, sizeof(lines) / sizeof(lines[0]), isns[0]);
+	talk_end(&talk);
+	talk_begin(&talk, false, false);
+	play_one(half, 1, isns[0]);
+	atomic_fetch_or(&talk_conn(&talk)->flags, CONN_LIBERAL);
+	play_one(whole, sizeof(whole) / sizeof(whole[0]), isns[0]);
+	talk_end(&talk);
+}
+
 Test(conn_tcp, passed_segments_keep_nothing_alive)
 {
 	const struct line first[] = {HANDSHAKE};

@@ -105,7 +105,7 @@ static void track_fragment(const struct packet *p)
 		cr_expect_eq(talk_track(&talk, p), DROP_NONE);
 		return;
 	}
-	struct tracker tracker = {talk.table, &talk.settings, talk.now_s};
+	struct tracker tracker = {talk.table, &talk.settings, talk.now_s, false};
 	conn_keys_hash(talk.table, &its_key, 1);
 	uint32_t index = conn_find(talk.table, &its_key);
 	cr_assert(index);
