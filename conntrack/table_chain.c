@@ -4,7 +4,8 @@
 // Synchronisation: a number in `chain` or `instances` stands for one that is counted, and whoever
 // exchanges it for another counts it down. Workers hold the entry's lock for that. Whoever removes
 // the entry does not: it writes `chain` and then takes the instances, and a worker writes an
-// instance and then looks at `chain`; so one of the two sees what the other has done.
+// instance and then looks at `chain`; so one of the two sees what the other has done. A worker that
+// writes `chain` has taken the instances before, so that they never stand beside another chain.
 #include "conntrack/table_inner.h"
 
 static void count(struct conn_table *t, uint16_t chain, uint8_t instance)
@@ -35,12 +36,6 @@ static void forget_all(struct conn_table *t, struct conn *conn, uint16_t chain)
 		exchange(t, conn, chain, hop, 0);
 }
 
-static void leave(struct conn_table *t, struct conn *conn, uint16_t chain)
-{
-	uncount(t, chain, 0);
-	forget_all(t, conn, chain);
-}
-
 void chain_take(struct conn_table *t, struct conn *conn, uint16_t chain)
 {
 	uint16_t before = conn_chain(conn);
@@ -49,14 +44,18 @@ void chain_take(struct conn_table *t, struct conn *conn, uint16_t chain)
 	else if (conn_is_chained(conn))
 		atomic_fetch_and_explicit(
 			&conn->flags, (uint8_t)~CONN_CHAINED, memory_order_relaxed);
-	// It fails where the entry is being removed.
-	if (before == chain || before == CONN_CHAIN_GONE ||
-		!atomic_compare_exchange_strong(&conn->chain, &before, chain))
+	if (before == chain || before == CONN_CHAIN_GONE)
 		return;
+	if (before)
+		forget_all(t, conn, before);
 	if (chain)
 		count(t, chain, 0);
+	// It fails where the entry is being removed: that has counted `before` down.
+	uint16_t was = before;
+	if (!atomic_compare_exchange_strong(&conn->chain, &was, chain))
+		before = chain;
 	if (before)
-		leave(t, conn, before);
+		uncount(t, before, 0);
 }
 
 void conn_choose(struct conn_table *t, struct conn *conn, uint16_t chain,
@@ -75,8 +74,10 @@ void conn_choose(struct conn_table *t, struct conn *conn, uint16_t chain,
 void chain_leave(struct conn_table *t, struct conn *conn)
 {
 	uint16_t chain = atomic_exchange(&conn->chain, CONN_CHAIN_GONE);
-	if (chain && chain != CONN_CHAIN_GONE)
-		leave(t, conn, chain);
+	if (!chain || chain == CONN_CHAIN_GONE)
+		return;
+	uncount(t, chain, 0);
+	forget_all(t, conn, chain);
 }
 
 uint32_t conn_count_in(const struct conn_table *t, uint16_t chain, uint8_t instance)
