@@ -54,10 +54,22 @@ void chain_choose(const struct pass *pass, const struct chain_view *chain, struc
 
 // --- sending
 
-// The instance at a hop, or another one in its place.
+static bool has_usable(
+	const struct pass *pass, const struct chain_view *chain, unsigned hop, uint16_t vlan)
+{
+	for (unsigned i = 0; i < chain->hops[hop].ninstances; i++)
+		if (chain_is_usable(&chain->steps[hop << 4 | i], pass->in->zone, vlan))
+			return true;
+	return false;
+}
+
+// Another instance in its place. Where there is none the entry keeps what it has, and its lock is
+// not taken for each packet.
 static const struct chain_step *step_instead(const struct pass *pass,
 	const struct chain_view *chain, struct conn *conn, unsigned hop, uint16_t vlan)
 {
+	if (!has_usable(pass, chain, hop, vlan))
+		return NULL;
 	chain_choose(pass, chain, conn);
 	return chain_step_at(pass, chain, conn, hop, vlan);
 }
