@@ -124,6 +124,16 @@ static const struct config_instance *instance_of(
 	return NULL;
 }
 
+// Entries count only those hops that are VMs.
+static void describe_hops(
+	const struct chain *chain, const struct conn_view *view, struct connection_info *info)
+{
+	unsigned vms = 0;
+	for (size_t hop = 0; hop < chain->config.nhops; hop++)
+		if (!chain->config.hops[hop].ngroups)
+			info->instances[hop] = instance_of(chain, hop, view->instances[vms++]);
+}
+
 static void describe_chain(
 	const struct weir_switch *sw, const struct conn_view *view, struct connection_info *info)
 {
@@ -132,8 +142,7 @@ static void describe_chain(
 		if (chain->number != view->chain)
 			continue;
 		info->chain = &chain->config;
-		for (size_t hop = 0; hop < chain->config.nhops; hop++)
-			info->instances[hop] = instance_of(chain, hop, view->instances[hop]);
+		describe_hops(chain, view, info);
 	}
 }
 

@@ -110,8 +110,24 @@ int run_chain_list(struct call *call)
 	return EXIT_DONE;
 }
 
+static json_t *groups_name(const json_t *groups)
+{
+	json_t *text = json_string("groups"), *group;
+	size_t i;
+	json_array_foreach (groups, i, group) {
+		json_t *longer = json_sprintf(
+			"%s%s %s", json_string_value(text), i ? "," : "", json_string_value(group));
+		json_decref(text);
+		text = longer;
+	}
+	return text;
+}
+
 json_t *run_instance_name(const json_t *instance)
 {
+	const json_t *groups = json_object_get(instance, "groups");
+	if (json_array_size(groups))
+		return groups_name(groups);
 	const char *port = json_string_value(json_object_get(instance, "port"));
 	const char *left = json_string_value(json_object_get(instance, "left"));
 	if (port || !left)
@@ -125,6 +141,10 @@ static void print_hops(const json_t *hops)
 	size_t i, k;
 	json_array_foreach (hops, i, hop) {
 		json_object_set_new(hop, "text", json_pack("{s:I}", "hop", (json_int_t)i + 1));
+		if (json_array_size(json_object_get(hop, "groups")))
+			json_array_append_new(
+				all, json_pack("{s:{s:I, s:o}}", "text", "hop", (json_int_t)i + 1,
+					     "name", run_instance_name(hop)));
 		json_array_foreach (json_object_get(hop, "instances"), k, instance) {
 			json_object_set_new(instance, "text",
 				json_pack("{s:I, s:o, s:O}", "hop", (json_int_t)i + 1, "name",

@@ -84,6 +84,15 @@ static json_t *instance_json(struct weir_switch *sw, const struct config_instanc
 	return json;
 }
 
+// Of a hop inside of the switch; others have none.
+static json_t *groups_json(const struct config_hop *hop)
+{
+	json_t *groups = json_array();
+	for (size_t i = 0; i < hop->ngroups; i++)
+		json_array_append_new(groups, rpc_string(hop->groups[i]));
+	return groups;
+}
+
 json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *status)
 {
 	json_t *hops = json_array();
@@ -94,10 +103,10 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 			json_array_append_new(instances, instance_json(sw, &hop->instances[k],
 								 &status->hops[i].instances[k]));
 		json_array_append_new(
-			hops, json_pack("{s:o, s:s, s:s, s:I, s:I, s:o}", "nf", rpc_string(hop->nf),
-				      "on_failure", failure_names[hop->on_failure], "mode",
-				      mode_names[hop->mode], "skipped",
-				      (json_int_t)status->hops[i].skipped, "closed",
+			hops, json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o}", "nf",
+				      rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
+				      failure_names[hop->on_failure], "mode", mode_names[hop->mode],
+				      "skipped", (json_int_t)status->hops[i].skipped, "closed",
 				      (json_int_t)status->hops[i].closed, "instances", instances));
 	}
 	return hops;
@@ -111,6 +120,7 @@ json_t *chain_way_json(const struct connection_info *info)
 	for (size_t i = 0; i < info->chain->nhops; i++) {
 		json_t *hop = names_json(info->instances[i]);
 		json_object_set_new(hop, "nf", rpc_string(info->chain->hops[i].nf));
+		json_object_set_new(hop, "groups", groups_json(&info->chain->hops[i]));
 		json_array_append_new(hops, hop);
 	}
 	return json_pack("{s:o, s:o}", "name", rpc_string(info->chain->name), "hops", hops);

@@ -53,8 +53,8 @@ def way(it):
     row, = switch.json("conn", "list", "--protocol", "udp")
     shown = switch.json("conn", "show", row["number"])
     check(shown["chain"] == {"name": "inspect", "hops": [
-        {"nf": "nf0", "port": None, "left": "fw-l", "right": "fw-r"},
-        {"nf": "nf1", "port": "ids", "left": None, "right": None}]}, shown["chain"])
+        {"nf": "nf0", "groups": [], "port": None, "left": "fw-l", "right": "fw-r"},
+        {"nf": "nf1", "groups": [], "port": "ids", "left": None, "right": None}]}, shown["chain"])
     text = switch.ctl("conn", "show", row["number"])
     check(re.search(r"^visits chain +inspect$", text, re.M) and re.search(r"^nf0 +fw-l > fw-r$", text, re.M) and
           re.search(r"^nf1 +ids$", text, re.M), text)
@@ -63,3 +63,27 @@ def way(it):
     shown = switch.json("conn", "show", row["number"])
     check(shown["chain"] is None, shown)
     check("visits" not in switch.ctl("conn", "show", row["number"]).lower(), "still in words")
+
+
+@case("chains: a hop inside the switch is shown beside those that are VMs", needs=bare, presets=BOTH)
+def inside(it):
+    lan = it.lan
+    lan.group("web", to_vm=[{"allow": "udp"}])
+    it.chain("inspect", [["ids"]])
+    lan.document["chains"]["inspect"]["hops"].insert(0, {"nf": "weir-firewall", "groups": ["web"]})
+    lan.apply()
+    one = talk(Udp, lan.client, lan.server)
+    it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids"])
+    row, = lan.switch.json("conn", "list", "--sport", one.l4[0])
+    shown = lan.switch.json("conn", "show", row["number"])["chain"]["hops"]
+    none = {"port": None, "left": None, "right": None}
+    check(shown == [{"nf": "weir-firewall", "groups": ["web"], **none},
+                    {"nf": "nf0", "groups": [], **none, "port": "ids"}], shown)
+    text = lan.switch.ctl("conn", "show", row["number"])
+    check(re.search(r"^weir-firewall +groups web$", text, re.M), text)
+    check([hop["groups"] for hop in hops(it, "inspect")] == [["web"], []], hops(it, "inspect"))
+    text = lan.switch.ctl("chain", "show", "inspect")
+    check(re.search(r"^ *1 +groups web *$", text, re.M), text)
+    it.none()
+    del lan.document["groups"]["web"]
+    lan.apply()
