@@ -46,6 +46,9 @@
 		"a fragment that overlaps another, or is too short or too long") \
 	X(CHAIN_STRAY, "chain-stray", \
 		"from a network function, and part of no connection whose chain leads there") \
+	X(CHAIN_BYPASS, "chain-bypass", \
+		"for one IP address in a frame to a group of MAC addresses, where a chain could " \
+		"take it") \
 	X(CHAIN_CLOSED, "chain-closed", \
 		"a hop of its chain has no instance in service, and is `on-failure: closed`") \
 	X(SAME_PORT, "same-port", "its destination is behind the port it came from") \

@@ -14,12 +14,11 @@ static inline bool is_icmp(const struct packet *p)
 }
 
 enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
-	const struct conn_key *key, const struct packet *packet)
+	const struct conn_key *key, unsigned original, const struct packet *packet)
 {
 	const struct step step = {tracker, 0, conn, packet, key->direction, false};
 	enum drop_reason reason;
-	atomic_store_explicit(
-		&conn->flags, key->direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->flags, original ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
 	switch (packet->l4_proto) {
 	case IPPROTO_TCP:
 		reason = tcp_first(&step);

@@ -19,9 +19,10 @@ struct tracker {
 // Whether the packet may begin a connection; fills the reserved entry's state, flags and sides, and
 // counts the packet. DROP_NONE, or DROP_CONNECTION_INVALID: it speaks of a conversation that is not
 // there (RFC 9293: a segment without SYN; an ICMP reply nobody asked for; an SCTP chunk other than
-// INIT). Worker.
+// INIT). `original` is the connection's original direction: the packet's own, unless whoever asks
+// knows that it is an answer. Worker.
 enum drop_reason track_first(const struct tracker *tracker, struct conn *conn,
-	const struct conn_key *key, const struct packet *packet);
+	const struct conn_key *key, unsigned original, const struct packet *packet);
 
 // Beside drop reasons: the packet would begin the conversation anew, where the old one is over or
 // has lost its memory (a SYN in TIME_WAIT, RFC 9293 3.6.1 and RFC 6191; an INIT after the end; the

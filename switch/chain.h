@@ -39,6 +39,7 @@ enum {
 	CHAIN_NO_PLACE = UINT8_MAX
 };
 
+struct bridge;
 struct port;
 struct port_view;
 
@@ -81,6 +82,8 @@ struct chain {
 	uint8_t last_number;        // of an instance
 	struct hop *hops[CHAIN_HOPS_MAX];
 	struct nf *nfs[CHAIN_HOPS_MAX][HOP_INSTANCES_MAX];
+	const struct bridge *bridge; // main thread: of its NFs' ports, also of those that are
+				     // closed; NULL: it has no VMs, and is at home in all
 	struct chain *next_gone;
 	struct begun begun[]; // one per worker
 };
@@ -127,7 +130,7 @@ struct chain_view {
 	struct chain_end from, to;
 	uint16_t protocol; // or RULE_ANY_PROTOCOL
 	uint16_t ndports;
-	const struct config_range *dports;
+	struct config_range dports[RULE_RANGES_MAX];
 };
 
 #endif

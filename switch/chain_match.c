@@ -27,14 +27,16 @@ static bool is_in_group(const struct pass *pass, const struct port_view *view,
 	return false;
 }
 
+// `unknown`: what a port's end is if nobody knows which one is there.
 static bool matches_end(const struct pass *pass, const struct chain_end *end,
-	const struct port_view *view, const struct conn_tuple *tuple, const uint8_t *address)
+	const struct port_view *view, const struct conn_tuple *tuple, const uint8_t *address,
+	bool unknown)
 {
 	switch (end->kind) {
 	case CHAIN_END_ANY:
 		return true;
 	case CHAIN_END_PORT:
-		return view && view->id == end->number;
+		return view ? view->id == end->number : unknown;
 	case CHAIN_END_GROUP:
 		return is_in_group(pass, view, tuple, address, end->number);
 	case CHAIN_END_CIDR:
@@ -52,11 +54,18 @@ static bool matches_dport(const struct chain_view *chain, const struct conn_tupl
 	return !chain->ndports;
 }
 
-static bool matches_ends(const struct pass *pass, const struct chain_view *chain,
-	const struct port_view *from, const struct port_view *to, const struct conn_tuple *tuple)
+static bool matches_protocol(const struct chain_view *chain, const struct conn_tuple *tuple)
 {
-	return matches_end(pass, &chain->from, from, tuple, tuple->source) &&
-	       matches_end(pass, &chain->to, to, tuple, tuple->destination);
+	return (chain->protocol == RULE_ANY_PROTOCOL || chain->protocol == tuple->protocol) &&
+	       matches_dport(chain, tuple);
+}
+
+static bool matches_ends(const struct pass *pass, const struct chain_view *chain,
+	const struct port_view *from, const struct port_view *to, const struct conn_tuple *tuple,
+	bool unknown)
+{
+	return matches_end(pass, &chain->from, from, tuple, tuple->source, unknown) &&
+	       matches_end(pass, &chain->to, to, tuple, tuple->destination, unknown);
 }
 
 uint16_t chain_match(const struct pass *pass, const struct port_view *from,
@@ -64,18 +73,21 @@ uint16_t chain_match(const struct pass *pass, const struct port_view *from,
 {
 	for (uint16_t i = 0; i < from->nchains; i++) {
 		const struct chain_view *chain = pass->snapshot->chains[from->chains[i]];
-		if ((chain->protocol == RULE_ANY_PROTOCOL || chain->protocol == tuple->protocol) &&
-			matches_dport(chain, tuple) && matches_ends(pass, chain, from, to, tuple))
+		if (matches_protocol(chain, tuple) &&
+			matches_ends(pass, chain, from, to, tuple, false))
 			return chain->number;
 	}
 	return 0;
 }
 
 bool chain_may_match(const struct pass *pass, const struct port_view *from,
-	const struct port_view *to, const struct conn_tuple *tuple)
+	const struct port_view *to, const struct conn_tuple *tuple, bool readable)
 {
-	for (uint16_t i = 0; i < from->nchains; i++)
-		if (matches_ends(pass, pass->snapshot->chains[from->chains[i]], from, to, tuple))
+	for (uint16_t i = 0; i < from->nchains; i++) {
+		const struct chain_view *chain = pass->snapshot->chains[from->chains[i]];
+		if ((!readable || matches_protocol(chain, tuple)) &&
+			matches_ends(pass, chain, from, to, tuple, true))
 			return true;
+	}
 	return false;
 }

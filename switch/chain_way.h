@@ -18,10 +18,10 @@ static inline const struct chain_view *chain_of(const struct pass *pass, const s
 uint16_t chain_match(const struct pass *pass, const struct port_view *from,
 	const struct port_view *to, const struct conn_tuple *tuple);
 
-// Whether one could take what goes between these ports, if its protocol and L4 ports, which cannot
-// be told, were the right ones.
+// Whether one could take what goes between these ports (to NULL: to whichever), if what cannot be
+// told were the right thing: of what is not readable its protocol and L4 ports, too.
 bool chain_may_match(const struct pass *pass, const struct port_view *from,
-	const struct port_view *to, const struct conn_tuple *tuple);
+	const struct port_view *to, const struct conn_tuple *tuple, bool readable);
 
 // Chooses the instances that a connection in this chain visits: at each hop the one it has, if that
 // is in service, else by its hash one of those that are. None is: it keeps what it has.

@@ -24,11 +24,12 @@ static struct chain *find_chain(const struct weir_switch *sw, const char *name)
 	return NULL;
 }
 
-// Its place in the chain as it was; CHAIN_HOPS_MAX: it is new.
-static size_t find_hop(const struct chain *chain, const char *nf)
+// Its place in the chain as it was; CHAIN_HOPS_MAX: it is new. `before` hops of that name come
+// before it.
+static size_t find_hop(const struct chain *chain, const char *nf, size_t before)
 {
 	for (size_t h = 0; h < chain->config.nhops; h++)
-		if (!strcmp(chain->config.hops[h].nf, nf))
+		if (!strcmp(chain->config.hops[h].nf, nf) && !before--)
 			return h;
 	return CHAIN_HOPS_MAX;
 }
@@ -180,11 +181,10 @@ static void keep_hop(struct next_chain *next, size_t h)
 {
 	const struct chain *chain = next->chain;
 	const struct config_hop *config = &next->config.hops[h];
-	size_t old = find_hop(chain, config->nf);
-	// Of two hops with one name the first has what there was.
+	size_t before = 0;
 	for (size_t k = 0; k < h; k++)
-		if (!strcmp(next->config.hops[k].nf, config->nf))
-			old = CHAIN_HOPS_MAX;
+		before += !strcmp(next->config.hops[k].nf, config->nf);
+	size_t old = find_hop(chain, config->nf, before);
 	if (old == CHAIN_HOPS_MAX)
 		return;
 	next->hops[h] = chain->hops[old];
@@ -338,27 +338,41 @@ static bool is_kept(const struct chains_change *change, const struct chain *chai
 }
 
 // Ports of network functions are no members of their bridge; what was learned behind them goes.
-static void bind_ports(struct weir_switch *sw, struct nf *nf)
+static void bind_port(struct nf *nf, enum chain_side side, struct port *port)
 {
-	nf->ports[CHAIN_LEFT] = switch_port_by_name(sw, nf->left);
-	nf->ports[CHAIN_RIGHT] = switch_port_by_name(sw, nf->right);
-	for (unsigned side = 0; side < 2; side++)
-		if (nf->ports[side])
-			nf->ports[side]->forget = true;
+	if (port && port != nf->ports[side])
+		port->forget = true;
+	nf->ports[side] = port;
 }
 
-static void bind_all(struct weir_switch *sw)
+// Whether it has come to another bridge.
+static bool bind_chain(struct weir_switch *sw, struct chain *chain)
 {
+	const struct bridge *before = chain->bridge;
+	chain->bridge = NULL;
+	for (size_t h = 0; h < chain->config.nhops; h++)
+		for (size_t i = 0; i < chain->config.hops[h].ninstances; i++) {
+			struct nf *nf = chain->nfs[h][i];
+			bind_port(nf, CHAIN_LEFT, switch_port_by_name(sw, nf->left));
+			bind_port(nf, CHAIN_RIGHT, switch_port_by_name(sw, nf->right));
+			if (nf->ports[CHAIN_LEFT])
+				chain->bridge = nf->ports[CHAIN_LEFT]->bridge;
+		}
+	return chain->bridge != before;
+}
+
+static bool bind_all(struct weir_switch *sw)
+{
+	bool moved = false;
 	for (size_t c = 0; c < sw->nchains; c++)
-		for (size_t h = 0; h < sw->chains[c]->config.nhops; h++)
-			for (size_t i = 0; i < sw->chains[c]->config.hops[h].ninstances; i++)
-				bind_ports(sw, sw->chains[c]->nfs[h][i]);
+		moved |= bind_chain(sw, sw->chains[c]);
+	return moved;
 }
 
 void chains_commit(struct chains_change *change)
 {
 	struct weir_switch *sw = change->sw;
-	sw->epoch += !is_same(change);
+	bool is_other = !is_same(change);
 	for (size_t i = 0; i < sw->nchains; i++) {
 		struct chain *chain = sw->chains[i];
 		if (is_kept(change, chain))
@@ -373,7 +387,8 @@ void chains_commit(struct chains_change *change)
 	}
 	sw->nchains = change->count;
 	free(change->next);
-	bind_all(sw);
+	is_other |= bind_all(sw);
+	sw->epoch += is_other;
 	chains_look(sw, false);
 }
 

@@ -49,6 +49,7 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 		return;
 	}
 	p->flags |= PACKET_CONNECTION;
+	p->flags &= (uint16_t)~PACKET_CHAINED;
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	if (!policy_resolve(pass, p, key, conn, &ends))
 		return;
@@ -76,6 +77,19 @@ static bool is_chains(struct pass *pass, const struct packet *p, const struct en
 	return chain_match(pass, ends->to, ends->from, &query.tuple);
 }
 
+// What is flooded past a chain that may concern it. False: it is dropped. What cannot be told is
+// kept from all receivers if it is refused below.
+static bool flood_keeps_to_chains(struct pass *pass, struct packet *p, const struct ends *ends)
+{
+	if (packet_is_to_group(p) && policy_bypasses_chain(pass, p)) {
+		policy_drop(pass, p, DROP_CHAIN_BYPASS, pass->in->id);
+		return false;
+	}
+	if (!packet_is_to_group(p) && policy_evades_chain(pass, p, ends))
+		p->flags |= PACKET_CHAINED;
+	return true;
+}
+
 static void decide(struct pass *pass, struct packet *p)
 {
 	const struct port_view *in = pass->in;
@@ -85,6 +99,8 @@ static void decide(struct pass *pass, struct packet *p)
 	const struct conn_key *key = &pass->keys[p->key];
 	// Nobody's rules.
 	if (known && !in->groups && !out->groups && likely(!is_chains(pass, p, &ends)))
+		return;
+	if (!known && in->is_chained && !flood_keeps_to_chains(pass, p, &ends))
 		return;
 	if (p->flags & PACKET_ICMP_ERROR)
 		decide_error(pass, p, key, out);

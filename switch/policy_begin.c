@@ -7,8 +7,11 @@
 #include "switch/policy_private.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "base/likely.h"
+#include "switch/chain_way.h"
 
 // Who pays for a connection: the port it begins at, if that has groups, else the one it comes to.
 // That pays apart from what it begins itself, which nobody outside may use up.
@@ -133,15 +136,15 @@ static void publish(struct pass *pass, struct packet *p, const struct conn_key *
 		policy_go_on(pass, p, key, out);
 }
 
-void policy_begin(
-	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
+static void begin(struct pass *pass, struct packet *p, const struct conn_key *key,
+	unsigned original, const struct port_view *out, const struct ends *ends)
 {
 	struct conn_table *table = pass->tracker.table;
 	struct payer payer = payer_of(ends);
 	struct rule_query query;
 	struct answer answer;
 	uint32_t index;
-	policy_query(key, key->direction, &query);
+	policy_query(key, original, &query);
 	policy_ask_chain(pass, p, ends, &query, &answer);
 	if (!policy_allows(pass, ends, &query, p, &answer) ||
 		!policy_chain_allows(pass, ends, &query, p, &answer))
@@ -157,7 +160,7 @@ void policy_begin(
 	struct conn *conn = conn_at(table, index);
 	struct tracker tracker = pass->tracker;
 	tracker.liberal = policy_is_liberal(ends);
-	enum drop_reason reason = track_first(&tracker, conn, key, p);
+	enum drop_reason reason = track_first(&tracker, conn, key, original, p);
 	if (reason != DROP_NONE) {
 		conn_cancel(table, pass->worker, index);
 		policy_refuse(pass, p, reason, pass->in->id);
@@ -168,6 +171,34 @@ void policy_begin(
 		policy_refuse(pass, p, DROP_CONNECTION_RATE, payer.port->id);
 		return;
 	}
-	policy_note_resolved(pass, conn, conn_generation(conn), key->direction, ends, &answer);
-	publish(pass, p, key, ends->to, index);
+	policy_note_resolved(pass, conn, conn_generation(conn), original, ends, &answer);
+	publish(pass, p, key, out, index);
+}
+
+// Whether the packet answers what has begun unseen: it comes first since a chain has just come, or
+// the entry has gone. That conversation is the chain's, and would get past it for good.
+static bool is_answer(const struct pass *pass, const struct packet *p, const struct conn_key *key,
+	const struct ends *ends)
+{
+	struct rule_query query;
+	if (likely(!pass->in->is_chained) || !ends->to || !(p->flags & PACKET_L4))
+		return false;
+	policy_query(key, key->direction, &query);
+	if (chain_match(pass, ends->from, ends->to, &query.tuple))
+		return false;
+	policy_query(key, !key->direction, &query);
+	uint16_t chain = chain_match(pass, ends->to, ends->from, &query.tuple);
+	if (!chain)
+		return false;
+	// Where nothing in it tells a beginning, as of UDP, the L4 port that the chain serves does.
+	return p->l4_proto == IPPROTO_TCP ? !(p->data[p->l4_off + 13] & TH_SYN)
+					  : pass->snapshot->chains[chain]->ndports;
+}
+
+void policy_begin(
+	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
+{
+	bool answers = is_answer(pass, p, key, ends);
+	const struct ends its = answers ? (struct ends){ends->to, ends->from} : *ends;
+	begin(pass, p, key, answers ? !key->direction : key->direction, ends->to, &its);
 }

@@ -85,6 +85,9 @@ void policy_note_places(
 // Whether a packet without a key could be one for a chain, which it would get past since its
 // headers cannot be told.
 bool policy_evades_chain(const struct pass *pass, const struct packet *p, const struct ends *ends);
+// Whether a packet to a group address, which goes past chains, is for one IP address, where a chain
+// could take it. Its receivers would take it for what it is not (RFC 1122 3.3.6), and answer.
+bool policy_bypasses_chain(const struct pass *pass, const struct packet *p);
 
 // Decides a packet that belongs to no connection and can begin none.
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends);

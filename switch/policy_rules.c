@@ -209,7 +209,24 @@ bool policy_evades_chain(const struct pass *pass, const struct packet *p, const 
 	if (!is_ip(p) || !(is_broken(p) || is_unreadable(p) || p->flags & PACKET_ICMP_ERROR))
 		return false;
 	query_of_packet(pass, p, &query);
-	return chain_may_match(pass, ends->from, ends->to, &query.tuple);
+	return chain_may_match(pass, ends->from, ends->to, &query.tuple, false);
+}
+
+static bool is_to_one_address(const struct packet *p)
+{
+	const uint8_t *l3 = p->data + p->l3_off;
+	if (p->flags & PACKET_IPV6)
+		return l3[24] != 0xff;
+	return p->flags & PACKET_IPV4 && l3[16] < 224; // 224/4 groups; 240/4 with the broadcast
+}
+
+bool policy_bypasses_chain(const struct pass *pass, const struct packet *p)
+{
+	struct rule_query query;
+	if (!is_to_one_address(p))
+		return false;
+	query_of_packet(pass, p, &query);
+	return chain_may_match(pass, pass->in, NULL, &query.tuple, p->flags & PACKET_L4);
 }
 
 void policy_decide_alone(const struct pass *pass, struct packet *p, const struct ends *ends)

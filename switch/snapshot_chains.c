@@ -21,7 +21,7 @@ static struct port_view *view_of(const struct source *src, const char *name)
 
 // --- network functions
 
-// Gives a network function's port its table of places, and its bridge to the chain.
+// Gives a network function's port its table of places.
 static void compile_port(const struct source *src, const char *name, uint16_t chain, uint8_t place)
 {
 	struct port_view *v = view_of(src, name);
@@ -31,8 +31,6 @@ static void compile_port(const struct source *src, const char *name, uint16_t ch
 	if (!v->places) {
 		memset(places, CHAIN_NO_PLACE, sizeof(src->s->places[0]));
 		v->places = places;
-		for (size_t i = 0; i < src->nports; i++)
-			src->s->all[i].is_chained |= src->ports[i]->bridge == v->bridge;
 	}
 	places[chain] = place;
 }
@@ -88,9 +86,6 @@ static void compile_hops(const struct source *src, struct chain_view *view)
 		else
 			compile_vms(src, view, h, config);
 	}
-	// Without VMs it is at home in all bridges.
-	for (size_t i = 0; i < src->nports && !view->nhops; i++)
-		src->s->all[i].is_chained = true;
 }
 
 _Static_assert(HOP_INSTANCES_MAX == 1 << 4, "a place is hop << 4 | instance");
@@ -120,8 +115,8 @@ static void compile_chain(const struct source *src, struct chain_view *view, str
 		.number = chain->number,
 		.protocol = chain->config.protocol,
 		.ndports = chain->config.ndports,
-		.dports = chain->config.dports,
 	};
+	memcpy(view->dports, chain->config.dports, sizeof(view->dports));
 	compile_end(src, &view->from, &chain->config.from);
 	compile_end(src, &view->to, &chain->config.to);
 	compile_hops(src, view);
@@ -130,14 +125,23 @@ static void compile_chain(const struct source *src, struct chain_view *view, str
 
 // --- which ones may take what begins at a port
 
+// Also when its functions' ports are closed: what it takes does not go past it then.
+static bool is_at_home(const struct chain *chain, const struct port *port)
+{
+	return !chain->bridge || chain->bridge == port->bridge;
+}
+
 static bool may_begin_at(const struct chain_view *chain, const struct port_view *v)
 {
-	bool in_its_bridge = !chain->nhops;
-	for (uint8_t h = 0; h < chain->nhops && !in_its_bridge; h++)
-		for (uint8_t i = 0; i < chain->hops[h].ninstances; i++)
-			in_its_bridge |= chain->steps[h << 4 | i].zone == v->zone;
-	return in_its_bridge && chain->from.is_there && chain->to.is_there &&
+	return chain->from.is_there && chain->to.is_there &&
 	       (chain->from.kind != CHAIN_END_PORT || chain->from.number == v->id);
+}
+
+static void compile_homes(const struct source *src)
+{
+	for (size_t c = 0; c < src->nchains; c++)
+		for (size_t i = 0; i < src->nports; i++)
+			src->s->all[i].is_chained |= is_at_home(src->chains[c], src->ports[i]);
 }
 
 static bool compile_candidates(const struct source *src)
@@ -153,7 +157,8 @@ static bool compile_candidates(const struct source *src)
 		struct port_view *v = &src->s->all[i];
 		v->chains = next;
 		for (size_t c = 0; c < src->nchains && v->is_chained && !v->places; c++)
-			if (may_begin_at(&src->s->all_chains[c], v))
+			if (is_at_home(src->chains[c], src->ports[i]) &&
+				may_begin_at(&src->s->all_chains[c], v))
 				*next++ = src->s->all_chains[c].number;
 		v->nchains = (uint16_t)(next - v->chains);
 	}
@@ -178,5 +183,6 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 		return false;
 	for (size_t c = 0; c < src.nchains; c++)
 		compile_chain(&src, &s->all_chains[c], src.chains[c]);
+	compile_homes(&src);
 	return compile_candidates(&src);
 }

@@ -1,5 +1,6 @@
 """Chains of network functions seen from raw rings: the test is client, server and every function."""
 import contextlib
+import threading
 import time
 
 from cases import BOTH, case, check, fixture, slow
@@ -569,12 +570,104 @@ def opaque(it):
     # Nine extension headers: more than are followed.
     options = b"".join(bytes([following]) + bytes(7) for following in [60] * 8 + [packets.TCP]) + bytes(20)
     lan.denied("client", six.frame(0, packets.ip(*six.addresses(0), 60, options)), reason="headers-too-long")
+    # Nor by a flood, since nobody knows where the receiver is.
+    lan.switch.ctl("fdb", "flush")
+    lan.denied("client", cut, reason="connection-invalid")
+    lan.denied("client", six.frame(0, packets.ip(*six.addresses(0), 60, options)), reason="headers-too-long")
+    lan.learned()
     # To others, and from others, they go as they are.
     other = talk(Tcp, lan.server, lan.client)
     got = lan.send("server", frame := other.frame(0, packets.ip(*other.addresses(0), packets.TCP, bytes(8))))
     check(got == {"client": [frame]}, f"from the server to {set(got)}; drops: {lan.lost()}")
     it.none()
     return "connection-invalid, headers-too-long"
+
+
+@case("chains: a frame to a group of MAC addresses does not get an IP packet for one receiver past it", needs=bare,
+      presets=BOTH)
+def to_group(it):
+    lan, everybody = it.lan, bytes.fromhex(BROADCAST.replace(":", ""))
+    it.chain("inspect", [["ids"]], **{"from": {"port": "client"}, "to": {"port": "server"}, "proto": "udp"})
+    for version in (4, 6):
+        one = talk(Udp, lan.client, lan.server, version=version)
+        frame = everybody + one.data()[6:]
+        lan.denied("client", frame, reason="chain-bypass")
+        # The server has not been asked, and nobody takes what it says for an answer.
+        it.walks(one, [(0, one.data()), (1, one.data(1))], ["ids"])
+        # What is for a group goes to the group; so does what no chain can take, and ARP.
+        everyone = {"server", "mon-l", "mon-r", "fw-l", "fw-r"}
+        tcp = talk(Tcp, lan.client, lan.server, version=version)
+        groups = talk(Udp, lan.client, lan.server, version=version, ips=(
+            (host(lan.client), "224.0.0.5") if version == 4 else (one.addresses(0)[0], "ff02::5")))
+        for frame in (everybody + tcp.data()[6:], everybody + groups.data()[6:], everybody + talk(
+                Udp, lan.client, lan.server, ips=(host(lan.client), "255.255.255.255")).data()[6:]):
+            got = lan.send("client", frame)
+            check(set(got) == everyone, f"to {set(got)}; drops: {lan.lost()}")
+    it.none()
+    return "chain-bypass"
+
+
+@case("chains: a conversation of which the answer is seen first is the chain's", needs=bare, presets=BOTH)
+def answers(it):
+    lan = it.lan
+    ones = [talk(kind, lan.client, lan.server, version=version, dport=443) for kind in (Tcp, Udp) for version in (4, 6)]
+    for one in ones:
+        frames = one.handshake() if isinstance(one, Tcp) else [(0, one.data()), (1, one.data(1))]
+        it.walks(one, frames, [])
+    it.chain("inspect", [[TWO_ARMED], ["ids"]], **{"from": {"port": "client"}, "dport": 443, "proto": "udp"})
+    it.chain("web", [[TWO_ARMED], ["ids"]], **{"from": {"port": "client"}, "proto": "tcp"})
+    for one in ones:
+        it.walks(one, [(1, one.data(1)), (0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
+        shown, = lan.switch.json("conn", "list", "--sport", one.l4[0])
+        check((shown["from"], shown["to"]) == ("client", "server"), shown)
+    it.none()
+    return "TCP, and UDP by its port"
+
+
+@case("chains: nothing gets past a closed hop while its port is opened anew", needs=bare, presets=BOTH)
+def reopened(it):
+    lan = it.lan
+    with chained(nfs=("nf",)) as other:
+        lan = other.lan
+        other.chain("inspect", [["nf"]])
+        lan.nf.stop()
+        other.wait_state("nf", "down")
+        one = talk(Tcp, lan.client, lan.server)
+        for mode in ("0777", "0770") * 5:
+            lan.document["ports"]["nf"]["vhost-user"]["mode"] = mode
+            sent = [talk(Udp, lan.client, lan.server).data() for _ in range(100)]
+            apply = threading.Thread(target=lan.apply)
+            apply.start()
+            while apply.is_alive():
+                put_all(lan.client, [one.handshake()[0][1], *sent])
+                lan.client.wait_sent()
+                check(not lan.server.got(), "the server got what a closed hop had to keep")
+            apply.join()
+        lan.drain()
+        lan.denied("client", one.handshake()[0][1], reason="chain-closed")
+    return "10 times"
+
+
+@case("chains: two hops of one name keep their instances when something else changes", needs=bare, presets=BOTH)
+def named_alike(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"], [("mon-l", "mon-r")]])
+    for hop in lan.document["chains"]["inspect"]["hops"]:
+        hop["nf"] = "firewall"
+    lan.apply()
+    one, way = talk(Tcp, lan.client, lan.server), [TWO_ARMED, "ids", ("mon-l", "mon-r")]
+    it.walks(one, one.handshake(), way)
+    before = lan.switch.json("chain", "show", "inspect")["hops"]
+    check([hop["instances"][0]["connections"] for hop in before] == [1, 1, 1], before)
+    lan.document["bridges"]["another"] = {}
+    lan.apply()
+    del lan.document["bridges"]["another"]
+    lan.apply()
+    after = lan.switch.json("chain", "show", "inspect")["hops"]
+    check(after == before, f"{before} became {after}")
+    it.walks(one, [(0, one.data()), (1, one.data(1))], way)
+    it.none()
+    return "3 of one name"
 
 
 @case("chains: counts of connections and packets", needs=bare, presets=BOTH)

@@ -85,7 +85,8 @@ static void track(const struct tracker *tracker, const struct packet *packet)
 	if (!entry) {
 		check(conn_reserve(table, 0, &key, 1, 0, tracker->now_s, &entry) == 0);
 		first = key;
-		enum drop_reason reason = track_first(tracker, conn_at(table, entry), &key, packet);
+		enum drop_reason reason = track_first(
+			tracker, conn_at(table, entry), &key, key.direction, packet);
 		check(reason == DROP_NONE || reason == DROP_CONNECTION_INVALID);
 		if (reason != DROP_NONE) {
 			conn_cancel(table, 0, entry);

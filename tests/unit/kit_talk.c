@@ -119,7 +119,8 @@ enum drop_reason talk_track(struct talk *talk, const struct packet *packet)
 		return track_on(talk, &tracker, index, &key, packet);
 	if (conn_reserve(talk->table, 0, &key, 1, 0, talk->now_s, &index) < 0)
 		abort();
-	enum drop_reason reason = track_first(&tracker, conn_at(talk->table, index), &key, packet);
+	enum drop_reason reason = track_first(
+		&tracker, conn_at(talk->table, index), &key, key.direction, packet);
 	if (reason == DROP_NONE)
 		last = conn_publish(talk->table, 0, index, talk->now_s + 10);
 	else
