@@ -113,6 +113,8 @@ static json_t *figures(const struct command *command)
 	json_object_set_new(
 		json, "burst", json_real(t->calls ? (double)t->received / (double)t->calls : 0));
 	json_object_set_new(json, "busy", json_real((double)t->busy / cycles));
+	json_object_set_new(json, "relayed", json_integer((json_int_t)t->relayed));
+	json_object_set_new(json, "strays", json_integer((json_int_t)t->strays));
 	json_object_set_new(json, "conversations", json_integer((json_int_t)t->conversations));
 	json_object_set_new(json, "abandoned", json_integer((json_int_t)t->abandoned));
 	json_object_set_new(json, "latency_us", latency(&t->latency));
@@ -123,6 +125,14 @@ static json_t *figures(const struct command *command)
 	if (command->arrivals)
 		json_object_set_new(json, "arrivals", arrivals());
 	return json;
+}
+
+static json_t *visits(const struct command *command)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < command->nvisits; i++)
+		json_array_append_new(list, json_integer(command->visits[i]));
+	return json_pack("{s:o}", "visits", list);
 }
 
 static void ask(struct command *command)
@@ -148,6 +158,8 @@ static void handle(const char *text)
 		print(json_pack("{s:s}", "error", wrong));
 	else if (command.kind == COMMAND_START)
 		print(json_pack("{s:b}", "running", 1));
+	else if (command.kind == COMMAND_VISITS)
+		print(visits(&command));
 	else
 		print(figures(&command));
 }

@@ -14,6 +14,7 @@ enum command_kind {
 	COMMAND_START,
 	COMMAND_MARK,
 	COMMAND_STOP,
+	COMMAND_VISITS,
 	COMMAND_END, // the input has ended
 };
 
@@ -25,6 +26,9 @@ struct command {
 	struct tally tally;  // COMMAND_MARK and COMMAND_STOP
 	uint64_t now;        // TSC at the interval's end
 	bool arrivals;       // COMMAND_STOP: streams have recorded them
+	// COMMAND_VISITS: see relay_take_visits().
+	const uint32_t *visits;
+	uint32_t nvisits;
 };
 
 static inline void command_refuse(struct command *command, const char *why)

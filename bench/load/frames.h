@@ -149,6 +149,15 @@ static inline uint16_t frame_tag_at(const uint8_t *head)
 	return head[23] == 6 ? 54 : 42;
 }
 
+// The flow that a received frame of the load belongs to. The server's L4 port is the destination of
+// what a client sends.
+static inline uint32_t frame_flow(const uint8_t *head)
+{
+	bool by_client = get16(head + 36) == __builtin_bswap16(FRAME_SERVER_PORT);
+	uint16_t client = __builtin_bswap16(get16(head + (by_client ? 34 : 36)));
+	return (uint32_t)(client - FRAME_CLIENT_PORT) << 16 | __builtin_bswap16(get16(head + 28));
+}
+
 // Whether the head of a received frame of len bytes is what `to` should get: addresses, lengths,
 // checksum of the IP header, and of the whole where it is only the head.
 bool frame_head_holds(const uint8_t *head, uint32_t len, uint8_t to);

@@ -3,6 +3,7 @@
 #include "bench/load/load.h"
 
 #include "bench/load/control.h"
+#include "bench/load/relay.h"
 
 enum {
 	TEACH_PER_SECOND = 200000,
@@ -47,7 +48,8 @@ uint32_t load_window(uint32_t frame)
 {
 	uint32_t longest = frame ? frame : imix_sizes[FRAME_SIZES - 1];
 	uint32_t pieces = (longest + 12 + load_ports.buffer - 1) / load_ports.buffer;
-	uint32_t window = load_ports.ring * 7 / 8 / pieces;
+	// The one ring of a one-armed network function gets both directions.
+	uint32_t window = load_ports.ring * 7 / 8 / pieces / (load_ports.one_armed ? 2 : 1);
 	return window ? window : 1;
 }
 
@@ -132,6 +134,8 @@ static void end_interval(void)
 	total.refused += load_tally.refused;
 	total.misordered += load_tally.misordered;
 	total.corrupt += load_tally.corrupt;
+	total.relayed += load_tally.relayed;
+	total.strays += load_tally.strays;
 	total.conversations += load_tally.conversations;
 	total.abandoned += load_tally.abandoned;
 	total.calls += load_tally.calls;
@@ -150,13 +154,19 @@ static void start(struct command *command)
 		[TRAFFIC_TALK] = &talk_traffic,
 		[TRAFFIC_STREAMS] = &streams_traffic};
 	const struct traffic_ops *ops = kinds[command->plan.kind];
-	if (ops->start(&command->plan)) {
+	if (relay_start(&command->plan) || ops->start(&command->plan)) {
 		command_refuse(command, "this cannot be started; standard error says why");
 		return;
 	}
 	running = ops;
 	total = (struct tally){.since = rte_rdtsc()};
 	begin_interval();
+}
+
+static unsigned one_round(bool sending)
+{
+	unsigned relayed = relay_round();
+	return relayed + running->round(sending);
 }
 
 static bool all_received(void)
@@ -170,7 +180,7 @@ static void drain(void)
 	uint64_t patience = rte_get_tsc_hz() * LOST_MS / 1000;
 	uint64_t last = rte_rdtsc(), end = last + rte_get_tsc_hz() * DRAIN_MS / 1000;
 	while (!all_received() && rte_rdtsc() - last < patience && last < end)
-		if (running->round(false))
+		if (one_round(false))
 			last = rte_rdtsc();
 }
 
@@ -197,6 +207,8 @@ static void obey(struct command *command)
 {
 	if (command->kind == COMMAND_START)
 		start(command);
+	else if (command->kind == COMMAND_VISITS)
+		command->visits = relay_take_visits(&command->nvisits);
 	else if (!running)
 		command_refuse(command, "nothing is running");
 	else if (command->kind == COMMAND_STOP)
@@ -221,10 +233,11 @@ void load_run(void)
 		}
 		if (!running) {
 			receive_taught();
+			relay_round();
 			nanosleep(&while_idle, NULL);
 			continue;
 		}
-		unsigned moved = running->round(true);
+		unsigned moved = one_round(true);
 		uint64_t now = rte_rdtsc();
 		if (moved)
 			load_tally.busy += now - last;
@@ -232,4 +245,5 @@ void load_run(void)
 	}
 	if (running)
 		running->stop();
+	relay_end();
 }

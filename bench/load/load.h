@@ -30,6 +30,7 @@ struct load_plan {
 	bool zipf;
 	double rate; // frames, or conversations, per second of all directions; 0: no limit
 	uint32_t conversations; // open at once, per direction
+	bool visits;            // which network functions each flow visits is kept
 	struct streams_plan streams;
 };
 
@@ -42,6 +43,8 @@ struct tally {
 	uint64_t refused; // due, but the ring was full
 	uint64_t misordered;
 	uint64_t corrupt;
+	uint64_t relayed;       // by network functions
+	uint64_t strays;        // frames not of the load that came to one
 	uint64_t conversations; // completed
 	uint64_t abandoned;     // conversations that stood still
 	uint64_t calls;         // that received something
@@ -120,7 +123,7 @@ struct outbox {
 };
 
 // Sends what waits there; returns how many went.
-static inline unsigned outbox_flush(struct outbox *box, unsigned port)
+static inline unsigned outbox_push(struct outbox *box, unsigned port)
 {
 	unsigned waiting = box->end - box->first;
 	if (!waiting)
@@ -130,6 +133,13 @@ static inline unsigned outbox_flush(struct outbox *box, unsigned port)
 	box->first += went;
 	if (box->first == box->end)
 		box->first = box->end = 0;
+	return went;
+}
+
+// Likewise, and counts it.
+static inline unsigned outbox_flush(struct outbox *box, unsigned port)
+{
+	unsigned went = outbox_push(box, port);
 	load_tally.sent += went;
 	return went;
 }

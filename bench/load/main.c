@@ -13,8 +13,9 @@ static const char usage[] =
 	"Usage: weir-load [OPTION...] SOCKET SOCKET [SOCKET SOCKET...]\n"
 	"Plays a VM at each SOCKET, where it listens for a switch as QEMU does; SOCKET may be\n"
 	"iface=NAME, an interface whose other end is a port of the switch. The first two talk\n"
-	"with each other, then the next two. Commands come on standard input, one JSON object a\n"
-	"line:\n"
+	"with each other, then the next two. The last ones may be of network functions instead,\n"
+	"that give on what comes to them. Commands come on standard input, one JSON object\n"
+	"a line:\n"
 	"\n"
 	"  {\"do\": \"start\", \"frame\": 64, \"directions\": 2, \"flows\": 1, \"macs\": 1,\n"
 	"   \"proto\": \"udp\", \"order\": \"round-robin\", \"rate\": 0}   or \"frame\": \"imix\", "
@@ -26,6 +27,8 @@ static const char usage[] =
 	"\"buckets\": 10000}\n"
 	"                    each between two ports; stop tells when their frames arrived.\n"
 	"                    Without \"from\" somebody else sends it\n"
+	"  {\"do\": \"visits\"}  of each flow since the last time, if start had \"visits\": true:\n"
+	"                    bits for the network functions that it has visited\n"
 	"  {\"do\": \"mark\"}   the figures since the last mark\n"
 	"  {\"do\": \"stop\"}   stops, waits for what is on its way; the figures since the start\n"
 	"\n"
@@ -35,6 +38,9 @@ static const char usage[] =
 	"  --memory MIB    for DPDK (128, with --tso 256)\n"
 	"  --mergeable     accept VIRTIO_NET_F_MRG_RXBUF\n"
 	"  --tso           accept checksum and segmentation offloads both ways\n"
+	"  --relays N      the last N sockets are of network functions: what comes at one goes\n"
+	"                  out at its neighbour, in pairs, unchanged\n"
+	"  --one-armed     ... where it came\n"
 	"  --help          print this\n";
 
 static bool number(const char *text, unsigned max, unsigned *value)
@@ -62,9 +68,23 @@ static bool option(int letter, struct ports_setup *setup)
 	case 't':
 		setup->tso = true;
 		return true;
+	case 'R':
+		return number(optarg, PORTS_MAX, &setup->relays);
+	case 'o':
+		setup->one_armed = true;
+		return true;
 	default:
 		return false;
 	}
+}
+
+// Divides the sockets. False: that cannot be.
+static bool are_ports(struct ports_setup *setup, unsigned all)
+{
+	if (all > PORTS_MAX || setup->relays >= all || (!setup->one_armed && setup->relays % 2))
+		return false;
+	setup->count = all - setup->relays;
+	return setup->count % 2 == 0;
 }
 
 // 0: go on; else the process's status and one more.
@@ -73,7 +93,8 @@ static int parse_arguments(int argc, char **argv, struct ports_setup *setup)
 	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
 		{"ring", required_argument, NULL, 'r'}, {"buffer", required_argument, NULL, 'b'},
 		{"memory", required_argument, NULL, 'm'}, {"mergeable", no_argument, NULL, 'M'},
-		{"tso", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"tso", no_argument, NULL, 't'}, {"relays", required_argument, NULL, 'R'},
+		{"one-armed", no_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int letter;
 	*setup = (struct ports_setup){.ring = 256};
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -88,11 +109,14 @@ static int parse_arguments(int argc, char **argv, struct ports_setup *setup)
 		fputs(usage, stderr);
 		return 3;
 	}
-	setup->count = (unsigned)(argc - optind);
 	setup->sockets = argv + optind;
-	if (!setup->count || setup->count % 2 || setup->count > PORTS_MAX) {
+	if (!are_ports(setup, (unsigned)(argc - optind))) {
 		fprintf(stderr, "weir-load: 2 to %d sockets are expected, in pairs\n", PORTS_MAX);
 		fputs(usage, stderr);
+		return 3;
+	}
+	if (setup->relays && setup->tso) {
+		fprintf(stderr, "weir-load: network functions do not know --tso\n");
 		return 3;
 	}
 	if (!setup->buffer)

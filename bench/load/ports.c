@@ -47,11 +47,13 @@ static struct rte_mempool *make_pool(const char *name, unsigned count, unsigned 
 	return pool;
 }
 
-// A ring holds that many at most, and bursts and the pool's cache keep some more.
+// A ring holds that many at most, and bursts and the pool's cache keep some more. What a network
+// function sends are buffers that it received.
 static int make_pools(struct ports *ports, const struct ports_setup *setup)
 {
-	unsigned some = setup->count * (setup->ring + 2 * PORT_BURST) + 2 * CACHE;
-	ports->received = make_pool("received", some, setup->buffer);
+	unsigned each = setup->ring + 2 * PORT_BURST;
+	unsigned some = setup->count * each + 2 * CACHE;
+	ports->received = make_pool("received", some + 2 * setup->relays * each, setup->buffer);
 	ports->heads = make_pool("heads", some, SMALL_MAX);
 	if (setup->tso)
 		ports->bodies = make_pool("bodies", 2 * some, PATTERN_PERIOD);
@@ -132,7 +134,10 @@ static int start_device(struct ports *ports, const struct ports_setup *setup, un
 
 int ports_open(struct ports *ports, const struct ports_setup *setup, const char *program)
 {
+	const unsigned all = setup->count + setup->relays;
 	*ports = (struct ports){.count = setup->count,
+		.relays = setup->relays,
+		.one_armed = setup->one_armed,
 		.tso = setup->tso,
 		.ring = setup->ring,
 		.buffer = setup->buffer};
@@ -140,16 +145,16 @@ int ports_open(struct ports *ports, const struct ports_setup *setup, const char 
 	if (rc)
 		return rc;
 	rc = make_pools(ports, setup);
-	for (unsigned n = 0; !rc && n < setup->count; n++)
+	for (unsigned n = 0; !rc && n < all; n++)
 		rc = add_device(ports, setup, n);
-	for (unsigned n = 0; !rc && n < setup->count; n++)
+	for (unsigned n = 0; !rc && n < all; n++)
 		rc = start_device(ports, setup, n);
 	return rc;
 }
 
 void ports_close(struct ports *ports)
 {
-	for (unsigned n = 0; n < ports->count; n++) {
+	for (unsigned n = 0; n < ports->count + ports->relays; n++) {
 		rte_eth_dev_stop(ports->ids[n]);
 		rte_eth_dev_close(ports->ids[n]);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The generator's ends: DPDK's net_virtio_user devices, each a VM's network card that listens for a
-// switch as QEMU does. Ports 2n and 2n+1 are partners. Load thread only, but for ports_open.
+// switch as QEMU does. Ports 2n and 2n+1 are partners. Behind those that talk with each other stand
+// the ports of network functions (relay.h). Load thread only, but for ports_open.
 #ifndef WEIR_BENCH_PORTS_H
 #define WEIR_BENCH_PORTS_H
 
@@ -20,13 +21,17 @@ struct ports_setup {
 	unsigned buffer;     // data bytes of a receive buffer
 	unsigned memory_mib; // of DPDK
 	bool mergeable;
-	bool tso; // and checksum offloads, in both directions
-	unsigned count;
-	char *const *sockets;
+	bool tso;        // and checksum offloads, in both directions
+	unsigned count;  // that talk
+	unsigned relays; // of network functions
+	bool one_armed;
+	char *const *sockets; // of all
 };
 
 struct ports {
-	unsigned count;
+	unsigned count;  // that talk
+	unsigned relays; // behind them, of network functions
+	bool one_armed;  // each of these is one; else two partners are
 	bool tso;
 	unsigned ring;                // descriptors per queue
 	unsigned buffer;              // data bytes of a receive buffer

@@ -72,6 +72,10 @@ static const char *read_plan(const json_t *line, struct load_plan *plan)
 	if (!read_count(
 		    json_object_get(line, "conversations"), 1000, FLOWS_MAX, &plan->conversations))
 		return "conversations: 1 to 1048576";
+	const json_t *visits = json_object_get(line, "visits");
+	plan->visits = json_is_true(visits);
+	if (visits && !json_is_boolean(visits))
+		return "visits: true or false";
 	if (!read_choice(json_object_get(line, "proto"), "udp", "tcp", &plan->tcp))
 		return "proto: \"udp\" or \"tcp\"";
 	if (!read_choice(json_object_get(line, "order"), "round-robin", "zipf", &plan->zipf))
@@ -154,7 +158,7 @@ static const char *read_streams(const json_t *line, struct load_plan *plan)
 const char *command_read(const json_t *line, struct command *command)
 {
 	static const char *const known[] = {"do", "frame", "directions", "flows", "macs", "proto",
-		"order", "rate", "conversations", "streams", "bucket_us", "buckets"};
+		"order", "rate", "conversations", "visits", "streams", "bucket_us", "buckets"};
 	const char *verb = json_string_value(json_object_get(line, "do"));
 	*command = (struct command){0};
 	if (!verb)
@@ -165,12 +169,14 @@ const char *command_read(const json_t *line, struct command *command)
 		command->kind = COMMAND_MARK;
 	else if (!strcmp(verb, "stop"))
 		command->kind = COMMAND_STOP;
+	else if (!strcmp(verb, "visits"))
+		command->kind = COMMAND_VISITS;
 	else if (!strcmp(verb, "talk"))
 		command->plan.kind = TRAFFIC_TALK;
 	else if (!strcmp(verb, "streams"))
 		command->plan.kind = TRAFFIC_STREAMS;
 	else if (strcmp(verb, "start"))
-		return "do: start, talk, streams, mark or stop";
+		return "do: start, talk, streams, mark, visits or stop";
 	if (command->plan.kind == TRAFFIC_STREAMS)
 		return read_streams(line, &command->plan);
 	return read_plan(line, &command->plan);

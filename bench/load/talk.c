@@ -211,9 +211,7 @@ static void take_segment(const struct rte_mbuf *m, unsigned port, uint32_t now)
 	// The server's L4 port is the destination of what a client sends.
 	bool by_client = get16(head + 36) == __builtin_bswap16(FRAME_SERVER_PORT);
 	struct client *c = &talk.clients[by_client ? partner(port) : port];
-	uint16_t client_port = __builtin_bswap16(get16(head + (by_client ? 34 : 36)));
-	uint32_t number = (uint32_t)(client_port - FRAME_CLIENT_PORT) << 16 |
-			  __builtin_bswap16(get16(head + 28));
+	uint32_t number = frame_flow(head);
 	unsigned step = step_of(head, by_client);
 	if (!c->active || !frame_head_holds(head, m->pkt_len, (uint8_t)port)) {
 		load_tally.corrupt++;
