@@ -20,8 +20,10 @@ missed marks, stands in [{notes}]({notes}). How to find where cycles go: [profil
 ALSO = """
 Two workers on two pairs of VMs are compared by `bench/instructions`, which counts instructions per packet,
 and memory by `bench/footprint`{which}. Scaling over workers is not measurable on two CPUs, one of which is
-the generator's. *(close)*: the limit lies between the quartiles of what was measured, so another run may
-end on its other side.
+the generator's. {close}"""
+
+CLOSE = """*(close)*: the limit lies between the quartiles of what was measured, so another run may end on its other
+side.
 """
 
 METHOD = """## Method
@@ -137,7 +139,7 @@ def marks(results, tried, others):
         text += f"\nMissed: {'; '.join(missed)}. Profiles and remedies tried: [{NOTES}]({NOTES}).\n"
     absent = [f"`bench/{name}`" for name, found in others.items() if not found]
     which = f";\n{' and '.join(absent)} had not been run when this page was written" if absent else ""
-    return section("Marks", text + ALSO.format(which=which))
+    return section("Marks", text + ALSO.format(which=which, close=CLOSE))
 
 
 # -- figures
