@@ -3,6 +3,7 @@ design set itself; a case says who is compared, the marks what of the comparison
 import dataclasses
 from typing import NamedTuple
 
+from .chaining import Chain
 from .tracking import TABLE, Tracking
 
 # Of an interval, in which a polling thread was ready to run and did not. What the kernel's own threads take
@@ -18,12 +19,17 @@ class Mark(NamedTuple):
     what: str           # a key of a repetition's figures: see measure.py
     limit: float
     least: bool = False
+    hops: int = 0       # what each of so many hops adds to the peer is judged, as a share of the peer
+
+    def of(self, ratio):
+        return (ratio - 1) / self.hops if self.hops else ratio
 
     def met(self, value):
         return value >= self.limit if self.least else value <= self.limit
 
     def text(self):
-        return f"{NAMES[self.what]} {'≥' if self.least else '≤'} {self.limit:g} ×"
+        what = NAMES[self.what] + (", what a hop adds" if self.hops else "")
+        return f"{what} {'≥' if self.least else '≤'} {self.limit:.3g} ×"
 
 
 NAMES = {
@@ -65,6 +71,7 @@ class Shape(NamedTuple):
     tracking: Tracking = None       # connections
     hugepages: str = ""             # Weir's switch.hugepages; "": the default. "required": reserved for it
     pairs: int = 1                  # of busy ports
+    chain: Chain = None             # of network functions between the ports
     backlog: int = 0                # ports more whose VMs always have something to send to the second one
 
     def text(self):
@@ -75,6 +82,7 @@ class Shape(NamedTuple):
         words += [f"{2 * self.pairs} ports"] if self.pairs > 1 else []
         words += [f"{self.backlog} senders"] if self.backlog else []
         words += [self.tracking.text()] if self.tracking else []
+        words += [self.chain.text()] if self.chain else []
         words += [f"hugepages: {self.hugepages}"] if self.hugepages else []
         return ", ".join(words) or "two ports"
 

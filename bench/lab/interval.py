@@ -11,6 +11,7 @@ WARM_UP = 0.1           # seconds before each interval
 WARM_MAX = 5            # ... and this many while a slow path still decides
 RAN_MIN = 0.2           # of an interval: who runs less can explain that nothing came through
 WARM_MISSES = 0.001     # of the packets: a side is warm when its slow path sees no more of them
+WALKED = 0.1            # of the hops: less than one of eight
 SEGMENTS = 8            # of a conversation
 SEEN_TWICE, SEE_ALL_MAX = 2, 20     # rounds over all connections before an interval; seconds for them
 SATURATION = 0          # the generator's word for "as fast as it goes"
@@ -81,8 +82,9 @@ def combine(said, before, after, load):
     due = said["sent"] + said["refused"]
     lost = max(0.0, 1 - said["received"] / said["sent"]) if said["sent"] else 0.0
     # The generator's share of the switch's own count: not every side tells all its drops, and the two
-    # counts begin and end milliseconds apart.
-    delivered = packets * (1 - lost)
+    # counts begin and end milliseconds apart. In a chain the switch takes each packet once more behind
+    # each network function.
+    delivered = packets * min(1.0, said["received"] / (said["sent"] + said["relayed"]))
     return Interval(
         seconds=said["seconds"],
         mpps=said["mpps"],
@@ -122,6 +124,8 @@ def warm_up(side):
 
 def begin(lane, traffic, rate):
     """Lets the generator send; rate: frames/s."""
+    if lane.shape.chain and rate == SATURATION:
+        let_client_begin(lane, traffic)
     if traffic.conversations:
         lane.side.make_room()
         lane.load.talk(**traffic.words(), rate=round(rate / SEGMENTS))
@@ -130,6 +134,22 @@ def begin(lane, traffic, rate):
     # The first packet of a connection is another case.
     if lane.shape.tracking and not traffic.conversations and rate == SATURATION:
         see_all(lane, traffic)
+
+
+def let_client_begin(lane, traffic):
+    """A chain is chosen by who begins a connection, and replies must not come first."""
+    one_way = traffic._replace(directions=1)
+    lane.load.start(**one_way.words(), rate=SATURATION)
+    see_all(lane, one_way)
+    lane.load.stop()
+
+
+def check_walked(lane, said):
+    """Whoever skips a hop is quick."""
+    hops = lane.shape.chain.visited() if lane.shape.chain else 0
+    visited = said["relayed"] / said["received"] if said["received"] else hops
+    if abs(visited - hops) > WALKED * hops:
+        raise Failure(f"frames visited {visited:.2f} network functions, and not {hops}")
 
 
 def see_all(lane, traffic):
@@ -151,4 +171,5 @@ def measure(lane, traffic, rate, seconds):
     said = lane.load.mark()
     after = lane.side.counters()
     lane.load.stop()
+    check_walked(lane, said)
     return combine(said, before, after, load)

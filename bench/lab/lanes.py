@@ -121,17 +121,20 @@ class Lane:
         if self.shape.nic:
             self.veth = Veth()
             sockets[1], ends[1] = "iface=near", "iface=far"
+        chain = self.shape.chain
+        relays = [self.work.file(f"nf{number}.sock") for number in range(chain.relays() if chain else 0)]
         others = self.shape.idle + self.shape.backlog
         idle = [self.work.file(f"idle{number}.sock") for number in range(others)]
         setup = Setup(sockets=sockets, mergeable=True, tso=self.shape.tso, jumbo=self.shape.jumbo,
                       macs=self.shape.macs, cpu=switch, idle=idle, tracking=self.shape.tracking,
-                      hugepages=self.shape.hugepages,
+                      hugepages=self.shape.hugepages, chain=chain, relays=relays,
                       prefix=self.veth.prefix("near") if self.veth else [])
-        self.load = Load(ends, self.work.file("load.log"), cpu=generator, ring=setup.ring,
+        self.load = Load(ends, self.work.file("load.log"), relays=relays,
+                         one_armed=bool(chain and chain.one_armed), cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
                          buffer=JUMBO_BUFFER if self.shape.jumbo else None, prefix=self.veth.prefix("far") if self.veth else [])
         if self.shape.backlog:
-            self.idle = Backlog(idle, first=len(sockets), cpu=generator)
+            self.idle = Backlog(idle, first=len(setup.busy), cpu=generator)
         elif idle:
             self.idle = IdlePeers(idle)
         self.side = SIDES[self.name](bench.preset)

@@ -44,10 +44,11 @@ class Load:
     """One weir-load. It listens at the sockets, as QEMU would; partners are neighbours in the list.
 
     log     a file that gets what it says on stderr
+    relays  sockets of network functions, in pairs, or one-armed each for itself
     """
 
     def __init__(self, sockets, log, cpu=0, ring=256, mergeable=True, tso=False, buffer=None, memory=None,
-                 preset="release", prefix=()):
+                 preset="release", prefix=(), relays=(), one_armed=False):
         self.log = log
         self.preset = preset
         self.features = []
@@ -57,7 +58,9 @@ class Load:
         self.argv += ["--tso"] if tso else []
         self.argv += ["--buffer", str(buffer)] if buffer else []
         self.argv += ["--memory", str(memory)] if memory else []
-        self.argv += list(sockets)
+        self.argv += ["--relays", str(len(relays))] if relays else []
+        self.argv += ["--one-armed"] if one_armed else []
+        self.argv += [*sockets, *relays]
         reader, self.stdin = os.pipe()
         self.stdout, writer = os.pipe()
         try:
@@ -163,6 +166,11 @@ class Load:
     def mark(self):
         """Counters since the last mark; a new interval begins."""
         return self.ask("mark")
+
+    def visits(self):
+        """Of each flow since the last time, or since start(visits=True): bits for the network functions that it
+        has visited."""
+        return self.ask("visits")["visits"]
 
     def stop(self):
         """Stop sending, wait for what is under way; totals since start."""

@@ -298,7 +298,7 @@ def bottleneck(halves):
 def judge(pair, kept, wanted):
     """[{what, limit, value, close, met}] of the marks; too few repetitions judge nothing."""
     ratios = [one.ratios() for one in kept]
-    found = [(mark, [one[mark.what] for one in ratios if one[mark.what] is not None]) for mark in pair.marks]
+    found = [(mark, [mark.of(one[mark.what]) for one in ratios if one[mark.what] is not None]) for mark in pair.marks]
     saturated = [one.weir.saturated for one in kept
                  if one.weir.saturated and one.weir.saturated.switch_busy > SATURATED]
     if saturated:

@@ -115,8 +115,8 @@ def main_figures(one):
     return one[f"weir_{one['main']}"], one[f"peer_{one['main']}"]
 
 
-UNITS = {"cycles": "cycles", "cycles_per_byte": "cycles/B", "p50": "µs"}
-DIGITS = {"cycles": 1, "cycles_per_byte": 3, "p50": 2}
+UNITS = {"cycles": "cycles", "cycles_saturated": "cycles", "cycles_per_byte": "cycles/B", "p50": "µs"}
+DIGITS = {"cycles": 1, "cycles_saturated": 1, "cycles_per_byte": 3, "p50": 2}
 
 
 def row(one):

@@ -85,7 +85,7 @@ class Report:
 
 def faults(said):
     """What must not be in the totals of a run."""
-    found = [f"{said[name]} {name}" for name in ("lost", "misordered", "corrupt") if said[name]]
+    found = [f"{said[name]} {name}" for name in ("lost", "misordered", "corrupt", "strays") if said[name]]
     return found if said["received"] else [*found, "nothing received"]
 
 

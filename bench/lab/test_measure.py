@@ -227,7 +227,7 @@ class Judging(unittest.TestCase):
 
 class Combining(unittest.TestCase):
     def test_counters(self):
-        said = {"seconds": 0.5, "sent": 1000, "received": 990, "refused": 0, "misordered": 0,
+        said = {"seconds": 0.5, "sent": 1000, "received": 990, "relayed": 0, "refused": 0, "misordered": 0,
                 "corrupt": 0, "bytes": 63360, "mpps": 0.00198, "gbps": 0.001, "burst": 8.0, "busy": 0.4,
                 "latency_us": {}}
 

@@ -132,6 +132,13 @@ def rates(name):
     return suite
 
 
+def chains(name):
+    """Chains of the generator's network functions: all frames have visited each. No figure is judged."""
+    def suite(runner, report):
+        several(runner, report, f"chains {name}", ["bench/chains", "--smoke", "--preset", name], 180, SANITIZERS)
+    return suite
+
+
 def oracle(runner, report):
     """Weir's verdicts beside those of Linux's connection tracking, for the same packets."""
     several(runner, report, "oracle", ["tests/oracle/run", "--packets", str(ORACLE_PACKETS)], 120)
@@ -168,6 +175,8 @@ SUITES = {
     "bench-asan": bench("asan"),
     "rates": rates("release"),
     "rates-asan": rates("asan"),
+    "chains": chains("release"),
+    "chains-asan": chains("asan"),
     "oracle": oracle,
     "footprint": footprint,
     "e2e": e2e("release"),

@@ -28,20 +28,26 @@ class Setup:
     macs: int = 1               # the most source MACs behind one port
     cpu: int = 1                # the switching thread's
     prefix: list = field(default_factory=list)  # words before its command: where its interfaces are
+    chain: object = None        # a Chain: what goes between the ports visits network functions
+    relays: list = field(default_factory=list)  # sockets of their ports
     idle: list = field(default_factory=list)    # sockets of peers that are connected and send nothing
     tracking: object = None     # a Tracking: connections are tracked
     hugepages: str = ""         # of Weir: switch.hugepages, if not the default
 
     @property
     def ports(self):
-        return [*self.sockets, *self.idle]
+        return [*self.sockets, *self.relays, *self.idle]
+
+    @property
+    def busy(self):
+        return [*self.sockets, *self.relays]
 
     @property
     def others(self):
         """A line for describe() about the ports that it leaves out."""
         if not self.idle:
             return []
-        return [f"the same for vm{len(self.sockets)} to vm{len(self.ports) - 1}, which are idle"]
+        return [f"the same for vm{len(self.busy)} to vm{len(self.ports) - 1}, which are idle"]
 
     @property
     def partners(self):
@@ -216,10 +222,10 @@ def stopped(pid):
     return False        # a thread has ended meanwhile
 
 
-from .ovs import OvsCt, OvsNormal, OvsPort     # noqa: E402 -- they derive from Side
+from .ovs import OvsChain, OvsCt, OvsNormal, OvsPort     # noqa: E402 -- they derive from Side
 from .testpmd import Testpmd            # noqa: E402
 from .weir import Weir                  # noqa: E402
 
-SIDES = {side.name: side for side in (Weir, Testpmd, OvsNormal, OvsPort, OvsCt)}
+SIDES = {side.name: side for side in (Weir, Testpmd, OvsNormal, OvsPort, OvsCt, OvsChain)}
 
 __all__ = ["ROOT", "SIDES", "Counters", "Failure", "Setup", "Side"]

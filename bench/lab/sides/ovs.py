@@ -15,6 +15,7 @@ import socket
 from weirvm.procs import Deadline, Failure, Workdir, end, run, spawn, tail, wait_until
 
 from . import ROOT, Side
+from ..chaining import Chain
 from ..tracking import ovs_timeouts
 
 DAEMONS = ("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk", "ovs-vswitchd")
@@ -250,7 +251,7 @@ class Ovs(Side):
         # The words before "--" see to it that nothing outlives the bench.
         lines = [self.plain(shlex.join(child.args[child.args.index("--") + 1:])) for child in self.children]
         lines += [f"ovs-vsctl {self.plain(shlex.join(command))}"
-                  for command in self.settings(self.setup.sockets)]
+                  for command in self.settings(self.setup.busy)]
         lines += self.setup.others
         lines += [f"flow: {rule}" for rule in self.rules]
         lines.append(f"memory: {MEMORY} MiB without huge pages")
@@ -315,3 +316,14 @@ class OvsCt(Ovs):
 
     def describe(self):
         return [*super().describe(), f"dpctl/ct-set-maxconns {self.setup.tracking.connections}"]
+
+
+class OvsChain(OvsCt):
+    """A chain of network functions, by a flow for each way between two of them."""
+    name = "ovs-chain"
+    flows = "chain-4.flows"
+    chain = Chain(4)
+
+    def refuses(self, setup):
+        return super().refuses(setup) or (None if setup.chain == self.chain
+                                          else f"its flows are those of a {self.chain.text()}")

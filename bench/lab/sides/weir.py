@@ -9,6 +9,7 @@ from switch import Switch
 from weirvm.procs import Deadline, Failure, run, tail, wait_until
 
 from . import ROOT, Side
+from ..chaining import weir_chains
 from ..tracking import weir_groups, weir_timeouts
 
 PROTOCOL = 1
@@ -75,6 +76,7 @@ class Weir(Side):
         self.control = None
         self.rates = {}
         self.shared = {}
+        self.without = ()       # instances of the chain that are left out
 
     def program(self):
         return os.path.join(ROOT, "build", self.preset, "bin", "weir-switchd")
@@ -112,6 +114,9 @@ class Weir(Side):
             document["groups"], own = weir_groups(setup.tracking)
             document["switch"].update(connections=room, timeouts=weir_timeouts())
             document["ports"]["vm1"].update(groups=own, limits={"connections": room})
+        if setup.chain:
+            document["chains"], groups = weir_chains(setup.chain, len(setup.sockets), self.without)
+            document["groups"].update(groups)
         for number, rate in self.rates.items():
             document["ports"][f"vm{number}"]["rate"] = rate
         if self.shared:
@@ -125,6 +130,17 @@ class Weir(Side):
         document["groups"]["group0"]["to-vm"] += rules
         self.control.call("config.apply", text=json.dumps(document))
 
+    def leave_out(self, instances):
+        """The chain without these instances, by their places, from now on."""
+        self.without = instances
+        self.control.call("config.apply", text=json.dumps(self.document(self.setup, self.setup.ports)))
+
+    def forget_connections(self):
+        at = {}
+        while at is not None:
+            cursor = self.control.call("conn.flush", **at)["cursor"]
+            at = {"cursor": cursor} if cursor else None
+
     def set_rates(self, rates, shared=None):
         """{number of a port: its `rate`} and the document's `rates`, from now on. The others have none."""
         self.rates, self.shared = rates, shared or {}
@@ -132,7 +148,7 @@ class Weir(Side):
 
     def shown(self):
         """The document, without thousands of rules."""
-        document = self.document(self.setup, self.setup.sockets)
+        document = self.document(self.setup, self.setup.busy)
         groups = document.get("groups", {})
         rules = sum(len(group["to-vm"]) for group in groups.values())
         if rules > RULES_SHOWN:
