@@ -3,6 +3,8 @@ import collections
 import glob
 import re
 
+from weirvm.procs import run
+
 # "fn=(7) name" when a name comes first, "fn=(7)" from then on; calls name their target with a c before it.
 NAMED = re.compile(r"(c?)(fn|fl|fi|fe|ob)=\((\d+)\)(?: (.*))?$")
 COST = re.compile(r"(?:[+-]?\d+|\*) (\d+)$")
@@ -16,6 +18,11 @@ def command(out, toggles):
     return ["valgrind", "-q", "--fair-sched=yes", "--tool=callgrind", f"--callgrind-out-file={out}",
             "--separate-threads=yes", "--collect-atstart=no",
             *(f"--toggle-collect={name}" for name in toggles)]
+
+
+def begin_anew(pid):
+    """Of all threads of that program."""
+    run(["vgdb", f"--pid={pid}", "zero"], timeout=60)
 
 
 class Thread:
