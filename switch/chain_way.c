@@ -54,6 +54,20 @@ void chain_choose(const struct pass *pass, const struct chain_view *chain, struc
 
 // --- sending
 
+bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
+	const struct conn *conn, const struct packet *p, bool reply, unsigned hop,
+	struct chain_run *run)
+{
+	const struct chain_step *step = chain_step_at(pass, chain, conn, hop, p->vlan);
+	if (unlikely(!step))
+		return false;
+	chain_run_count(run);
+	run->key = chain_run_key(chain, step->nf->number, hop, reply, p->vlan);
+	run->step = step;
+	run->counter = chain_counter(pass, step, reply);
+	return true;
+}
+
 static bool has_usable(
 	const struct pass *pass, const struct chain_view *chain, unsigned hop, uint16_t vlan)
 {
@@ -83,7 +97,9 @@ bool chain_send_instead(const struct pass *pass, const struct chain_view *chain,
 		if (unlikely(!step))
 			step = step_instead(pass, chain, conn, (unsigned)hop, p->vlan);
 		if (likely(step)) {
-			chain_send_to(pass, step, p, reply);
+			counter_add(chain_counter(pass, step, reply), 1, p->len);
+			p->verdict = VERDICT_FORWARD;
+			p->out_port = step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
 			return true;
 		}
 		struct hop_counters *counters = &chain->hops[hop].hop->counters[pass->worker];

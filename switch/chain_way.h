@@ -60,32 +60,67 @@ static inline const struct chain_step *chain_step_at(const struct pass *pass,
 	return likely(chain_is_usable(step, pass->in->zone, vlan)) ? step : NULL;
 }
 
-static inline void chain_send_to(
-	const struct pass *pass, const struct chain_step *step, struct packet *p, bool reply)
+static inline struct counter *chain_counter(
+	const struct pass *pass, const struct chain_step *step, bool reply)
 {
 	struct nf_counters *counters = &step->nf->counters[pass->worker];
-	counter_add(reply ? &counters->reply : &counters->original, 1, p->len);
-	p->verdict = VERDICT_FORWARD;
-	p->out_port = step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
+	return reply ? &counters->reply : &counters->original;
 }
 
 // As chain_send, wherever the connection's instance is not in service.
 bool chain_send_instead(const struct pass *pass, const struct chain_view *chain, struct conn *conn,
 	struct packet *p, bool reply, int hop);
 
+// A stage's run of packets to one instance: packets in a row mostly go to the same one. What that
+// is worth is found, and what it got is counted, once for all of them.
+struct chain_run {
+	uint64_t key; // 0: there is none yet
+	const struct chain_step *step;
+	struct counter *counter;
+	uint32_t packets, bytes;
+};
+
+_Static_assert(CHAIN_HOPS_MAX <= 8 && VLAN_COUNT <= 1 << 12 && CONN_INSTANCES <= 1 << 8,
+	"what a run's key is made of");
+
+static inline uint64_t chain_run_key(
+	const struct chain_view *chain, uint8_t instance, unsigned hop, bool reply, uint16_t vlan)
+{
+	uint32_t where = (uint32_t)instance << 16 | (uint32_t)reply << 15 | hop << 12 | vlan;
+	return (uint64_t)chain->number << 32 | where;
+}
+
+// Counts what it has. To be called behind the last packet, too.
+static inline void chain_run_count(struct chain_run *run)
+{
+	if (run->packets)
+		counter_add(run->counter, run->packets, run->bytes);
+	run->packets = run->bytes = 0;
+}
+
+// Begins another one. False: the connection's instance is not in service.
+bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
+	const struct conn *conn, const struct packet *p, bool reply, unsigned hop,
+	struct chain_run *run);
+
 // Sends a packet of a connection in this chain to its instance at a hop, or, where an open hop has
 // none in service, at the next one; of a reply the hop before. Behind the last hop (`hop` is nhops,
 // of a reply -1) false: the packet is left as it is. True: it has its output, or is dropped at a
 // closed hop.
 static inline bool chain_send(const struct pass *pass, const struct chain_view *chain,
-	struct conn *conn, struct packet *p, bool reply, int hop)
+	struct conn *conn, struct packet *p, bool reply, int hop, struct chain_run *run)
 {
 	if (hop < 0 || hop >= chain->nhops)
 		return false;
-	const struct chain_step *step = chain_step_at(pass, chain, conn, (unsigned)hop, p->vlan);
-	if (unlikely(!step))
+	uint64_t key = chain_run_key(
+		chain, conn_instance(conn, (unsigned)hop), (unsigned)hop, reply, p->vlan);
+	if (unlikely(key != run->key) &&
+		unlikely(!chain_run_begin(pass, chain, conn, p, reply, (unsigned)hop, run)))
 		return chain_send_instead(pass, chain, conn, p, reply, hop);
-	chain_send_to(pass, step, p, reply);
+	run->packets++;
+	run->bytes += p->len;
+	p->verdict = VERDICT_FORWARD;
+	p->out_port = run->step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
 	return true;
 }
 

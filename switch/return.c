@@ -22,7 +22,7 @@ static inline uint8_t place_of(const struct pass *pass, const struct chain_view 
 		return CHAIN_NO_PLACE;
 	const struct chain_step *step = &chain->steps[place];
 	return likely(step->port[reply ? CHAIN_LEFT : CHAIN_RIGHT] == pass->in->id) &&
-			       likely(conn_instance(conn, place >> 4) == step->nf->number)
+			       likely(chain->place[conn_instance(conn, place >> 4)] == place)
 		       ? place
 		       : CHAIN_NO_PLACE;
 }
@@ -38,7 +38,7 @@ static void leave(
 	p->out_port = known ? out->id : 0;
 }
 
-static void go_on(struct pass *pass, struct packet *p, uint32_t index)
+static void go_on(struct pass *pass, struct packet *p, uint32_t index, struct chain_run *run)
 {
 	struct conn *conn = conn_at(pass->tracker.table, index);
 	const struct conn_key *key = &pass->keys[p->key];
@@ -58,19 +58,26 @@ static void go_on(struct pass *pass, struct packet *p, uint32_t index)
 		return;
 	}
 	int hop = (place >> 4) + (reply ? -1 : 1);
-	if (!chain_send(pass, chain, conn, p, reply, hop))
+	if (!chain_send(pass, chain, conn, p, reply, hop, run))
 		leave(pass, conn, key->direction, p);
 }
 
-static void go_on_fragment(struct pass *pass, struct packet *p, uint32_t index)
+static bool is_later_fragment(const struct packet *p)
 {
-	uint32_t zone = pass->in->zone | p->vlan;
-	bool later = p->flags & PACKET_LATER_FRAGMENT;
-	if (later && !fragment_stays(pass, p, zone))
-		return;
-	go_on(pass, p, index);
-	if (!later && p->verdict == VERDICT_DROP)
-		fragment_refuse(pass, p, zone);
+	return p->flags & PACKET_LATER_FRAGMENT;
+}
+
+// False: its first one was lost, and it is, too.
+static bool fragment_goes_on(struct pass *pass, struct packet *p)
+{
+	return !is_later_fragment(p) || fragment_stays(pass, p, pass->in->zone | p->vlan);
+}
+
+// What follows of its datagram is lost with it.
+static void note_first_fragment(struct pass *pass, struct packet *p)
+{
+	if (!is_later_fragment(p) && p->verdict == VERDICT_DROP)
+		fragment_refuse(pass, p, pass->in->zone | p->vlan);
 }
 
 // What has no key, such as the NF's own ARP and spanning tree.
@@ -85,6 +92,7 @@ static void drop_rest(struct pass *pass)
 void stage_return(struct pass *pass)
 {
 	struct keyed keyed;
+	struct chain_run run = {.key = 0};
 	uint32_t found[BURST_MAX];
 	keys_make(pass, &keyed);
 	keys_find(pass, &keyed, found);
@@ -92,11 +100,13 @@ void stage_return(struct pass *pass)
 		__builtin_prefetch(&conn_at(pass->tracker.table, found[i])->chain);
 	for (unsigned i = 0; i < keyed.count; i++) {
 		struct packet *p = keyed.packets[i];
+		if (unlikely(p->flags & PACKET_FRAGMENT) && !fragment_goes_on(pass, p))
+			continue;
+		go_on(pass, p, found[i], &run);
 		if (unlikely(p->flags & PACKET_FRAGMENT))
-			go_on_fragment(pass, p, found[i]);
-		else
-			go_on(pass, p, found[i]);
+			note_first_fragment(pass, p);
 	}
+	chain_run_count(&run);
 	if (unlikely(keyed.count != pass->burst.count))
 		drop_rest(pass);
 }

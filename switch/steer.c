@@ -9,7 +9,7 @@
 
 #include "base/likely.h"
 
-static void steer(struct pass *pass, struct packet *p)
+static void steer(struct pass *pass, struct packet *p, struct chain_run *run)
 {
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	const struct chain_view *chain = chain_of(pass, conn);
@@ -25,16 +25,18 @@ static void steer(struct pass *pass, struct packet *p)
 		return;
 	}
 	bool reply = pass->keys[p->key].direction != conn_original_direction(conn);
-	chain_send(pass, chain, conn, p, reply, reply ? chain->nhops - 1 : 0);
+	chain_send(pass, chain, conn, p, reply, reply ? chain->nhops - 1 : 0, run);
 }
 
 void stage_steer(struct pass *pass)
 {
 	if (likely(!pass->in->is_chained))
 		return;
+	struct chain_run run = {.key = 0};
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++)
 		if (p->flags & PACKET_CHAINED &&
 			(p->verdict == VERDICT_FORWARD || p->verdict == VERDICT_FLOOD))
-			steer(pass, p);
+			steer(pass, p, &run);
+	chain_run_count(&run);
 }

@@ -178,8 +178,48 @@ Test(chain, an_instance_more_takes_its_part_of_new_ones_alone)
 static struct packet sent(struct conn *conn, bool reply, int hop, bool *to_hop)
 {
 	struct packet p = {.len = 60};
-	*to_hop = chain_send(&pass, &chain, conn, &p, reply, hop);
+	struct chain_run run = {.key = 0};
+	*to_hop = chain_send(&pass, &chain, conn, &p, reply, hop, &run);
+	chain_run_count(&run);
 	return p;
+}
+
+Test(chain, each_instance_gets_and_counts_its_own_in_a_mixed_burst)
+{
+	unsigned to[2][8] = {0};
+	struct chain_run run = {.key = 0};
+	struct conn *conn = NULL;
+	for (uint32_t n = 0; n < 3000; n++) {
+		struct packet p = {.len = 100};
+		bool reply = n % 3 == 2;
+		if (n % 3 == 0)
+			conn = begun(n);
+		cr_assert(chain_send(&pass, &chain, conn, &p, reply, 0, &run));
+		unsigned i = chain.place[conn_instance(conn, 0)];
+		cr_assert_eq(p.out_port, chain.steps[i].port[reply ? CHAIN_RIGHT : CHAIN_LEFT]);
+		to[reply][i]++;
+	}
+	chain_run_count(&run);
+	chain_run_count(&run);
+	for (unsigned i = 0; i < 8; i++) {
+		const struct nf_counters *counted = &nfs[0][i]->counters[0];
+		cr_expect_eq(counted->original.packets, to[0][i]);
+		cr_expect_eq(counted->original.bytes, 100 * to[0][i]);
+		cr_expect_eq(counted->reply.packets, to[1][i]);
+	}
+}
+
+Test(chain, a_run_is_of_one_hop_and_vlan)
+{
+	struct conn *conn = begun(0);
+	struct chain_run run = {.key = 0};
+	struct packet p = {.len = 60};
+	cr_assert(chain_send(&pass, &chain, conn, &p, false, 0, &run));
+	cr_assert(chain_send(&pass, &chain, conn, &p, false, 1, &run));
+	cr_expect_eq(p.out_port, chain.steps[1 << 4].port[CHAIN_LEFT]);
+	p = (struct packet){.len = 60, .vlan = 1};
+	cr_assert_not(chain_send(&pass, &chain, conn, &p, false, 1, &run));
+	cr_expect_eq(p.verdict, VERDICT_NONE, "the instance is not in that VLAN");
 }
 
 Test(chain, a_hop_without_any_in_service_is_skipped_or_closed)
