@@ -2,6 +2,8 @@
 // What the control plane asks of chains.
 #include "switch/private.h"
 
+#include <string.h>
+
 static void add(struct traffic *sum, const struct counter *counter)
 {
 	sum->packets += atomic_load_explicit(&counter->packets, memory_order_relaxed);
@@ -43,6 +45,14 @@ static void hop_status(const struct weir_switch *sw, const struct chain *chain, 
 const struct config_chain *switch_chain_config(const struct weir_switch *sw, size_t position)
 {
 	return position < sw->nchains ? &sw->chains[position]->config : NULL;
+}
+
+int switch_chain_number(const struct weir_switch *sw, const char *name)
+{
+	for (size_t i = 0; i < sw->nchains; i++)
+		if (!strcmp(sw->chains[i]->config.name, name))
+			return sw->chains[i]->number;
+	return -1;
 }
 
 bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status)

@@ -54,6 +54,7 @@ static bool matches(const struct connection_filter *filter, const struct conn_vi
 	       is_any_or(filter->state, (int)view->state) &&
 	       (is_any_or(filter->port, view->ports[0]) ||
 		       is_any_or(filter->port, view->ports[1])) &&
+	       is_any_or(filter->chain, view->chain) &&
 	       is_port(filter->sport, tuple, tuple->sport) &&
 	       is_port(filter->dport, tuple, tuple->dport) &&
 	       is_in(&filter->source, family, tuple->source) &&

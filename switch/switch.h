@@ -212,6 +212,8 @@ struct chain_status {
 // configuration is the switch's and stays until the next change. Counts are read while workers
 // write them.
 const struct config_chain *switch_chain_config(const struct weir_switch *sw, size_t position);
+// Its number, as connection_filter has it; -1: there is none of that name.
+int switch_chain_number(const struct weir_switch *sw, const char *name);
 bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status);
 
 // Called by switch_poll when an instance goes out of service, into it, or is stalled instead of
@@ -227,6 +229,7 @@ void switch_on_chain_change(struct weir_switch *sw, switch_chain_change_fn *fn, 
 struct connection_filter {
 	int bridge; // its number
 	int port;   // id of the port behind either end
+	int chain;  // number of the one that it visits
 	int vlan, protocol, state, sport, dport;
 	struct config_prefix address; // of either end
 	struct config_prefix source, destination;

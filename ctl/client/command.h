@@ -11,7 +11,7 @@
 
 enum {
 	ARGS_MAX = 3,
-	OPTIONS_MAX = 9
+	OPTIONS_MAX = 10
 };
 
 enum format {

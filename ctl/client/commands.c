@@ -13,7 +13,8 @@
 	{"--source", "CIDR", "only those that such an address has begun", WORD_ANY, NULL}, \
 	{"--destination", "CIDR", "only those that were begun to such an address", WORD_ANY, NULL}, \
 	{"--sport", "L4PORT", "of TCP, UDP, SCTP: the source's L4 port", WORD_ANY, NULL}, \
-	{"--dport", "L4PORT", "likewise the destination's", WORD_ANY, NULL}}
+	{"--dport", "L4PORT", "likewise the destination's", WORD_ANY, NULL}, \
+	{"--chain", "CHAIN", "only those that visit this chain", WORD_CHAIN, NULL}}
 #define NAME         {"NAME", WORD_PORT, false, false}
 #define NEW_NAME     {"NAME", WORD_ANY, false, false}
 #define SETTINGS     {"KEY=VALUE", WORD_KEY, false, true}

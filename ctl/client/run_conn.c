@@ -91,8 +91,8 @@ static bool get_number(
 // The filters; NULL after it has said what is wrong.
 static json_t *filters(const struct call *call)
 {
-	static const char *const texts[] = {
-		"--port", "--protocol", "--state", "--address", "--source", "--destination"};
+	static const char *const texts[] = {"--port", "--protocol", "--state", "--address",
+		"--source", "--destination", "--chain"};
 	json_t *params = json_object();
 	if (call->args[0])
 		json_object_set_new(params, "bridge", json_string(call->args[0]));

@@ -12,7 +12,7 @@
 
 enum {
 	RPC_VERSION = 1,
-	RPC_PARAMS_MAX = 12
+	RPC_PARAMS_MAX = 13
 };
 
 // One x-macro gives the codes, and what docs/protocol.md says of them.

@@ -79,6 +79,15 @@ static int get_port(struct rpc_call *call, int *out)
 	return 0;
 }
 
+static int get_chain(struct rpc_call *call, int *out)
+{
+	const char *name = rpc_text(call, "chain");
+	*out = name ? switch_chain_number(call_server(call)->sw, name) : -1;
+	if (!name || *out >= 0)
+		return 0;
+	return error_set(&call->err, ENOENT, "chain %s: there is no such chain", name);
+}
+
 static int get_words(struct rpc_call *call, struct connection_filter *filter)
 {
 	const char *protocol = rpc_text(call, "protocol"), *state = rpc_text(call, "state");
@@ -97,6 +106,8 @@ static int get_filter(struct rpc_call *call, struct connection_filter *filter)
 	int rc = get_bridge(call, &filter->bridge);
 	if (!rc)
 		rc = get_port(call, &filter->port);
+	if (!rc)
+		rc = get_chain(call, &filter->chain);
 	if (!rc)
 		rc = get_number(call, "vlan", VLAN_COUNT - 2, &filter->vlan);
 	if (!rc)
@@ -239,7 +250,7 @@ int method_conn_count(struct rpc_call *call)
 static void filter_text(const struct rpc_call *call, char *text, size_t size)
 {
 	static const char *const names[] = {"bridge", "port", "vlan", "protocol", "state",
-		"address", "source", "destination", "sport", "dport"};
+		"address", "source", "destination", "sport", "dport", "chain"};
 	size_t n = 0;
 	*text = 0;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && n < size; i++) {

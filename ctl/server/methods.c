@@ -13,7 +13,7 @@
 		{"protocol", RPC_STRING, false}, {"state", RPC_STRING, false}, \
 		{"address", RPC_STRING, false}, {"source", RPC_STRING, false}, \
 		{"destination", RPC_STRING, false}, {"sport", RPC_INTEGER, false}, \
-		{"dport", RPC_INTEGER, false}, CURSOR
+		{"dport", RPC_INTEGER, false}, {"chain", RPC_STRING, false}, CURSOR
 #define NONE   {{NULL, RPC_STRING, false}}
 
 static const struct rpc_method methods[] = {

@@ -58,6 +58,21 @@ def way(it):
     text = switch.ctl("conn", "show", row["number"])
     check(re.search(r"^visits chain +inspect$", text, re.M) and re.search(r"^nf0 +fw-l > fw-r$", text, re.M) and
           re.search(r"^nf1 +ids$", text, re.M), text)
+    # By chain: not those that visit another one, or none.
+    it.chain("other", [["mon-l"]], **{"from": {"port": "server"}})
+    tcp = talk(Tcp, it.lan.server, it.lan.client)
+    it.walks(tcp, tcp.handshake(), ["mon-l"])
+    for name, number in (("inspect", row["number"]), ("other", switch.json("conn", "list", "--sport", tcp.l4[0])[0]["number"])):
+        rows = switch.json("conn", "list", "--chain", name)
+        check([one["number"] for one in rows] == [number], f"in {name}: {rows}")
+        check(switch.json("conn", "count", "--chain", name)["connections"] == 1, f"count of {name}")
+    check(switch.json("conn", "list", "--chain", "other", "--protocol", "udp") == [], "with another filter")
+    for verb in ("list", "count", "flush"):
+        done = switch.weirctl("conn", verb, "--chain", "nothing")
+        check(done.returncode == 1 and "chain nothing: there is no such chain" in done.stderr, done)
+    check(switch.ctl("conn", "flush", "--chain", "other").split() == ["forgot", "1"], "one flushed")
+    del it.lan.document["chains"]["other"]
+    it.lan.apply()
     # Of a chain that is gone nothing is left.
     it.none()
     shown = switch.json("conn", "show", row["number"])
