@@ -59,7 +59,7 @@ static bool is_stalled(const struct port_view *v)
 		if (!ring)
 			continue;
 		ring_progress(ring, &now);
-		stalled |= stall_look(&v->port->stalls[pair], ring, &now);
+		stalled |= stall_look(&v->port->stalls[pair], &now);
 	}
 	return stalled;
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Whether a guest takes what is put into a to-vm ring. A ring does not tell what has been read; but
 // a driver gives buffers back when it has read some, and, where it uses the event index, says up to
-// where it has looked when it waits for more. It may keep some buffers for a while, so without the
-// event index a few packets do not count as pending.
+// where it has looked when it waits for more. One packet is then enough to tell.
+//
+// Without the event index a driver may keep the buffers of a few packets that it has read (Linux
+// does), and those look like packets that it has not. Others give each one back at once (DPDK's
+// do): then nothing is owed to the ring when it is at rest. Who was seen so STALL_PROMPT times in a
+// row, with packets between, is taken for one of those; of any other a few packets do not count.
 #ifndef WEIR_SWITCH_STALL_H
 #define WEIR_SWITCH_STALL_H
 
@@ -15,36 +19,55 @@ enum {
 	STALL_LOOKS = 4, // in so many looks, a quarter of a second apart, nothing was taken
 	// Linux and DPDK give buffers back when they lack 32 of them, or half of a small ring.
 	STALL_KEPT = 64,
+	// Who keeps up to 32 has none of them by chance once in 33 looks.
+	STALL_PROMPT = 8,
 };
 
-// Of one ring. Janitor.
+// Of one ring; zeroed: of none yet. Janitor.
 struct stall {
-	const void *ring;
-	uint16_t avail, event; // as last seen
-	uint16_t taken;        // of the used index: all before it counts as taken
-	bool uses_event;       // it has moved
-	uint8_t looks;         // in which packets were pending, and none was taken
+	uint64_t ring;               // its number
+	uint16_t avail, used, event; // as last seen
+	uint16_t taken;              // of the used index: all before it counts as taken
+	uint16_t most;               // buffers that the driver has ever lent at once
+	bool uses_event;             // it has moved
+	uint8_t prompt; // looks in a row in which packets had come and no buffer was owed
+	uint8_t looks;  // in which packets were pending, and none was taken
 };
 
 static inline uint16_t stall_kept(const struct stall *s, uint16_t size)
 {
-	if (s->uses_event)
+	if (s->uses_event || s->prompt == STALL_PROMPT)
 		return 0;
 	return STALL_KEPT < size / 2 ? STALL_KEPT : size / 2;
 }
 
-// To be called four times a second. Whether it has been stalled for a second.
-static inline bool stall_look(
-	struct stall *s, const struct ring *ring, const struct ring_progress *now)
+// Learns whether the driver gives buffers back at once.
+static inline void stall_learn(struct stall *s, const struct ring_progress *now)
 {
-	if (s->ring != ring)
-		*s = (struct stall){
-			.ring = ring, .avail = now->avail, .event = now->event, .taken = now->used};
+	uint16_t lent = (uint16_t)(now->avail - now->used);
+	if (lent > s->most)
+		s->most = lent;
+	if (now->used == s->used || s->prompt == STALL_PROMPT)
+		return;
+	s->prompt = lent == s->most ? s->prompt + 1 : 0;
+}
+
+// To be called four times a second. Whether it has been stalled for a second.
+static inline bool stall_look(struct stall *s, const struct ring_progress *now)
+{
+	if (s->ring != now->number)
+		*s = (struct stall){.ring = now->number,
+			.avail = now->avail,
+			.used = now->used,
+			.event = now->event,
+			.taken = now->used};
+	stall_learn(s, now);
 	bool waits = now->event != s->event;
 	s->uses_event |= waits;
 	if (now->avail != s->avail || waits || (s->uses_event && now->event == now->used))
 		s->taken = now->used;
 	s->avail = now->avail;
+	s->used = now->used;
 	s->event = now->event;
 	uint16_t pending = (uint16_t)(now->used - s->taken);
 	if (!pending || pending < stall_kept(s, now->size))

@@ -35,6 +35,7 @@ static bool aligned(const void *p, uintptr_t to)
 
 int ring_init(struct ring *ring, const struct ring_setup *setup)
 {
+	static uint64_t last_number; // any thread's
 	uint16_t size = setup->size;
 	const struct guest_memory *mem = setup->mem;
 	if (!size || size > RING_SIZE_MAX || (size & (size - 1)))
@@ -82,6 +83,7 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		.mergeable = mergeable,
 		.call_fd = setup->call_fd,
 		.mem = mem,
+		.number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED),
 	};
 	ring_disarm(ring);
 	return 0;
@@ -155,6 +157,7 @@ void ring_progress(const struct ring *ring, struct ring_progress *progress)
 		.avail = __atomic_load_n(&ring->avail->idx, __ATOMIC_RELAXED),
 		.used = __atomic_load_n(&ring->used->idx, __ATOMIC_RELAXED),
 		.size = ring->size,
+		.number = ring->number,
 	};
 	if (ring->event_idx)
 		progress->event = __atomic_load_n(&ring->avail->ring[ring->size], __ATOMIC_RELAXED);

@@ -93,6 +93,7 @@ struct ring {
 	_Atomic int fault; // enum ring_fault; written by the using thread, read by any
 	int call_fd;
 	const struct guest_memory *mem;
+	uint64_t number; // of this ring and of no other one, before or after it
 	// Of ring_signal, which more than one worker may call for a to-vm ring.
 	_Atomic bool signalled_once; // false right after ring_init: the first one is always sent
 	_Atomic uint64_t signals;    // sent to the guest; statistics
@@ -198,6 +199,7 @@ struct ring_progress {
 	uint16_t used;  // ... and that it was given back
 	uint16_t event; // the used index at which it wants a signal; 0 without the event index
 	uint16_t size;
+	uint64_t number; // the ring's own
 };
 // Reads the ring's memory and nothing of the using thread's. Any RCU reader.
 void ring_progress(const struct ring *ring, struct ring_progress *progress);

@@ -4,14 +4,18 @@
 
 #include <criterion/criterion.h>
 
-static const struct ring ring, other;
 static struct stall stall;
+
+static bool look_at(uint64_t ring, uint16_t avail, uint16_t used, uint16_t event)
+{
+	const struct ring_progress now = {
+		.avail = avail, .used = used, .event = event, .size = 256, .number = ring};
+	return stall_look(&stall, &now);
+}
 
 static bool look(uint16_t avail, uint16_t used, uint16_t event)
 {
-	const struct ring_progress now = {
-		.avail = avail, .used = used, .event = event, .size = 256};
-	return stall_look(&stall, &ring, &now);
+	return look_at(1, avail, used, event);
 }
 
 static unsigned looks_until_stalled(uint16_t avail, uint16_t used, uint16_t event)
@@ -63,8 +67,50 @@ Test(stall, indexes_wrap)
 
 Test(stall, another_ring_begins_anew)
 {
-	const struct ring_progress now = {.avail = 0, .used = 200, .size = 256};
 	look(256, 0, 0);
 	cr_expect_eq(looks_until_stalled(256, 200, 0), STALL_LOOKS);
-	cr_expect(!stall_look(&stall, &other, &now));
+	cr_expect(!look_at(2, 0, 200, 0));
+}
+
+// A driver that has given back all but `keeps` of the packets that came, in so many looks.
+static uint16_t looks_with(unsigned looks, uint16_t keeps)
+{
+	uint16_t used = 0;
+	look(256, 0, 0);
+	for (unsigned i = 0; i < looks; i++) {
+		used += 100;
+		cr_assert(!look((uint16_t)(256 + used - keeps), used, 0));
+	}
+	return used;
+}
+
+Test(stall, one_packet_is_enough_where_the_driver_gives_back_each_buffer_at_once)
+{
+	uint16_t used = looks_with(STALL_PROMPT, 0);
+	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used, 0), 0, "idle");
+	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), STALL_LOOKS);
+	cr_expect(!look((uint16_t)(257 + used), used + 1, 0), "it goes on");
+}
+
+Test(stall, what_was_not_seen_often_enough_is_no_habit)
+{
+	uint16_t used = looks_with(STALL_PROMPT - 1, 0);
+	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), 0);
+}
+
+Test(stall, who_keeps_one_buffer_has_another_habit)
+{
+	uint16_t used = looks_with(STALL_PROMPT - 1, 0) + 100;
+	look((uint16_t)(255 + used), used, 0);
+	used += 100;
+	look((uint16_t)(256 + used), used, 0);
+	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), 0);
+}
+
+Test(stall, a_habit_is_of_one_ring)
+{
+	looks_with(STALL_PROMPT, 0);
+	look_at(2, 256, 0, 0);
+	for (unsigned i = 0; i < 2 * STALL_LOOKS; i++)
+		cr_expect(!look_at(2, 256, 1, 0));
 }
