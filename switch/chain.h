@@ -21,11 +21,13 @@
 
 #include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/config.h"
 #include "conntrack/table.h"
 #include "switch/counter.h"
+#include "switch/nf_time.h"
 #include "switch/rules.h"
 #include "switch/switch.h"
 
@@ -53,13 +55,18 @@ struct nf_counters {
 struct nf {
 	char left[NAME_SIZE], right[NAME_SIZE]; // its ports
 	uint8_t number;                         // in its chain, from 1
+	_Atomic uint32_t timed;                 // a packet of this connection is timed; 0: none is
 	uint64_t salt;                          // the same for the same ports
 	_Atomic uint8_t state;                  // enum instance_state
 	uint8_t told;                           // state as last told; UINT8_MAX: not yet
 	struct port *ports[2];                  // main thread; by enum chain_side
 	struct nf *next_gone;
+	struct nf_times times;
 	struct nf_counters counters[]; // one per worker
 };
+_Static_assert(offsetof(struct nf, timed) / 64 == offsetof(struct nf, number) / 64 &&
+		       offsetof(struct nf, state) / 64 == offsetof(struct nf, number) / 64,
+	"what each packet looks at is in one line");
 
 struct hop_counters {
 	alignas(64) struct counter skipped;

@@ -65,6 +65,7 @@ bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
 	run->key = chain_run_key(chain, step->nf->number, hop, reply, p->vlan);
 	run->step = step;
 	run->counter = chain_counter(pass, step, reply);
+	nf_time_begin(pass, step->nf, p, reply);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include "switch/private.h"
 
 #include <string.h>
+#include <x86intrin.h>
 
 static void add(struct traffic *sum, const struct counter *counter)
 {
@@ -38,8 +39,17 @@ static void hop_status(const struct weir_switch *sw, const struct chain *chain, 
 		add(&closed, &chain->hops[hop]->counters[w].closed);
 	}
 	*status = (struct hop_status){.skipped = skipped.packets, .closed = closed.packets};
-	for (size_t i = 0; i < chain->config.hops[hop].ninstances; i++)
-		instance_status(sw, chain, chain->nfs[hop][i], &status->instances[i]);
+	uint64_t now = __rdtsc(), all[HOP_INSTANCES_MAX * NF_TIMES];
+	unsigned nall = 0;
+	for (size_t i = 0; i < chain->config.hops[hop].ninstances; i++) {
+		const struct nf *nf = chain->nfs[hop][i];
+		uint64_t *ns = all + nall;
+		unsigned n = nf_times_get(&nf->times, now, worker_tsc_hz(), ns);
+		instance_status(sw, chain, nf, &status->instances[i]);
+		nf_times_sum_up(ns, n, &status->instances[i].time);
+		nall += n;
+	}
+	nf_times_sum_up(all, nall, &status->time);
 }
 
 const struct config_chain *switch_chain_config(const struct weir_switch *sw, size_t position)

@@ -30,6 +30,7 @@ struct pass {
 	// that was held back, 0: it was not.
 	uint64_t again;
 	uint64_t drop_samples;       // cycles from one sample of a drop to the next
+	uint64_t nf_pause;           // cycles from one sample of an NF's time to the next
 	uint64_t bytes;              // of the burst, as far as it goes on
 	unsigned delivered;          // in this round, of what has waited in to-vm queues
 	struct ring_signals signals; // of the last burst, not sent yet

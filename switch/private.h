@@ -139,7 +139,7 @@ void chains_look(struct weir_switch *sw, bool tell);
 // By one port of an instance; NULL: it is not there.
 enum instance_state nf_port_state(const struct port *port);
 
-// inspect_chain.c
+// inspect_chain.c; all but the time spent
 void instance_status(const struct weir_switch *sw, const struct chain *chain, const struct nf *nf,
 	struct instance_status *status);
 

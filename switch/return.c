@@ -57,6 +57,9 @@ static void go_on(struct pass *pass, struct packet *p, uint32_t index, struct ch
 		packet_drop(p, DROP_CHAIN_STRAY);
 		return;
 	}
+	struct nf *nf = chain->steps[place].nf;
+	if (unlikely(atomic_load_explicit(&nf->timed, memory_order_relaxed) == index))
+		nf_time_end(nf, p, reply);
 	int hop = (place >> 4) + (reply ? -1 : 1);
 	if (!chain_send(pass, chain, conn, p, reply, hop, run))
 		leave(pass, conn, key->direction, p);

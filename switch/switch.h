@@ -187,6 +187,13 @@ enum instance_state {
 	INSTANCE_STALLED // for a second packets were pending in its to-vm ring and none was taken
 };
 
+// What samples of the last seconds come to: how long packets spend in a network function. The
+// nearest rank of each percentile; zeros where there are no samples.
+struct time_spent {
+	uint32_t samples;
+	uint64_t p50_ns, p99_ns, max_ns;
+};
+
 struct instance_status {
 	enum instance_state state;
 	const char *port;     // the one that it is out of service for; NULL: in service
@@ -194,11 +201,13 @@ struct instance_status {
 	// Delivered to it, running totals: of who began the connections, and of replies. They go on
 	// as long as a chain of that name has such an instance in that hop.
 	struct traffic original, reply;
+	struct time_spent time; // of switch_chain_at
 };
 
 struct hop_status {
-	uint64_t skipped; // packets that passed an open hop by, a running total
-	uint64_t closed;  // packets dropped at a closed one, a running total
+	uint64_t skipped;       // packets that passed an open hop by, a running total
+	uint64_t closed;        // packets dropped at a closed one, a running total
+	struct time_spent time; // in any of its instances
 	struct instance_status instances[HOP_INSTANCES_MAX]; // in the order of the configuration
 };
 
@@ -216,8 +225,8 @@ const struct config_chain *switch_chain_config(const struct weir_switch *sw, siz
 int switch_chain_number(const struct weir_switch *sw, const char *name);
 bool switch_chain_at(const struct weir_switch *sw, size_t position, struct chain_status *status);
 
-// Called by switch_poll when an instance goes out of service, into it, or is stalled instead of
-// down. `hop` and `instance` count from 0. A new instance is told once it is known.
+// Called by switch_poll when an instance goes out of service, into it, or is out of it for another
+// reason. `hop` and `instance` count from 0. A new instance is told once it is known.
 typedef void switch_chain_change_fn(void *ctx, const struct config_chain *chain, size_t hop,
 	size_t instance, const struct instance_status *now);
 void switch_on_chain_change(struct weir_switch *sw, switch_chain_change_fn *fn, void *ctx);

@@ -131,6 +131,7 @@ void *worker_loop(void *arg)
 	uint64_t last = __rdtsc(), still_since = last, idle_since = last, reading_since = last;
 	gather_init(&w->gather, last, hz);
 	w->pass.drop_samples = hz / DROP_SAMPLES_PER_S;
+	w->pass.nf_pause = hz / NF_TIMES_PER_S;
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		const struct snapshot *snapshot = rcu_dereference(*w->snapshot);
 		struct polling polling = poll_round(w, snapshot, last);

@@ -5,6 +5,11 @@
 #include <string.h>
 
 #include "ctl/client/run.h"
+#include "ctl/schema/quantity.h"
+
+enum {
+	TIME_DIGITS = 4 // no sample is more exact
+};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -31,6 +36,8 @@ static const struct column hop_columns[] = {
 	{"ON-FAILURE", "on_failure", false},
 	{"SKIPPED", "skipped", true},
 	{"CLOSED", "closed", true},
+	{"TIME P50", "text.p50", true},
+	{"P99", "text.p99", true},
 };
 static const struct column instance_columns[] = {
 	{"HOP", "text.hop", true},
@@ -41,6 +48,8 @@ static const struct column instance_columns[] = {
 	{"BYTES", "original.bytes", true},
 	{"REPLIES", "reply.packets", true},
 	{"REPLY BYTES", "reply.bytes", true},
+	{"TIME P50", "text.p50", true},
+	{"P99", "text.p99", true},
 	{"", "text.why", false},
 };
 
@@ -135,20 +144,35 @@ json_t *run_instance_name(const json_t *instance)
 	return json_sprintf("%s > %s", left, json_string_value(json_object_get(instance, "right")));
 }
 
+// How long packets are in there, of a hop or instance: "12.3us"; nothing where nobody knows.
+static json_t *time_text(const json_t *of, const char *which)
+{
+	char text[32] = "";
+	const json_t *ns = json_object_get(json_object_get(of, "time_ns"), which);
+	if (ns)
+		quantity_round(TYPE_DURATION, (uint64_t)json_integer_value(ns), TIME_DIGITS, text,
+			sizeof(text));
+	return json_string(text);
+}
+
 static void print_hops(const json_t *hops)
 {
 	json_t *all = json_array(), *hop, *instance;
 	size_t i, k;
 	json_array_foreach (hops, i, hop) {
-		json_object_set_new(hop, "text", json_pack("{s:I}", "hop", (json_int_t)i + 1));
+		json_object_set_new(hop, "text",
+			json_pack("{s:I, s:o, s:o}", "hop", (json_int_t)i + 1, "p50",
+				time_text(hop, "p50"), "p99", time_text(hop, "p99")));
 		if (json_array_size(json_object_get(hop, "groups")))
 			json_array_append_new(
 				all, json_pack("{s:{s:I, s:o}}", "text", "hop", (json_int_t)i + 1,
 					     "name", run_instance_name(hop)));
 		json_array_foreach (json_object_get(hop, "instances"), k, instance) {
 			json_object_set_new(instance, "text",
-				json_pack("{s:I, s:o, s:O}", "hop", (json_int_t)i + 1, "name",
-					run_instance_name(instance), "why",
+				json_pack("{s:I, s:o, s:o, s:o, s:O}", "hop", (json_int_t)i + 1,
+					"name", run_instance_name(instance), "p50",
+					time_text(instance, "p50"), "p99",
+					time_text(instance, "p99"), "why",
 					json_object_get(instance, "text")));
 			json_array_append(all, instance);
 		}

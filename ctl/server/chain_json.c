@@ -72,13 +72,24 @@ static json_t *reason_json(struct weir_switch *sw, const struct instance_status 
 	return rpc_string(text);
 }
 
+// NULL: there are no samples.
+static json_t *time_json(const struct time_spent *time)
+{
+	if (!time->samples)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "p50", (json_int_t)time->p50_ns, "p99",
+		(json_int_t)time->p99_ns, "max", (json_int_t)time->max_ns, "samples",
+		(json_int_t)time->samples);
+}
+
 static json_t *instance_json(struct weir_switch *sw, const struct config_instance *instance,
 	const struct instance_status *status)
 {
 	json_t *json = names_json(instance);
-	json_t *now = json_pack("{s:s, s:o, s:I, s:o, s:o}", "state", state_names[status->state],
-		"text", reason_json(sw, status), "connections", (json_int_t)status->connections,
-		"original", traffic_json(&status->original), "reply", traffic_json(&status->reply));
+	json_t *now = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o}", "state",
+		state_names[status->state], "text", reason_json(sw, status), "connections",
+		(json_int_t)status->connections, "original", traffic_json(&status->original),
+		"reply", traffic_json(&status->reply), "time_ns", time_json(&status->time));
 	json_object_update(json, now);
 	json_decref(now);
 	return json;
@@ -103,11 +114,12 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 			json_array_append_new(instances, instance_json(sw, &hop->instances[k],
 								 &status->hops[i].instances[k]));
 		json_array_append_new(
-			hops, json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o}", "nf",
+			hops, json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:o}", "nf",
 				      rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
 				      failure_names[hop->on_failure], "mode", mode_names[hop->mode],
 				      "skipped", (json_int_t)status->hops[i].skipped, "closed",
-				      (json_int_t)status->hops[i].closed, "instances", instances));
+				      (json_int_t)status->hops[i].closed, "time_ns",
+				      time_json(&status->hops[i].time), "instances", instances));
 	}
 	return hops;
 }

@@ -21,8 +21,8 @@ CONFIG = {"switch": {"hugepages": "off"}, "ports": {
 OUT = r"warning> switch: chain \w+: \w+ is out of service: port \S+ is not up"
 MATCH = "{from: {port: client}, to: {cidr: 10.0.0.2/32}, proto: tcp, dport: [80, 1000-2000]}"
 KEYS = {"name", "position", "match", "nfs", "instances", "in_service", "connections", "begun"}
-HOP_KEYS = {"nf", "groups", "on_failure", "mode", "skipped", "closed", "instances"}
-INSTANCE_KEYS = {"port", "left", "right", "state", "text", "connections", "original", "reply"}
+HOP_KEYS = {"nf", "groups", "on_failure", "mode", "skipped", "closed", "time_ns", "instances"}
+INSTANCE_KEYS = {"port", "left", "right", "state", "text", "connections", "original", "reply", "time_ns"}
 
 
 @fixture(name="a switch with two chains")
@@ -57,8 +57,8 @@ def shown(switch):
     check(lines[0].split() == "NAME MATCH HOPS IN SERVICE CONNECTIONS BEGUN".split(), lines)
     check(re.search(rf"^inspect +{re.escape(MATCH)} +firewall > ids +0/3 +0 +0$", lines[1]), lines)
     text = switch.ctl("chain", "show", "inspect")
-    check(re.search(r"^ +2 ids +transparent open +0 +0$", text, re.M), text)
-    check(re.search(r"^ +1 fw-a > fw-b +down( +0){5} port fw-a: waiting for the VMM$", text, re.M), text)
+    check(re.search(r"^ +2 ids +transparent open +0 +0 *$", text, re.M), text)
+    check(re.search(r"^ +1 fw-a > fw-b +down( +0){5} +port fw-a: waiting for the VMM$", text, re.M), text)
     done = switch.weirctl("chain", "show", "nobody")
     check(done.returncode == 1 and "chain nobody: there is no such chain" in done.stderr, done)
     return f"{len(chains)} chains"

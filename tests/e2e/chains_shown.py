@@ -1,8 +1,10 @@
 """What is told of chains while packets pass: counts of hops and instances, and a connection's way."""
 import re
+import time
 
-from cases import BOTH, case, check
+from cases import BOTH, case, check, slow
 from chains import TWO_ARMED, bare
+from lab import Failure
 from lab.packets import Tcp, Udp
 from lans import talk
 
@@ -102,3 +104,33 @@ def inside(it):
     it.none()
     del lan.document["groups"]["web"]
     lan.apply()
+
+
+@case("chains: the time that packets spend in a function", needs=bare, presets=BOTH)
+def times(it):
+    lan = it.lan
+    it.chain("inspect", [[TWO_ARMED], ["ids"]])
+    check([one["time_ns"] for one in lan.switch.json("chain", "show", "inspect")["hops"]] == [None, None], "before")
+    way = {"client": ("fw-l", 0), "fw-r": ("ids", 0.02), "ids": ("server", 0)}
+    for kind in (Tcp, Udp):
+        one = talk(kind, lan.client, lan.server)
+        for side, frame in one.handshake() if kind is Tcp else [(0, one.data()), (1, one.data(1))]:
+            it.walk(one, side, frame, [TWO_ARMED, "ids"] if not side else ["ids", TWO_ARMED[::-1]])
+        for _ in range(64):
+            frame = one.data()
+            for at, (to, pause) in way.items():
+                time.sleep(pause)
+                got = lan.send(at, frame)
+                if got != {to: [frame]}:
+                    raise Failure(f"from {at} to {set(got)}; drops: {lan.lost()}")
+    first, second = lan.switch.json("chain", "show", "inspect")["hops"]
+    time_ns = first["instances"][0]["time_ns"]
+    check(time_ns["samples"] >= 4, f"samples: {time_ns}")
+    check(20_000_000 <= time_ns["p50"] <= time_ns["p99"] <= time_ns["max"] < slow(1) * 1_000_000_000, time_ns)
+    check(first["time_ns"] == time_ns, first)
+    quick = second["instances"][0]["time_ns"]
+    check(quick and quick["p50"] < time_ns["p50"], f"{quick}, {time_ns}")
+    table = lan.switch.ctl("chain", "show", "inspect")
+    check("TIME P50" in table and "P99" in table, table)
+    it.none()
+    return f"20 ms: {time_ns['p50'] / 1e6:.1f} ms of {time_ns['samples']}; the next: {quick['p50'] / 1e6:.2f} ms"
