@@ -32,6 +32,7 @@ enum {
 	CHAINS_MAX = 256,
 	CHAIN_HOPS_MAX = 8,     // of one chain
 	HOP_INSTANCES_MAX = 16, // of one hop
+	PROBE_FAILURES_MAX = 16,
 };
 
 enum config_poll {
@@ -242,11 +243,18 @@ enum config_hop_mode {
 	HOP_ROUTED       // they go to the NF's, and get their own back behind it
 };
 
+// Of frames that are sent through an instance to see whether it forwards.
+struct config_probe {
+	uint64_t interval_ns; // from one to the next; 0: none are sent
+	uint16_t failures;    // so many in a row without an answer: out of service
+};
+
 // Either VMs or, inside the switch, security groups.
 struct config_hop {
 	char nf[NAME_SIZE];
 	enum config_on_failure on_failure;
 	enum config_hop_mode mode;
+	struct config_probe probe;
 	size_t ninstances;
 	struct config_instance *instances;
 	uint16_t ngroups;

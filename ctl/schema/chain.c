@@ -95,6 +95,14 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (!inside && !hop->ninstances)
 		return check_fail(check, instances ? instances : node, "instances", EINVAL,
 			"expected 1 to %d instances, found none", HOP_INSTANCES_MAX);
+	if (inside && hop->probe.interval_ns)
+		return check_fail(check, node_find(node, "probe"), "probe", EINVAL,
+			"expected instances beside it, found " INSIDE);
+	if (hop->mode == HOP_ROUTED && hop->probe.interval_ns)
+		return check_fail(check, node_find(node, "probe"), "probe", ENOTSUP,
+			"expected mode: transparent beside it, since probes of NFs that route are "
+			"not "
+			"supported yet");
 	if (hop->mode == HOP_ROUTED)
 		return check_fail(check, node_find(node, "mode"), "mode", ENOTSUP,
 			"routed is not supported yet");

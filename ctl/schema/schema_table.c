@@ -355,6 +355,17 @@ static const struct key instance_keys[] = {
 	{0},
 };
 
+_Static_assert(PROBE_FAILURES_MAX == 16, "what `failures` may be");
+static const struct key probe_keys[] = {
+	{"interval", TYPE_DURATION, .fallback = "200ms", .min = 100 * MS, .max = 10 * SECOND,
+		FIELD(struct config_probe, interval_ns), .effect = EFFECT_LIVE,
+		.about = "The time from one to the next."},
+	{"failures", TYPE_INT, .fallback = "3", .min = 1, .max = PROBE_FAILURES_MAX,
+		FIELD(struct config_probe, failures), .effect = EFFECT_LIVE,
+		.about = "So many in a row without an answer: out of service."},
+	{0},
+};
+
 static const struct key hop_keys[] = {
 	{"nf", TYPE_NAME, .required = true, FIELD(struct config_hop, nf), .effect = EFFECT_LIVE,
 		.about = "What the NF is called; `weir-firewall` is Weir's own."},
@@ -373,6 +384,12 @@ static const struct key hop_keys[] = {
 		FIELD(struct config_hop, on_failure), .effect = EFFECT_LIVE,
 		.about = "Without an instance in service the hop is skipped (`open`), or packets are "
 			"dropped (`closed`)."},
+	{"probe", TYPE_MAP, .optional = true, .keys = probe_keys, FIELD(struct config_hop, probe),
+		.effect = EFFECT_LIVE,
+		.about = "Frames of the switch's own that each instance has to forward, in at the left "
+			"and out at the right, or back by its one port (EtherType 0x88b5). Who does not is "
+			"out of service until it does again. Left out: none are sent. `{}`: with the "
+			"defaults."},
 	{"mode", TYPE_ENUM, .fallback = "transparent", .words = mode_words,
 		FIELD(struct config_hop, mode), .effect = EFFECT_LIVE,
 		.about = "Whether frames keep their MAC addresses, for an NF that is as a bridge "

@@ -68,6 +68,19 @@ Test(schema_chains, what_is_left_out_matches_all_and_fails_closed)
 	config_free(config);
 }
 
+Test(schema_chains, probes_have_defaults_where_they_are_wanted)
+{
+	struct config *config = check(TOWN ONE NF_A
+		"      - {nf: g, instances: [{port: b}], probe: {}}\n"
+		"      - {nf: h, instances: [{port: d}], probe: {interval: 1s, failures: "
+		"5}}\n");
+	const struct config_hop *hop = config->chains->hops;
+	cr_expect(!hop[0].probe.interval_ns && !hop[0].probe.failures);
+	cr_expect(hop[1].probe.interval_ns == 200000000 && hop[1].probe.failures == 3);
+	cr_expect(hop[2].probe.interval_ns == 1000000000 && hop[2].probe.failures == 5);
+	config_free(config);
+}
+
 Test(schema_chains, ends_are_any_a_port_a_group_or_a_network)
 {
 	struct config *config = check(
@@ -196,6 +209,28 @@ Test(schema_chains, refuses_wrong_instances)
 		{HOP("on-failure: ajar, instances: [{port: a}]"),
 			"weir.yaml:17: chains.x.hops.1.on-failure: expected open or closed, found "
 			"ajar"}, );
+}
+
+Test(schema_chains, refuses_wrong_probes)
+{
+	REFUSES(EINVAL,
+		{HOP("instances: [{port: a}], probe: {interval: 50ms}"),
+			"weir.yaml:17: chains.x.hops.1.probe.interval: expected a duration from "
+			"100ms "
+			"to 10s, found 50ms"},
+		{HOP("instances: [{port: a}], probe: {failures: 17}"),
+			"weir.yaml:17: chains.x.hops.1.probe.failures: expected an integer from 1 "
+			"to 16, found 17"},
+		{HOP("instances: [{port: a}], probe: 1s"),
+			"weir.yaml:17: chains.x.hops.1.probe: expected a map of keys, found 1s"},
+		{TOWN ONE "      - {nf: weir-firewall, groups: web, probe: {}}",
+			"weir.yaml:17: chains.x.hops.1.probe: expected instances beside it, found "
+			"weir-firewall"}, );
+	REFUSES(ENOTSUP,
+		{HOP("instances: [{port: a}], mode: routed, probe: {}"),
+			"weir.yaml:17: chains.x.hops.1.probe: expected mode: transparent beside "
+			"it, "
+			"since probes of NFs that route are not supported yet"}, );
 }
 
 Test(schema_chains, refuses_ports_that_cannot_be_an_nf)
