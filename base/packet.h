@@ -71,6 +71,7 @@ enum verdict {
 	VERDICT_FLOOD,   // to each port of its VLAN but the one it came from
 	VERDICT_DROP,    // for the reason in drop
 	VERDICT_HELD,    // copied, to go on later
+	VERDICT_TAKEN,   // it was for the switch
 };
 
 struct packet {

@@ -28,6 +28,7 @@
 #include "conntrack/table.h"
 #include "switch/counter.h"
 #include "switch/nf_time.h"
+#include "switch/probe.h"
 #include "switch/rules.h"
 #include "switch/switch.h"
 
@@ -61,6 +62,7 @@ struct nf {
 	uint8_t told;                           // state as last told; UINT8_MAX: not yet
 	struct port *ports[2];                  // main thread; by enum chain_side
 	struct nf *next_gone;
+	struct probe probe;
 	struct nf_times times;
 	struct nf_counters counters[]; // one per worker
 };
@@ -122,6 +124,14 @@ struct chain_end {
 	uint16_t number; // of the port; of the group
 	bool is_there;   // what is named is
 	struct config_prefix cidr;
+};
+
+// How an instance is probed.
+struct probe_view {
+	const struct chain_step *step;
+	uint16_t chain;  // its number
+	uint16_t worker; // that sends them
+	uint16_t vlan;   // of both ports
 };
 
 struct chain_view {

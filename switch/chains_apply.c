@@ -118,6 +118,7 @@ static struct nf *new_nf(
 	nf->salt = salt_of(nf);
 	nf->number = free_nf_number(sw, next);
 	nf->told = UINT8_MAX;
+	probe_begin(&nf->probe);
 	atomic_store(&nf->state, INSTANCE_DOWN);
 	return nf;
 }

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which instances of network functions are in service. Main thread; workers read `state`.
+// Which instances of network functions are in service. Main thread; workers read `state`, and send
+// the probes that are asked for here.
+#include <sys/random.h>
+#include <time.h>
+
 #include "base/log.h"
 #include "switch/private.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
 
 enum instance_state nf_port_state(const struct port *port)
 {
@@ -12,10 +23,44 @@ enum instance_state nf_port_state(const struct port *port)
 	return INSTANCE_IN_SERVICE;
 }
 
-static enum instance_state state_of(const struct nf *nf)
+static enum instance_state state_of(
+	struct nf *nf, const struct config_probe *probe, uint64_t time_ns)
 {
 	enum instance_state left = nf_port_state(nf->ports[CHAIN_LEFT]);
-	return left != INSTANCE_IN_SERVICE ? left : nf_port_state(nf->ports[CHAIN_RIGHT]);
+	enum instance_state right = nf_port_state(nf->ports[CHAIN_RIGHT]);
+	enum instance_state ports = left != INSTANCE_IN_SERVICE ? left : right;
+	if (left == INSTANCE_DOWN || right == INSTANCE_DOWN)
+		probe_begin(&nf->probe);
+	else if (!probe->interval_ns)
+		probe_end(&nf->probe);
+	else if (!probe_is_answered(&nf->probe, probe, time_ns) && ports == INSTANCE_IN_SERVICE)
+		return INSTANCE_SILENT;
+	return ports;
+}
+
+// Asks for a probe if one is due, and wakes the worker that sends it.
+static void ask(
+	struct weir_switch *sw, struct nf *nf, const struct config_probe *probe, uint64_t time_ns)
+{
+	uint64_t number;
+	if (probe_is_due(&nf->probe, probe->interval_ns, time_ns) &&
+		getrandom(&number, sizeof(number), GRND_NONBLOCK) == sizeof(number) && number)
+		probe_ask(&nf->probe, number, time_ns);
+	// Again, if it found no room.
+	if (probe_is_to_be_sent(&nf->probe))
+		worker_send_probes(&sw->workers[nf->ports[CHAIN_LEFT]->owner[0]]);
+}
+
+static const char *reason(enum instance_state state)
+{
+	switch (state) {
+	case INSTANCE_DOWN:
+		return " is not up";
+	case INSTANCE_STALLED:
+		return " takes no packets";
+	default:
+		return ": no answer to its probe";
+	}
 }
 
 static void tell(struct weir_switch *sw, const struct chain *chain, size_t hop, size_t instance)
@@ -28,32 +73,42 @@ static void tell(struct weir_switch *sw, const struct chain *chain, size_t hop, 
 	bool was_in_service = nf->told == INSTANCE_IN_SERVICE;
 	nf->told = (uint8_t)status.state;
 	const char *name = chain->config.name, *what = chain->config.hops[hop].nf;
-	const char *why = status.state == INSTANCE_DOWN ? "is not up" : "takes no packets";
+	const char *why = reason(status.state);
 	if (status.state == INSTANCE_IN_SERVICE)
 		log_info(LOG_SWITCH, "chain %s: %s at port %s is in service", name, what, nf->left);
 	else if (was_in_service)
-		log_warning(LOG_SWITCH, "chain %s: %s is out of service: port %s %s", name, what,
+		log_warning(LOG_SWITCH, "chain %s: %s is out of service: port %s%s", name, what,
 			status.port, why);
 	else
-		log_info(LOG_SWITCH, "chain %s: %s is not in service yet: port %s %s", name, what,
+		log_info(LOG_SWITCH, "chain %s: %s is not in service yet: port %s%s", name, what,
 			status.port, why);
 	if (sw->on_chain_change)
 		sw->on_chain_change(
 			sw->on_chain_change_ctx, &chain->config, hop, instance, &status);
 }
 
+static void look(struct weir_switch *sw, const struct chain *chain, size_t hop, size_t instance,
+	uint64_t time_ns, bool telling)
+{
+	struct nf *nf = chain->nfs[hop][instance];
+	const struct config_probe *probe = &chain->config.hops[hop].probe;
+	enum instance_state state = state_of(nf, probe, time_ns);
+	atomic_store_explicit(&nf->state, (uint8_t)state, memory_order_relaxed);
+	if (!telling)
+		return;
+	tell(sw, chain, hop, instance);
+	if (state != INSTANCE_DOWN && probe->interval_ns)
+		ask(sw, nf, probe, time_ns);
+}
+
 void chains_look(struct weir_switch *sw, bool telling)
 {
+	uint64_t time_ns = sw->nchains ? now_ns() : 0;
 	for (size_t c = 0; c < sw->nchains; c++) {
-		struct chain *chain = sw->chains[c];
+		const struct chain *chain = sw->chains[c];
 		for (size_t h = 0; h < chain->config.nhops; h++)
-			for (size_t i = 0; i < chain->config.hops[h].ninstances; i++) {
-				struct nf *nf = chain->nfs[h][i];
-				atomic_store_explicit(
-					&nf->state, (uint8_t)state_of(nf), memory_order_relaxed);
-				if (telling)
-					tell(sw, chain, h, i);
-			}
+			for (size_t i = 0; i < chain->config.hops[h].ninstances; i++)
+				look(sw, chain, h, i, time_ns, telling);
 	}
 }
 

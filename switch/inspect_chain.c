@@ -18,7 +18,9 @@ void instance_status(const struct weir_switch *sw, const struct chain *chain, co
 		.state = (enum instance_state)atomic_load_explicit(
 			&nf->state, memory_order_relaxed),
 	};
-	if (status->state != INSTANCE_IN_SERVICE)
+	if (status->state == INSTANCE_SILENT)
+		status->port = nf->left;
+	else if (status->state != INSTANCE_IN_SERVICE)
 		status->port = nf_port_state(nf->ports[CHAIN_LEFT]) == INSTANCE_IN_SERVICE
 				       ? nf->right
 				       : nf->left;

@@ -9,6 +9,7 @@
 #include "switch/chain_way.h"
 #include "switch/fragments.h"
 #include "switch/keys.h"
+#include "switch/probe_way.h"
 
 #include "base/likely.h"
 
@@ -83,12 +84,12 @@ static void note_first_fragment(struct pass *pass, struct packet *p)
 		fragment_refuse(pass, p, pass->in->zone | p->vlan);
 }
 
-// What has no key, such as the NF's own ARP and spanning tree.
+// What has no key: probes that have gone through it, or the NF's own ARP and spanning tree.
 static void drop_rest(struct pass *pass)
 {
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++)
-		if (p->verdict == VERDICT_NONE)
+		if (p->verdict == VERDICT_NONE && !probe_came_back(pass, p))
 			packet_drop(p, DROP_CHAIN_STRAY);
 }
 

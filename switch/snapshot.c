@@ -274,6 +274,7 @@ void snapshot_free(struct snapshot *s)
 	free(s->all_chains);
 	free(s->candidates);
 	free(s->places);
+	free(s->probes);
 	free(s->guards);
 	free(s->groups);
 	zones_free(s->zones);

@@ -204,6 +204,8 @@ struct snapshot {
 	struct chain_view *all_chains;
 	uint16_t *candidates;
 	uint8_t (*places)[CONN_CHAINS];
+	uint32_t nprobes;
+	struct probe_view *probes;
 	uint16_t *peers;
 	struct queue_ref *refs;
 	const struct port_view **to_vm;

@@ -52,6 +52,36 @@ static void compile_step(
 	compile_port(src, nf->right, chain->number, place);
 }
 
+// The VLAN in which frames pass both ports; VLAN_NONE: there is none. Without a tag, if one does.
+static uint16_t common_vlan(const struct port_view *left, const struct port_view *right)
+{
+	uint16_t vlan = left->untagged_vlan;
+	if (vlan != VLAN_NONE && view_is_member(right, vlan))
+		return vlan;
+	for (vlan = 0; vlan < VLAN_COUNT; vlan++)
+		if (view_is_member(left, vlan) && view_is_member(right, vlan))
+			return vlan;
+	return VLAN_NONE;
+}
+
+// An instance that serves nobody is not probed.
+static void compile_probe(
+	const struct source *src, const struct chain_view *chain, const struct chain_step *step)
+{
+	if (step->zone == UINT32_MAX)
+		return;
+	const struct port_view *left = step->view[CHAIN_LEFT];
+	uint16_t vlan = common_vlan(left, step->view[CHAIN_RIGHT]);
+	if (vlan == VLAN_NONE)
+		return;
+	src->s->probes[src->s->nprobes++] = (struct probe_view){
+		.step = step,
+		.chain = chain->number,
+		.worker = left->port->owner[0],
+		.vlan = vlan,
+	};
+}
+
 static void compile_vms(const struct source *src, struct chain_view *view, size_t hop,
 	const struct config_hop *config)
 {
@@ -63,6 +93,8 @@ static void compile_vms(const struct source *src, struct chain_view *view, size_
 	};
 	for (uint8_t i = 0; i < config->ninstances; i++)
 		compile_step(src, view, (uint8_t)(h << 4 | i), view->chain->nfs[hop][i]);
+	for (uint8_t i = 0; i < config->ninstances && config->probe.interval_ns; i++)
+		compile_probe(src, view, &view->steps[h << 4 | i]);
 }
 
 static void compile_inside(
@@ -165,6 +197,17 @@ static bool compile_candidates(const struct source *src)
 	return true;
 }
 
+static size_t probed_instances(const struct source *src)
+{
+	size_t n = 0;
+	for (size_t c = 0; c < src->nchains; c++) {
+		const struct config_chain *config = &src->chains[c]->config;
+		for (size_t h = 0; h < config->nhops; h++)
+			n += config->hops[h].probe.interval_ns ? config->hops[h].ninstances : 0;
+	}
+	return n;
+}
+
 bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nports,
 	const struct snapshot_options *options)
 {
@@ -179,7 +222,8 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 		return true;
 	s->all_chains = calloc(src.nchains, sizeof(*s->all_chains));
 	s->places = calloc(nports + 1, sizeof(*s->places));
-	if (!s->all_chains || !s->places)
+	s->probes = calloc(probed_instances(&src) + 1, sizeof(*s->probes));
+	if (!s->all_chains || !s->places || !s->probes)
 		return false;
 	for (size_t c = 0; c < src.nchains; c++)
 		compile_chain(&src, &s->all_chains[c], src.chains[c]);

@@ -183,8 +183,9 @@ bool switch_rate_member(struct weir_switch *sw, const struct config_shared *shar
 
 enum instance_state {
 	INSTANCE_IN_SERVICE,
-	INSTANCE_DOWN,   // a port of it is not up
-	INSTANCE_STALLED // for a second packets were pending in its to-vm ring and none was taken
+	INSTANCE_DOWN,    // a port of it is not up
+	INSTANCE_STALLED, // for a second packets were pending in its to-vm ring and none was taken
+	INSTANCE_SILENT   // its probes are not answered, or, since it came up, not yet
 };
 
 // What samples of the last seconds come to: how long packets spend in a network function. The

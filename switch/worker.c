@@ -133,6 +133,12 @@ void worker_wake(struct worker *w)
 	worker_rouse(w);
 }
 
+void worker_send_probes(struct worker *w)
+{
+	atomic_store_explicit(&w->probes_due, true, memory_order_release);
+	worker_rouse(w);
+}
+
 void worker_rouse(struct worker *w)
 {
 	uint64_t one = 1;

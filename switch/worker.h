@@ -33,6 +33,7 @@ struct worker {
 	_Atomic uint64_t lookups, tracked;
 	_Atomic bool asleep;
 	_Atomic bool look_at_all;  // something has changed: no queue is held back any more
+	_Atomic bool probes_due;   // of own instances some are to be sent
 	_Atomic uint32_t kickless; // own rings whose guest never kicks
 	struct queue_inbox inbox;  // own to-vm queues in which something waits now
 	uint64_t polls_seen;       // the watch's, for worker_unstick
@@ -56,6 +57,8 @@ void worker_stop(struct worker *worker);
 // Makes a worker look again, at queues too that are held back by their rates: something was
 // published. Any thread.
 void worker_wake(struct worker *worker);
+// Has it send the probes of its instances that are to be sent. Any thread.
+void worker_send_probes(struct worker *worker);
 // Gets it out of its sleep, if it sleeps. Never blocks. Any thread.
 void worker_rouse(struct worker *worker);
 // Starts and stops waking by a guest's kick; edge-triggered, the fd is never read. -1: a guest that

@@ -18,6 +18,7 @@
 #include "base/likely.h"
 #include "base/rcu.h"
 #include "switch/fragments.h"
+#include "switch/probe_way.h"
 #include "switch/queue_tx.h"
 
 // Polls this long without a packet before it sleeps: some ten times what a sleep and a wake cost.
@@ -107,6 +108,9 @@ static struct polling poll_round(struct worker *w, const struct snapshot *snapsh
 		agenda_reset(&queues->agenda, queues->count);
 		agenda_reset(&queues->to_vm_agenda, queues->nto_vm);
 	}
+	if (unlikely(atomic_load_explicit(&w->probes_due, memory_order_relaxed)) &&
+		atomic_exchange(&w->probes_due, false))
+		probes_send(&w->pass);
 	struct polling polling = {.worker = w, .queues = queues};
 	w->pass.next_due = UINT64_MAX;
 	queues_round(&w->pass, &w->inbox);

@@ -11,6 +11,7 @@ static const char *const state_names[] = {
 	[INSTANCE_IN_SERVICE] = "in-service",
 	[INSTANCE_DOWN] = "down",
 	[INSTANCE_STALLED] = "stalled",
+	[INSTANCE_SILENT] = "silent",
 };
 static const char *const failure_names[] = {[HOP_OPEN] = "open", [HOP_CLOSED] = "closed"};
 static const char *const mode_names[] = {
@@ -65,6 +66,8 @@ static json_t *reason_json(struct weir_switch *sw, const struct instance_status 
 		return json_string("");
 	if (status->state == INSTANCE_STALLED)
 		snprintf(text, sizeof(text), "port %s: takes no packets", status->port);
+	else if (status->state == INSTANCE_SILENT)
+		snprintf(text, sizeof(text), "port %s: no answer to its probe", status->port);
 	else if (switch_port_find(sw, status->port, &info))
 		snprintf(text, sizeof(text), "port %s: %s", status->port, info.status.text);
 	else
@@ -80,6 +83,14 @@ static json_t *time_json(const struct time_spent *time)
 	return json_pack("{s:I, s:I, s:I, s:I}", "p50", (json_int_t)time->p50_ns, "p99",
 		(json_int_t)time->p99_ns, "max", (json_int_t)time->max_ns, "samples",
 		(json_int_t)time->samples);
+}
+
+static json_t *probe_json(const struct config_probe *probe)
+{
+	if (!probe->interval_ns)
+		return json_null();
+	return json_pack("{s:I, s:I}", "interval_ns", (json_int_t)probe->interval_ns, "failures",
+		(json_int_t)probe->failures);
 }
 
 static json_t *instance_json(struct weir_switch *sw, const struct config_instance *instance,
@@ -113,13 +124,14 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 		for (size_t k = 0; k < hop->ninstances; k++)
 			json_array_append_new(instances, instance_json(sw, &hop->instances[k],
 								 &status->hops[i].instances[k]));
-		json_array_append_new(
-			hops, json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:o}", "nf",
-				      rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
-				      failure_names[hop->on_failure], "mode", mode_names[hop->mode],
-				      "skipped", (json_int_t)status->hops[i].skipped, "closed",
-				      (json_int_t)status->hops[i].closed, "time_ns",
-				      time_json(&status->hops[i].time), "instances", instances));
+		json_array_append_new(hops,
+			json_pack("{s:o, s:o, s:s, s:s, s:o, s:I, s:I, s:o, s:o}", "nf",
+				rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
+				failure_names[hop->on_failure], "mode", mode_names[hop->mode],
+				"probe", probe_json(&hop->probe), "skipped",
+				(json_int_t)status->hops[i].skipped, "closed",
+				(json_int_t)status->hops[i].closed, "time_ns",
+				time_json(&status->hops[i].time), "instances", instances));
 	}
 	return hops;
 }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The way of probes (switch/probe.h): into an instance of a network function, and back from it.
+// Worker, all of it.
+#ifndef WEIR_SWITCH_PROBE_WAY_H
+#define WEIR_SWITCH_PROBE_WAY_H
+
+#include "switch/pipeline.h"
+
+// Sends those of the worker's instances that are to be sent. Uses the pass's burst; outside of
+// pipeline_run.
+void probes_send(struct pass *pass);
+
+// Whether a packet from a network function's port is the answer to a probe of its. Then it has done
+// what it was sent for, and has its verdict.
+bool probe_came_back(const struct pass *pass, struct packet *p);
+
+#endif
