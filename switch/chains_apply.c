@@ -158,7 +158,8 @@ static bool copy_config(struct config_chain *to, const struct config_chain *from
 		to->hops[h].instances = malloc(size ? size : 1);
 		if (!to->hops[h].instances)
 			return false;
-		memcpy(to->hops[h].instances, from->hops[h].instances, size);
+		if (size)
+			memcpy(to->hops[h].instances, from->hops[h].instances, size);
 	}
 	return true;
 }
@@ -268,7 +269,9 @@ static bool same_hop(const struct config_hop *a, const struct config_hop *b)
 {
 	struct config_hop x = *a, y = *b;
 	x.instances = y.instances = NULL;
-	return !memcmp(&x, &y, sizeof(x)) &&
+	if (memcmp(&x, &y, sizeof(x)))
+		return false;
+	return !a->ninstances ||
 	       !memcmp(a->instances, b->instances, a->ninstances * sizeof(*a->instances));
 }
 
