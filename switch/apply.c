@@ -279,7 +279,9 @@ int switch_apply(struct weir_switch *sw, const struct config *config, struct err
 	if (rc)
 		goto out;
 	if (prepare_bridges(c) || prepare_ports(c) || shared_prepare(&c->shared, sw, config) ||
-		chains_prepare(&c->chains, sw, config) || retire(c, gone, &ngone)) {
+		chains_prepare(
+			&c->chains, sw, config, c->policy.conns ? c->policy.conns : sw->conns) ||
+		retire(c, gone, &ngone)) {
 		abandon(c);
 		rc = error_set(err, ENOMEM, "no memory for the new configuration");
 		goto out;

@@ -105,6 +105,8 @@ struct chain_step {
 	uint32_t zone;    // of its bridge and VLAN 0; UINT32_MAX: its ports are not both there
 	const struct port_view *view[2];
 	struct nf *nf;
+	bool routed;       // its packets go to the MAC addresses of its ports
+	uint8_t mac[2][6]; // by enum chain_side
 };
 
 struct chain_hop {
@@ -139,6 +141,7 @@ struct chain_view {
 	uint16_t number;
 	uint8_t nhops; // that are VMs; the others stand aside
 	uint8_t ninside;
+	bool has_routed;               // of its hops
 	uint8_t place[CONN_INSTANCES]; // by an instance's number
 	struct chain_hop hops[CHAIN_HOPS_MAX];
 	struct chain_step steps[CHAIN_PLACES];

@@ -4,6 +4,7 @@
 #define WEIR_SWITCH_CHAIN_WAY_H
 
 #include "base/likely.h"
+#include "switch/chain_macs.h"
 #include "switch/pipeline.h"
 
 // The chain that a connection is in; NULL: none of this snapshot's.
@@ -121,6 +122,8 @@ static inline bool chain_send(const struct pass *pass, const struct chain_view *
 	run->bytes += p->len;
 	p->verdict = VERDICT_FORWARD;
 	p->out_port = run->step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
+	if (unlikely(run->step->routed))
+		packet_set_macs(p, run->step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
 	return true;
 }
 

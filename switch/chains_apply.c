@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "switch/chain_macs.h"
 #include "switch/private.h"
 
 enum {
@@ -205,12 +207,35 @@ static bool make_chain(struct weir_switch *sw, struct next_chain *next)
 	return true;
 }
 
-int chains_prepare(
-	struct chains_change *change, struct weir_switch *sw, const struct config *config)
+static bool has_routed(const struct config *config)
+{
+	for (size_t i = 0; i < config->nchains; i++)
+		for (size_t h = 0; h < config->chains[i].nhops; h++)
+			if (config->chains[i].hops[h].mode == HOP_ROUTED)
+				return true;
+	return false;
+}
+
+// For all entries; a page has memory when one of its connections is routed.
+static int make_macs(struct weir_switch *sw, const struct conn_table *conns)
+{
+	struct conn_stats stats;
+	conn_table_stats(conns, &stats);
+	size_t bytes = (stats.capacity + 1) * sizeof(*sw->macs);
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return -ENOMEM;
+	sw->macs = at;
+	sw->macs_bytes = bytes;
+	return 0;
+}
+
+int chains_prepare(struct chains_change *change, struct weir_switch *sw,
+	const struct config *config, const struct conn_table *conns)
 {
 	change->sw = sw;
 	change->next = calloc(config->nchains + 1, sizeof(*change->next));
-	if (!change->next)
+	if (!change->next || (has_routed(config) && !sw->macs && make_macs(sw, conns)))
 		return -ENOMEM;
 	for (size_t i = 0; i < config->nchains; i++) {
 		struct next_chain *next = &change->next[i];
@@ -421,4 +446,6 @@ void chains_destroy(struct weir_switch *sw)
 	struct chains_change nothing = {.sw = sw, .next = calloc(1, sizeof(*nothing.next))};
 	chains_commit(&nothing);
 	chains_published(sw);
+	if (sw->macs)
+		munmap(sw->macs, sw->macs_bytes);
 }

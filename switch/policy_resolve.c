@@ -32,6 +32,8 @@ void policy_note_resolved(const struct pass *pass, struct conn *conn, uint8_t ge
 	resolved.ports[original] = ends->from->id;
 	resolved.ports[!original] = ends->to ? ends->to->id : 0;
 	bool was_in_it = conn_epoch(conn) && conn_chain(conn) == answer->chain;
+	if (pass->snapshot->macs && !was_in_it)
+		chain_macs_forget(&pass->snapshot->macs[conn - conn_at(pass->tracker.table, 0)]);
 	conn_resolve(pass->tracker.table, conn, generation, &resolved);
 	if (!answer->chain)
 		return;

@@ -35,6 +35,8 @@ struct weir_switch {
 	size_t nchains;
 	struct chain *chains[CHAINS_MAX]; // in the order in which they are asked
 	uint16_t next_chain;              // the number to try first
+	struct chain_macs *macs;          // NULL: no hop has been routed yet
+	size_t macs_bytes;
 	// Of published snapshots, until another is published.
 	struct chain *gone_chains;
 	struct hop *gone_hops;
@@ -122,9 +124,10 @@ struct chains_change {
 	size_t count;
 	struct next_chain *next; // in the order of the configuration
 };
-// In zeroed memory. 0, or -ENOMEM: to be abandoned then.
-int chains_prepare(
-	struct chains_change *change, struct weir_switch *sw, const struct config *config);
+// In zeroed memory; conns: the table that the chains' connections will be in. 0, or -ENOMEM: to be
+// abandoned then.
+int chains_prepare(struct chains_change *change, struct weir_switch *sw,
+	const struct config *config, const struct conn_table *conns);
 void chains_abandon(struct chains_change *change);
 // Takes them over, when the switch's ports are those of the configuration; to be published.
 // Connections are to be resolved anew if that concerns them.

@@ -4,11 +4,16 @@
 // the last to the connection's end. The connection does not advance, and nothing is learned or
 // checked: that was done where the packet entered the chain.
 //
-// What belongs to no connection, or to one that does not visit this instance, is lost: a bridge in
-// a VM has two sides here, and what it floods would be a loop.
+// An NF that routes gets packets at its own MAC address, and the whole network is behind Weir's:
+// its questions for neighbours are answered here, and what it sends gets the addresses back that it
+// had where it entered the chain.
+//
+// What else belongs to no connection, or to one that does not visit this instance, is lost: a
+// bridge in a VM has two sides here, and what it floods would be a loop.
 #include "switch/chain_way.h"
 #include "switch/fragments.h"
 #include "switch/keys.h"
+#include "switch/neighbour.h"
 #include "switch/probe_way.h"
 
 #include "base/likely.h"
@@ -61,6 +66,11 @@ static void go_on(struct pass *pass, struct packet *p, uint32_t index, struct ch
 	struct nf *nf = chain->steps[place].nf;
 	if (unlikely(atomic_load_explicit(&nf->timed, memory_order_relaxed) == index))
 		nf_time_end(nf, p, reply);
+	if (unlikely(chain->steps[place].routed) &&
+		unlikely(!chain_macs_restore(&pass->snapshot->macs[index], key->direction, p))) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
 	int hop = (place >> 4) + (reply ? -1 : 1);
 	if (!chain_send(pass, chain, conn, p, reply, hop, run))
 		leave(pass, conn, key->direction, p);
@@ -84,13 +94,21 @@ static void note_first_fragment(struct pass *pass, struct packet *p)
 		fragment_refuse(pass, p, pass->in->zone | p->vlan);
 }
 
-// What has no key: probes that have gone through it, or the NF's own ARP and spanning tree.
-static void drop_rest(struct pass *pass)
+// What has no key: probes that have gone through it, or the NF's own, such as spanning tree. One
+// that routes asks who its neighbours are.
+static void end_rest(struct pass *pass)
 {
 	struct packet *end = &pass->burst.packets[pass->burst.count];
-	for (struct packet *p = pass->burst.packets; p < end; p++)
-		if (p->verdict == VERDICT_NONE && !probe_came_back(pass, p))
+	for (struct packet *p = pass->burst.packets; p < end; p++) {
+		if (p->verdict != VERDICT_NONE || probe_came_back(pass, p))
+			continue;
+		if (pass->in->is_routed && neighbour_answer(p, chain_mac)) {
+			p->verdict = VERDICT_FORWARD;
+			p->out_port = pass->in->id;
+		} else {
 			packet_drop(p, DROP_CHAIN_STRAY);
+		}
+	}
 }
 
 void stage_return(struct pass *pass)
@@ -112,5 +130,5 @@ void stage_return(struct pass *pass)
 	}
 	chain_run_count(&run);
 	if (unlikely(keyed.count != pass->burst.count))
-		drop_rest(pass);
+		end_rest(pass);
 }

@@ -229,6 +229,7 @@ struct snapshot *snapshot_compile(
 	s->epoch = options->epoch;
 	s->built_in = options->built_in;
 	s->track = options->track;
+	s->macs = options->macs;
 	s->all = calloc(nports + 1, sizeof(*s->all));
 	s->peers = calloc(nports + 1, sizeof(*s->peers));
 	s->refs = calloc(nports * QUEUE_PAIRS_MAX + 1, sizeof(*s->refs));

@@ -149,6 +149,7 @@ struct port_view {
 	// no member of its bridge: it gets what a chain sends there, and all that it sends is
 	// one's.
 	const uint8_t *places; // NULL: it is none
+	bool is_routed;        // ... and its hop is, in a chain at least
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
 	const uint16_t *peers;     // all ports of its bridge, itself too
@@ -206,6 +207,7 @@ struct snapshot {
 	uint8_t (*places)[CONN_CHAINS];
 	uint32_t nprobes;
 	struct probe_view *probes;
+	struct chain_macs *macs; // by connection; NULL: no hop has been routed yet
 	uint16_t *peers;
 	struct queue_ref *refs;
 	const struct port_view **to_vm;
@@ -231,6 +233,7 @@ struct snapshot_options {
 	size_t nshared;
 	struct chain *const *chains; // in the order in which they are asked
 	size_t nchains;
+	struct chain_macs *macs;
 };
 
 // Compiles the switch's present ports and bridges. NULL: no memory. Main thread.

@@ -22,7 +22,8 @@ static struct port_view *view_of(const struct source *src, const char *name)
 // --- network functions
 
 // Gives a network function's port its table of places.
-static void compile_port(const struct source *src, const char *name, uint16_t chain, uint8_t place)
+static void compile_port(
+	const struct source *src, const char *name, uint16_t chain, uint8_t place, bool routed)
 {
 	struct port_view *v = view_of(src, name);
 	if (!v)
@@ -33,23 +34,32 @@ static void compile_port(const struct source *src, const char *name, uint16_t ch
 		v->places = places;
 	}
 	places[chain] = place;
+	v->is_routed |= routed;
+}
+
+static void compile_arm(struct chain_step *step, enum chain_side side)
+{
+	const struct port_view *view = step->view[side];
+	step->port[side] = view->id;
+	memcpy(step->mac[side], view->port->config.addresses.mac, sizeof(step->mac[side]));
 }
 
 // An instance whose ports are in two bridges serves none.
-static void compile_step(
-	const struct source *src, struct chain_view *chain, uint8_t place, struct nf *nf)
+static void compile_step(const struct source *src, struct chain_view *chain, uint8_t place,
+	struct nf *nf, bool routed)
 {
 	struct chain_step *step = &chain->steps[place];
 	const struct port_view *left = view_of(src, nf->left), *right = view_of(src, nf->right);
-	*step = (struct chain_step){.view = {left, right}, .zone = UINT32_MAX, .nf = nf};
+	*step = (struct chain_step){
+		.view = {left, right}, .zone = UINT32_MAX, .nf = nf, .routed = routed};
 	if (left && right && left->zone == right->zone) {
-		step->port[CHAIN_LEFT] = left->id;
-		step->port[CHAIN_RIGHT] = right->id;
+		compile_arm(step, CHAIN_LEFT);
+		compile_arm(step, CHAIN_RIGHT);
 		step->zone = left->zone;
 	}
 	chain->place[nf->number] = place;
-	compile_port(src, nf->left, chain->number, place);
-	compile_port(src, nf->right, chain->number, place);
+	compile_port(src, nf->left, chain->number, place, routed);
+	compile_port(src, nf->right, chain->number, place, routed);
 }
 
 // The VLAN in which frames pass both ports; VLAN_NONE: there is none. Without a tag, if one does.
@@ -91,8 +101,10 @@ static void compile_vms(const struct source *src, struct chain_view *view, size_
 		.ninstances = (uint8_t)config->ninstances,
 		.closed = config->on_failure == HOP_CLOSED,
 	};
+	bool routed = config->mode == HOP_ROUTED;
+	view->has_routed |= routed;
 	for (uint8_t i = 0; i < config->ninstances; i++)
-		compile_step(src, view, (uint8_t)(h << 4 | i), view->chain->nfs[hop][i]);
+		compile_step(src, view, (uint8_t)(h << 4 | i), view->chain->nfs[hop][i], routed);
 	for (uint8_t i = 0; i < config->ninstances && config->probe.interval_ns; i++)
 		compile_probe(src, view, &view->steps[h << 4 | i]);
 }

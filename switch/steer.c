@@ -3,6 +3,8 @@
 // the last one, instead of where forward sends them. Policy has decided, and the connection has
 // advanced, as if there were no chain.
 //
+// What its MAC addresses are here they are again behind the NFs that route.
+//
 // Behind storm: what is flooded by its sender counts as such, though it goes to one port first.
 #include "switch/chain_way.h"
 #include "switch/policy.h"
@@ -24,7 +26,11 @@ static void steer(struct pass *pass, struct packet *p, struct chain_run *run)
 		packet_drop(p, DROP_CHAIN_STRAY);
 		return;
 	}
-	bool reply = pass->keys[p->key].direction != conn_original_direction(conn);
+	unsigned direction = pass->keys[p->key].direction;
+	bool reply = direction != conn_original_direction(conn);
+	// An error may come from anyone on the way.
+	if (unlikely(chain->has_routed) && !(p->flags & PACKET_ICMP_ERROR))
+		chain_macs_note(&pass->snapshot->macs[p->conn], direction, p);
 	chain_send(pass, chain, conn, p, reply, reply ? chain->nhops - 1 : 0, run);
 }
 

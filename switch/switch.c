@@ -32,6 +32,7 @@ static struct snapshot *compile(
 		.nshared = sw->nshared,
 		.chains = sw->chains,
 		.nchains = sw->nchains,
+		.macs = sw->macs,
 	};
 	memcpy(options.track.timeouts_s, sw->config.timeouts_s, sizeof(options.track.timeouts_s));
 	return snapshot_compile(ports, nports, &options);

@@ -103,9 +103,9 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 			"expected mode: transparent beside it, since probes of NFs that route are "
 			"not "
 			"supported yet");
-	if (hop->mode == HOP_ROUTED)
-		return check_fail(check, node_find(node, "mode"), "mode", ENOTSUP,
-			"routed is not supported yet");
+	if (inside && hop->mode == HOP_ROUTED)
+		return check_fail(check, node_find(node, "mode"), "mode", EINVAL,
+			"expected transparent beside groups, found routed");
 	return 0;
 }
 

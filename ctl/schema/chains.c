@@ -36,8 +36,9 @@ static int check_bridge(struct check *check, const struct node *node, const char
 
 // A port where an NF is plugged in: `key` of an instance.
 static int check_arm(struct check *check, struct known *known, uint16_t chain,
-	const struct node *instance, const char *key)
+	const struct config_hop *hop, const struct node *instance, const char *key)
 {
+	static const uint8_t none[6];
 	const struct node *node = node_find(instance, key);
 	if (!node)
 		return 0;
@@ -51,6 +52,11 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 	if (port->ngroups)
 		return check_fail(check, node, key, EINVAL,
 			"expected a port without groups, found %s, which has some", port->name);
+	if (hop->mode == HOP_ROUTED && !memcmp(port->addresses.mac, none, sizeof(none)))
+		return check_fail(check, node, key, EINVAL,
+			"expected a port with addresses.mac, where a routed NF gets its packets, "
+			"found %s without",
+			port->name);
 	uint16_t *chain_of = &known->chain_of[port - known->config->ports];
 	if (*chain_of == chain)
 		return check_fail(check, node, key, EINVAL,
@@ -61,8 +67,8 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 	return rc;
 }
 
-static int check_instances(
-	struct check *check, struct known *known, uint16_t chain, const struct node *instances)
+static int check_instances(struct check *check, struct known *known, uint16_t chain,
+	const struct config_hop *hop, const struct node *instances)
 {
 	static const char *const keys[] = {"port", "left", "right"};
 	size_t mark = check_push(check, "instances");
@@ -70,7 +76,7 @@ static int check_instances(
 	for (size_t i = 0; i < instances->count && rc == 0; i++) {
 		size_t inner = push_number(check, i + 1);
 		for (size_t k = 0; k < 3 && rc == 0; k++)
-			rc = check_arm(check, known, chain, instances->items[i], keys[k]);
+			rc = check_arm(check, known, chain, hop, instances->items[i], keys[k]);
 		check_pop(check, inner);
 	}
 	check_pop(check, mark);
@@ -92,13 +98,14 @@ static int check_hop_groups(
 static int check_hops(
 	struct check *check, struct known *known, uint16_t chain, const struct node *hops)
 {
+	const struct config_hop *config = known->config->chains[chain - 1].hops;
 	size_t mark = check_push(check, "hops");
 	int rc = 0;
 	for (size_t i = 0; i < hops->count && rc == 0; i++) {
 		const struct node *instances = node_find(hops->items[i], "instances");
 		size_t inner = push_number(check, i + 1);
 		rc = instances
-			     ? check_instances(check, known, chain, instances)
+			     ? check_instances(check, known, chain, &config[i], instances)
 			     : check_hop_groups(check, known, node_find(hops->items[i], "groups"));
 		check_pop(check, inner);
 	}

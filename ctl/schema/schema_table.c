@@ -393,8 +393,9 @@ static const struct key hop_keys[] = {
 	{"mode", TYPE_ENUM, .fallback = "transparent", .words = mode_words,
 		FIELD(struct config_hop, mode), .effect = EFFECT_LIVE,
 		.about = "Whether frames keep their MAC addresses, for an NF that is as a bridge "
-			"(`transparent`), or go to the NF's own, for one that routes (`routed`). `routed` is "
-			"not supported yet."},
+			"(`transparent`), or go to the NF's own, for one that routes (`routed`): its ports' "
+			"`addresses.mac`. Towards it the whole network is at Weir's, 02:57:65:69:72:00, "
+			"which answers its ARP and neighbour solicitations."},
 	{0},
 };
 

@@ -19,11 +19,13 @@ class Chained:
         self.lan = lan
 
     def chain(self, name, hops, **match):
-        """hops: each a list of instances, ("left", "right") or "port"; open if it is a tuple (list, "open")."""
+        """hops: each a list of instances, ("left", "right") or "port"; open if it is a tuple (list, "open"); or with
+        more keys of the hop, if it is a tuple (list, {keys})."""
         document = []
         for number, hop in enumerate(hops):
-            instances, rule = hop if isinstance(hop, tuple) else (hop, "closed")
-            document.append({"nf": f"nf{number}", "on-failure": rule,
+            instances, more = hop if isinstance(hop, tuple) else (hop, "closed")
+            keys = {"on-failure": more} if isinstance(more, str) else more
+            document.append({"nf": f"nf{number}", **keys,
                              "instances": [{"port": one} if isinstance(one, str) else
                                            {"left": one[0], "right": one[1]} for one in instances]})
         match = match or {"from": {"port": "client"}, "to": {"port": "server"}}

@@ -146,7 +146,7 @@ WRONG = [
     ("{port: ids2}", "{port: nobody}", r"chains\.inspect\.hops\.2\.instances\.2\.port: expected a port that exists"),
     ("{port: ids2}", "{port: fw-b}", r"hops\.2\.instances\.2\.port: expected each port once in a chain, found fw-b"),
     ("{port: ids2}", "{port: client}", r"hops\.2\.instances\.2\.port: expected a port without groups, found client"),
-    ("on-failure: open", "mode: routed", r"chains\.inspect\.hops\.2\.mode: routed is not supported yet"),
+    ("on-failure: open", "mode: routed", r"hops\.2\.instances\.1\.port: expected a port with addresses\.mac"),
     ("proto: tcp", "proto: icmp", r"chains\.inspect\.match\.dport: expected tcp, udp or sctp beside it"),
 ]
 

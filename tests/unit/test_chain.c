@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which instances connections visit: how they spread, and which of them move when one goes.
+// Which instances connections visit: how they spread, and which of them move when one goes; and
+// what becomes of MAC addresses at hops that route.
 #include "switch/chain_way.h"
+#include "switch/policy_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -280,4 +282,81 @@ Test(chain, instances_stay_when_their_hop_has_another_place)
 		cr_assert_eq(conn_instance(conn, 0), 200);
 		cr_assert_eq(conn_instance(conn, 1), before[n]);
 	}
+}
+
+// --- hops that route
+
+static const uint8_t there[12] = "\x52\x54\0\0\0\2\x52\x54\0\0\0\1";
+static const uint8_t back[12] = "\x52\x54\0\0\0\1\x52\x54\0\0\0\2";
+
+static struct packet framed(uint8_t frame[12], const uint8_t macs[12])
+{
+	memcpy(frame, macs, 12);
+	return (struct packet){.data = frame, .len = 60};
+}
+
+Test(chain, a_routed_hop_gets_packets_at_its_own_address)
+{
+	uint8_t frame[12];
+	struct chain_step *step = &chain.steps[1 << 4];
+	step->routed = true;
+	memcpy(step->mac[CHAIN_LEFT], "\x52\x54\0\0\0\x0a", 6);
+	memcpy(step->mac[CHAIN_RIGHT], "\x52\x54\0\0\0\x0b", 6);
+	struct conn *conn = begun(0);
+	struct chain_run run = {.key = 0};
+	struct packet p = framed(frame, there);
+	cr_assert(chain_send(&pass, &chain, conn, &p, false, 1, &run));
+	cr_expect_arr_eq(frame, "\x52\x54\0\0\0\x0a\2Weir\0", 12);
+	p = framed(frame, back);
+	cr_assert(chain_send(&pass, &chain, conn, &p, true, 1, &run));
+	cr_expect_arr_eq(frame, "\x52\x54\0\0\0\x0b\2Weir\0", 12);
+	p = framed(frame, there);
+	cr_assert(chain_send(&pass, &chain, conn, &p, false, 0, &run));
+	cr_expect_arr_eq(frame, there, 12, "one that is as a bridge");
+}
+
+Test(chain, addresses_are_put_back_by_direction)
+{
+	uint8_t frame[12];
+	struct chain_macs macs = {0};
+	struct packet p = framed(frame, there);
+	cr_expect(!chain_macs_restore(&macs, 0, &p), "none is known");
+	memcpy(frame, there, 12);
+	chain_macs_note(&macs, 1, &p);
+	cr_expect(chain_macs_restore(&macs, 0, &p));
+	cr_expect_arr_eq(frame, back, 12, "turned round");
+	static const uint8_t other[12] = "\x52\x54\0\0\0\3\x52\x54\0\0\0\4";
+	memcpy(frame, other, 12);
+	chain_macs_note(&macs, 0, &p);
+	memset(frame, 0, 12);
+	cr_expect(chain_macs_restore(&macs, 0, &p));
+	cr_expect_arr_eq(frame, other, 12);
+	cr_expect(chain_macs_restore(&macs, 1, &p));
+	cr_expect_arr_eq(frame, there, 12);
+	chain_macs_forget(&macs);
+	cr_expect(!chain_macs_restore(&macs, 1, &p));
+}
+
+Test(chain, an_entry_that_comes_into_a_chain_forgets_the_last_one_s_addresses)
+{
+	static struct chain_macs macs[CONNECTIONS + 1];
+	static const struct port_view from = {.id = 7}, to = {.id = 8};
+	const struct ends ends = {&from, &to};
+	const struct answer answer = {.chain = CHAIN};
+	struct conn_resolved resolved = {.epoch = 1};
+	uint8_t frame[12];
+	struct packet p = framed(frame, there);
+	snapshot.macs = macs;
+	snapshot.epoch = 2;
+	cr_assert_eq(add(key_of(0), 0, CONN_UDP_UNANSWERED, 0, &indexes[0]), 0);
+	struct conn *conn = conn_at(table, indexes[0]);
+	conn_resolve(table, conn, conn_generation(conn), &resolved);
+	chain_macs_note(&macs[indexes[0]], 0, &p);
+	policy_note_resolved(&pass, conn, conn_generation(conn), 0, &ends, &answer);
+	cr_expect(!chain_macs_restore(&macs[indexes[0]], 0, &p));
+	// As long as it stays there it keeps them.
+	memcpy(frame, there, 12);
+	chain_macs_note(&macs[indexes[0]], 0, &p);
+	policy_note_resolved(&pass, conn, conn_generation(conn), 0, &ends, &answer);
+	cr_expect(chain_macs_restore(&macs[indexes[0]], 0, &p));
 }

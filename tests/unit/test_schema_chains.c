@@ -280,11 +280,31 @@ Test(schema_chains, refuses_ports_of_different_bridges)
 				       "instances: [{port: far}]}]}"));
 }
 
-Test(schema_chains, refuses_what_is_not_built_yet)
+#define ROUTERS \
+	"ports:\n" \
+	"  a: {vhost-user: {socket: a}, addresses: {mac: '52:54:00:00:00:0a'}}\n" \
+	"  b: {vhost-user: {socket: b}, addresses: {mac: '52:54:00:00:00:0b'}}\n" VM( \
+		"c") "chains:\n" ONE "      - {nf: f, mode: routed, "
+
+Test(schema_chains, a_routed_hop_needs_the_addresses_of_its_ports)
 {
-	REFUSES(ENOTSUP,
-		{HOP("mode: routed, instances: [{port: a}]"),
-			"weir.yaml:17: chains.x.hops.1.mode: routed is not supported yet"}, );
+	struct config *config = check(ROUTERS "instances: [{left: a, right: b}]}");
+	cr_expect_eq(config->chains[0].hops[0].mode, HOP_ROUTED);
+	config_free(config);
+	REFUSES(EINVAL,
+		{ROUTERS "instances: [{left: a, right: c}]}",
+			"weir.yaml:9: chains.x.hops.1.instances.1.right: expected a port with "
+			"addresses.mac, where a routed NF gets its packets, found c without"},
+		{ROUTERS "instances: [{port: a}, {port: c}]}",
+			"weir.yaml:9: chains.x.hops.1.instances.2.port: expected a port with "
+			"addresses.mac, where a routed NF gets its packets, found c without"},
+		{TOWN ONE "      - {nf: weir-firewall, groups: web, mode: routed}",
+			"weir.yaml:17: chains.x.hops.1.mode: expected transparent beside groups, "
+			"found routed"}, );
+}
+
+Test(schema_chains, refuses_groups_where_they_are_none)
+{
 	REFUSES(EINVAL,
 		{TOWN ONE "      - {nf: weir-firewall, groups: [nobody]}",
 			"weir.yaml:17: chains.x.hops.1.groups: expected a group that exists, found "

@@ -85,6 +85,21 @@ def arp(mac, source, target):
     return struct.pack(">HHBBH", 1, V4, 6, 4, 1) + mac + address(source) + bytes(6) + address(target)
 
 
+def solicitation(mac, source, target):
+    """A neighbour solicitation (RFC 4861), with the asker's MAC address unless it is from nowhere."""
+    option = b"" if source == "::" else b"\1\1" + mac
+    group = f"ff02::1:ff{address(target)[13]:02x}:{int.from_bytes(address(target)[14:], 'big'):x}"
+    packet = icmp(source, group, 135, 0, bytes(4) + address(target) + option)
+    return packet[:7] + b"\xff" + packet[8:]
+
+
+def routed(packet):
+    """The packet with one hop less to live."""
+    if packet[0] >> 4 == 6:
+        return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
+    return _with_sum(packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + bytes(2) + packet[12:20], 10) + packet[20:]
+
+
 def host(end, version=4):
     """The address of a front-end, after the last byte of its MAC address."""
     return f"10.8.0.{end.mac[5]}" if version == 4 else f"fd08::{end.mac[5]:x}"
