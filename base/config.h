@@ -242,6 +242,11 @@ enum config_hop_mode {
 	HOP_TRANSPARENT, // frames keep their MAC addresses
 	HOP_ROUTED       // they go to the NF's, and get their own back behind it
 };
+// By what a packet that an NF sends is found to be of a chain.
+enum config_recognise {
+	RECOGNISE_CONNECTION, // its addresses and L4 ports
+	RECOGNISE_PORT        // or, if those are no connection's, the port that it comes by
+};
 
 // Of frames that are sent through an instance to see whether it forwards.
 struct config_probe {
@@ -254,6 +259,7 @@ struct config_hop {
 	char nf[NAME_SIZE];
 	enum config_on_failure on_failure;
 	enum config_hop_mode mode;
+	enum config_recognise recognise;
 	struct config_probe probe;
 	size_t ninstances;
 	struct config_instance *instances;

@@ -45,7 +45,8 @@
 	X(FRAGMENT_INVALID, "fragment-invalid", \
 		"a fragment that overlaps another, or is too short or too long") \
 	X(CHAIN_STRAY, "chain-stray", \
-		"from a network function, and part of no connection whose chain leads there") \
+		"from or to a network function, and part of no connection whose chain leads " \
+		"there") \
 	X(CHAIN_BYPASS, "chain-bypass", \
 		"for one IP address in a frame to a group of MAC addresses, where a chain could " \
 		"take it") \

@@ -63,6 +63,7 @@ enum packet_flag {
 	PACKET_TO_RECEIVER = 1 << 12, // its drop is one of out_port
 	PACKET_BEGUN = 1 << 13,       // a TSO frame of which segments_gone have been delivered
 	PACKET_CHAINED = 1 << 14,     // its connection visits network functions
+	PACKET_STEERED = 1 << 15,     // ... and it goes from one on to where its chain leads
 };
 
 enum verdict {

@@ -86,7 +86,9 @@ struct conn {
 	// which instance: 0: none is chosen. Of no meaning to this layer.
 	_Atomic uint16_t chain;
 	_Atomic uint8_t instances[CHAIN_HOPS_MAX];
-	uint16_t reserved;
+	// By hop, a bit: what goes in there comes out under the same key. Since it was resolved.
+	_Atomic uint8_t unchanged;
+	uint8_t reserved;
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct conn) == 192, "three lines");
@@ -121,6 +123,18 @@ static inline bool conn_is_chained(const struct conn *conn)
 static inline uint8_t conn_instance(const struct conn *conn, unsigned hop)
 {
 	return atomic_load_explicit(&conn->instances[hop], memory_order_relaxed);
+}
+
+static inline bool conn_is_unchanged(const struct conn *conn, unsigned hop)
+{
+	return atomic_load_explicit(&conn->unchanged, memory_order_relaxed) >> hop & 1;
+}
+
+static inline void conn_set_unchanged(struct conn *conn, unsigned hop)
+{
+	if (__builtin_expect(!conn_is_unchanged(conn, hop), 0))
+		atomic_fetch_or_explicit(
+			&conn->unchanged, (uint8_t)(1 << hop), memory_order_relaxed);
 }
 
 // The port behind the end that a direction comes from.

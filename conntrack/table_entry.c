@@ -102,6 +102,7 @@ void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
 		}
 		chain_take(t, conn, resolved->chain);
 		note_liberal(conn, resolved->liberal);
+		atomic_store_explicit(&conn->unchanged, 0, memory_order_relaxed);
 		atomic_store_explicit(&conn->epoch, resolved->epoch, memory_order_relaxed);
 	}
 	conn_unlock(t, conn);

@@ -9,6 +9,11 @@
 // key; the port tells the hop. So a packet goes to a later hop each time, or an earlier one if it
 // is a reply, and never in a loop.
 //
+// An NF that changes addresses or L4 ports is another end of each connection that goes through it:
+// what comes out of it is a connection of its own, with an entry of its own in the same chain,
+// which begins behind that hop, at the right port of that instance. It visits the later hops;
+// replies to it walk back to that port, and what the NF makes of them is a reply to the first one.
+//
 // Life cycle: a chain, its hops and its instances keep their place in memory, their numbers and
 // their counts as long as the configuration has them under the same names. What a configuration
 // drops is freed behind the grace period of the next publication. Their compiled half, chain_view,
@@ -112,7 +117,8 @@ struct chain_step {
 struct chain_hop {
 	struct hop *hop;
 	uint8_t ninstances;
-	bool closed; // on-failure
+	bool closed;     // on-failure
+	bool recognised; // what it sends can begin connections
 };
 
 // A hop inside of the switch: security groups that are asked once for each connection, as those of
@@ -141,8 +147,8 @@ struct chain_view {
 	uint16_t number;
 	uint8_t nhops; // that are VMs; the others stand aside
 	uint8_t ninside;
-	bool has_routed;               // of its hops
-	uint8_t place[CONN_INSTANCES]; // by an instance's number
+	bool has_routed, has_recognised; // of its hops
+	uint8_t place[CONN_INSTANCES];   // by an instance's number
 	struct chain_hop hops[CHAIN_HOPS_MAX];
 	struct chain_step steps[CHAIN_PLACES];
 	struct chain_inside inside[CHAIN_HOPS_MAX];

@@ -44,10 +44,23 @@ static uint8_t choose_at(const struct chain_view *chain, const struct conn *conn
 	return best;
 }
 
+int chain_find_begin(
+	const struct pass *pass, const struct chain_view *chain, const struct conn *conn)
+{
+	const struct port_view *host = chain_host_of(pass, conn);
+	return host && host->behind == chain->number ? host->places[chain->number] >> 4 : -1;
+}
+
+// What begins behind an NF visits none before it, and that one on its way back.
 void chain_choose(const struct pass *pass, const struct chain_view *chain, struct conn *conn)
 {
 	uint8_t instances[CHAIN_HOPS_MAX] = {0};
-	for (unsigned hop = 0; hop < chain->nhops; hop++)
+	int behind = chain_begins_behind(pass, chain, conn);
+	if (behind >= 0) {
+		uint8_t place = chain_host_of(pass, conn)->places[chain->number];
+		instances[behind] = chain->steps[place].nf->number;
+	}
+	for (unsigned hop = (unsigned)(behind + 1); hop < chain->nhops; hop++)
 		instances[hop] = choose_at(chain, conn, hop);
 	conn_choose(pass->tracker.table, conn, chain->number, instances);
 }
@@ -92,6 +105,7 @@ static const struct chain_step *step_instead(const struct pass *pass,
 bool chain_send_instead(const struct pass *pass, const struct chain_view *chain, struct conn *conn,
 	struct packet *p, bool reply, int hop)
 {
+	int behind = chain_begins_behind(pass, chain, conn);
 	for (; hop >= 0 && hop < chain->nhops; hop += reply ? -1 : 1) {
 		const struct chain_step *step = chain_step_at(
 			pass, chain, conn, (unsigned)hop, p->vlan);
@@ -107,7 +121,8 @@ bool chain_send_instead(const struct pass *pass, const struct chain_view *chain,
 			return true;
 		}
 		struct hop_counters *counters = &chain->hops[hop].hop->counters[pass->worker];
-		if (chain->hops[hop].closed) {
+		// Nobody but the NF that has changed its addresses can change them back.
+		if (chain->hops[hop].closed || hop == behind) {
 			counter_add(&counters->closed, 1, p->len);
 			packet_drop(p, DROP_CHAIN_CLOSED);
 			return true;

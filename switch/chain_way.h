@@ -24,6 +24,29 @@ uint16_t chain_match(const struct pass *pass, const struct port_view *from,
 bool chain_may_match(const struct pass *pass, const struct port_view *from,
 	const struct port_view *to, const struct conn_tuple *tuple, bool readable);
 
+// As chain_begins_behind, where a hop of the chain is recognised.
+int chain_find_begin(
+	const struct pass *pass, const struct chain_view *chain, const struct conn *conn);
+
+// The hop that the connection begins behind; -1: it begins at an end.
+static inline int chain_begins_behind(
+	const struct pass *pass, const struct chain_view *chain, const struct conn *conn)
+{
+	return likely(!chain->has_recognised) ? -1 : chain_find_begin(pass, chain, conn);
+}
+
+// The port of an NF behind which the connection begins, to which replies go, whatever address they
+// have; NULL: it begins at an end.
+static inline const struct port_view *chain_host_of(
+	const struct pass *pass, const struct conn *conn)
+{
+	if (likely(!conn_is_chained(conn)))
+		return NULL;
+	uint16_t port = conn_port(conn, conn_original_direction(conn));
+	const struct port_view *view = pass->snapshot->views[port];
+	return view && view->behind && view->behind == conn_chain(conn) ? view : NULL;
+}
+
 // Chooses the instances that a connection in this chain visits: at each hop the one it has, if that
 // is in service, else by its hash one of those that are. None is: it keeps what it has.
 void chain_choose(const struct pass *pass, const struct chain_view *chain, struct conn *conn);

@@ -10,6 +10,7 @@
 #include "switch/pipeline.h"
 
 #include "base/likely.h"
+#include "switch/chain_way.h"
 #include "switch/keys.h"
 
 // Packets in a row mostly go one way: the last one's addresses, the places where the MAC table had
@@ -65,6 +66,23 @@ static inline bool forward_known(struct pass *pass, struct packet *p, struct con
 	return true;
 }
 
+// A reply to what has begun behind an NF that changes addresses goes there, also where that has
+// kept the address of who began it, and the reply has that one's MAC address. Not inline: it is
+// rare, and what is not would be larger.
+static __attribute__((noinline)) bool forward_behind(
+	struct pass *pass, struct packet *p, const struct conn *conn, unsigned direction)
+{
+	const struct port_view *host = chain_host_of(pass, conn);
+	const struct mac_table *macs = pass->in->bridge->macs;
+	uint64_t source = mac_key_source(p->data, mac_key_tag(p->vlan));
+	if (!host || conn_original_direction(conn) == direction ||
+		!mac_refresh(macs, source, mac_hash(macs, source), pass->in->id, pass->now_s))
+		return false;
+	p->verdict = VERDICT_FORWARD;
+	p->out_port = host->id;
+	return true;
+}
+
 // What policy may deny must not advance it; nor what it may find to be nobody's, for its other end
 // has not shown itself and can be behind a port without groups.
 static inline bool is_settled(const struct pass *pass, const struct conn *conn, unsigned direction)
@@ -96,7 +114,8 @@ static inline void connect_packet(
 		return;
 	}
 	if (unlikely(*waiting & bit) || unlikely(!is_settled(pass, conn, key->direction)) ||
-		unlikely(!forward_known(pass, p, conn, key->direction, last))) {
+		(unlikely(!forward_known(pass, p, conn, key->direction, last)) &&
+			!forward_behind(pass, p, conn, key->direction))) {
 		p->flags |= PACKET_UNDECIDED;
 		*waiting |= bit;
 		return;
@@ -122,16 +141,21 @@ static inline void connect_packet(
 		p->flags |= PACKET_UNDECIDED;
 }
 
+void connect_keyed(struct pass *pass, const struct keyed *keyed, const uint32_t *found)
+{
+	struct way last = {0};
+	uint64_t waiting = 0;
+	for (unsigned i = 0; i < keyed->count; i++)
+		connect_packet(pass, keyed->packets[i], found[i], &last, &waiting);
+}
+
 void stage_connect(struct pass *pass)
 {
 	if (likely(!pass->in->connects))
 		return;
 	struct keyed keyed;
-	struct way last = {0};
-	uint64_t waiting = 0;
 	uint32_t found[BURST_MAX];
 	keys_make(pass, &keyed);
 	keys_find(pass, &keyed, found);
-	for (unsigned i = 0; i < keyed.count; i++)
-		connect_packet(pass, keyed.packets[i], found[i], &last, &waiting);
+	connect_keyed(pass, &keyed, found);
 }

@@ -113,6 +113,16 @@ static void answer_solicitation(struct packet *p, const uint8_t mac[6])
 	send_back(p, mac, IPV6_LEN + ADVERTISEMENT_LEN);
 }
 
+bool neighbour_is(const struct packet *p)
+{
+	if (p->flags & PACKET_ARP)
+		return true;
+	if (!(p->flags & PACKET_IPV6) || !(p->flags & PACKET_L4) || p->l4_proto != IPPROTO_ICMPV6)
+		return false;
+	uint8_t type = p->data[p->l4_off];
+	return type == SOLICITATION || type == ADVERTISEMENT;
+}
+
 bool neighbour_answer(struct packet *p, const uint8_t mac[6])
 {
 	// One tag is taken off, a second one would stay.

@@ -9,6 +9,10 @@
 
 #include "base/packet.h"
 
+// Whether it is a packet by which hosts find each other: ARP, or a neighbour solicitation or
+// advertisement. p is parsed.
+bool neighbour_is(const struct packet *p);
+
 // Makes of an ARP request (RFC 826) or of an IPv6 neighbour solicitation (RFC 4861, 4.3) the answer
 // that the address it asks for, whichever that is, has this MAC address: for who has asked, in the
 // same VLAN, without a tag. p is parsed and has no verdict; it stands in a stash of its own.

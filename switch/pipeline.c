@@ -35,6 +35,14 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// its chain, or is lost (switch/chain.h).
 	if (unlikely(pass->in->places)) {
 		stage_return(pass);
+		// One that changes addresses is a host, too: what it sends by itself goes on as
+		// from a VM.
+		if (pass->in->behind) {
+			stage_forward(pass);
+			stage_policy(pass);
+			stage_storm(pass);
+			stage_steer(pass);
+		}
 		stage_tx(pass);
 		stage_release(pass);
 		return taken;

@@ -89,6 +89,9 @@ unsigned stage_shape(struct pass *pass);
 void stage_police(struct pass *pass);
 void stage_admit(struct pass *pass);
 void stage_return(struct pass *pass);
+struct keyed;
+// A part of connect and return: what has keys and no verdict; found[i]: the entry of each, or 0.
+void connect_keyed(struct pass *pass, const struct keyed *keyed, const uint32_t *found);
 void stage_guard(struct pass *pass);
 void stage_connect(struct pass *pass);
 void stage_forward(struct pass *pass);

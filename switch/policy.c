@@ -53,6 +53,7 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	if (!policy_resolve(pass, p, key, conn, &ends))
 		return;
+	out = policy_receiver(pass, key, conn, out);
 	if (out && conn_port(conn, !key->direction) != out->id)
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
 }
@@ -67,6 +68,8 @@ static bool is_chains(struct pass *pass, const struct packet *p, const struct en
 		return false;
 	if (!(p->flags & PACKET_KEYED))
 		return policy_evades_chain(pass, p, ends);
+	if (pass->in->behind)
+		return true;
 	if (p->flags & PACKET_CONNECTION && conn_is_chained(conn_at(pass->tracker.table, p->conn)))
 		return true;
 	const struct conn_key *key = &pass->keys[p->key];

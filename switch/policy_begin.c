@@ -13,8 +13,9 @@
 #include "base/likely.h"
 #include "switch/chain_way.h"
 
-// Who pays for a connection: the port it begins at, if that has groups, else the one it comes to.
-// That pays apart from what it begins itself, which nobody outside may use up.
+// Who pays for a connection: the port it begins at, if that has groups or is that of a network
+// function which changes addresses, else the one it comes to. That pays apart from what it begins
+// itself, which nobody outside may use up.
 struct payer {
 	const struct port_view *port;
 	bool came;
@@ -22,7 +23,7 @@ struct payer {
 
 static struct payer payer_of(const struct ends *ends)
 {
-	bool came = !ends->from->groups && ends->to && ends->to->groups;
+	bool came = !ends->from->groups && !ends->from->behind && ends->to && ends->to->groups;
 	return (struct payer){came ? ends->to : ends->from, came};
 }
 
@@ -92,6 +93,7 @@ void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *ke
 	const struct port_view *out)
 {
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	out = policy_receiver(pass, key, conn, out);
 	// First: it need not be allowed what the old connection was, nor the other way round.
 	enum drop_reason how = p->flags & PACKET_TRACKED
 				       ? DROP_NONE
@@ -181,7 +183,8 @@ static bool is_answer(const struct pass *pass, const struct packet *p, const str
 	const struct ends *ends)
 {
 	struct rule_query query;
-	if (likely(!pass->in->is_chained) || !ends->to || !(p->flags & PACKET_L4))
+	if (likely(!pass->in->is_chained) || pass->in->behind || !ends->to ||
+		!(p->flags & PACKET_L4))
 		return false;
 	policy_query(key, key->direction, &query);
 	if (chain_match(pass, ends->from, ends->to, &query.tuple))

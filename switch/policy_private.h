@@ -58,6 +58,10 @@ void policy_begin(
 void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out);
 
+// To which port a packet of the connection goes that forward sends to `out` (NULL: not known): a
+// reply to what has begun behind a network function always goes there.
+const struct port_view *policy_receiver(const struct pass *pass, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out);
 // The packet's ends in the original direction of its connection; out NULL: not known.
 struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
 	const struct port_view *out);

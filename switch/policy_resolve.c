@@ -98,6 +98,20 @@ bool policy_resolve(struct pass *pass, struct packet *p, const struct conn_key *
 	return true;
 }
 
+bool policy_still_allows(
+	struct pass *pass, struct packet *p, const struct conn_key *key, struct conn *conn)
+{
+	struct ends ends = {NULL, NULL};
+	return policy_resolve(pass, p, key, conn, &ends);
+}
+
+const struct port_view *policy_receiver(const struct pass *pass, const struct conn_key *key,
+	const struct conn *conn, const struct port_view *out)
+{
+	const struct port_view *host = chain_host_of(pass, conn);
+	return host && key->direction != conn_original_direction(conn) ? host : out;
+}
+
 struct ends policy_ends_of(const struct pass *pass, const struct conn_key *key, unsigned original,
 	const struct port_view *out)
 {

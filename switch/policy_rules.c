@@ -97,7 +97,9 @@ static bool chain_allows(const struct pass *pass, const struct chain_view *chain
 void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
 	const struct rule_query *query, struct answer *answer)
 {
-	answer->chain = chain_match(pass, ends->from, ends->to, &query->tuple);
+	// What begins behind an NF stays in the NF's chain.
+	answer->chain = ends->from->places ? ends->from->behind
+					   : chain_match(pass, ends->from, ends->to, &query->tuple);
 	p->flags &= (uint16_t)~PACKET_CHAINED;
 	p->flags |= answer->chain ? PACKET_CHAINED : 0;
 }
@@ -105,7 +107,8 @@ void policy_ask_chain(const struct pass *pass, struct packet *p, const struct en
 bool policy_chain_allows(const struct pass *pass, const struct ends *ends,
 	const struct rule_query *query, struct packet *p, const struct answer *answer)
 {
-	if (!answer->chain ||
+	// Behind an NF they have been asked with the addresses that it has changed.
+	if (!answer->chain || ends->from->behind ||
 		chain_allows(pass, pass->snapshot->chains[answer->chain], ends, query))
 		return true;
 	policy_refuse(pass, p, DROP_GROUP_DENY, ends->from->id);
@@ -253,7 +256,7 @@ void policy_decide_alone(const struct pass *pass, struct packet *p, const struct
 // Where it was sent, though it may have come by a network function.
 static const struct port_view *sender_of(const struct pass *pass, const struct packet *p)
 {
-	if (!pass->in->places)
+	if (!pass->in->places || !(p->flags & PACKET_CONNECTION))
 		return pass->in;
 	const struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	return pass->snapshot->views[conn_port(conn, pass->keys[p->key].direction)];

@@ -8,13 +8,20 @@
 // its questions for neighbours are answered here, and what it sends gets the addresses back that it
 // had where it entered the chain.
 //
+// One that changes addresses or L4 ports is, on its right side, a host of the bridge. What comes
+// from there under no key that is known goes on from here as from a VM: connect, forward, policy,
+// steer.
+//
 // What else belongs to no connection, or to one that does not visit this instance, is lost: a
 // bridge in a VM has two sides here, and what it floods would be a loop.
 #include "switch/chain_way.h"
 #include "switch/fragments.h"
 #include "switch/keys.h"
 #include "switch/neighbour.h"
+#include "switch/policy.h"
 #include "switch/probe_way.h"
+
+#include <string.h>
 
 #include "base/likely.h"
 
@@ -44,19 +51,70 @@ static void leave(
 	p->out_port = known ? out->id : 0;
 }
 
+// Advances a connection that ends, for who began it, at an NF that changes addresses: by a reply
+// that comes from there. False: the packet is dropped.
+static bool advance(struct pass *pass, struct packet *p, const struct conn_key *key,
+	struct conn *conn, uint32_t index)
+{
+	if (p->flags & PACKET_ICMP_ERROR)
+		return true;
+	enum drop_reason reason = track_packet(&pass->tracker, index, conn, key, p);
+	if (reason == TRACK_ANEW || reason == TRACK_ANEW_ANSWERED)
+		reason = DROP_CHAIN_STRAY;
+	if (reason != DROP_NONE)
+		packet_drop(p, reason);
+	return reason == DROP_NONE;
+}
+
+// At a hop of a chain that has recognised ones. What comes out of one as it went in has its state
+// from its ends; but an NF that changes a connection is its other end. False: the packet is
+// dropped.
+static bool pass_recognised(struct pass *pass, struct packet *p, const struct chain_view *chain,
+	struct conn *conn, uint32_t index, unsigned hop)
+{
+	const struct conn_key *key = &pass->keys[p->key];
+	bool reply = key->direction != conn_original_direction(conn);
+	// Replies end where the connection begins.
+	if ((int)hop <= chain_begins_behind(pass, chain, conn)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return false;
+	}
+	if (!chain->hops[hop].recognised)
+		return true;
+	if (!reply)
+		conn_set_unchanged(conn, hop);
+	return !reply || conn_is_unchanged(conn, hop) || advance(pass, p, key, conn, index);
+}
+
+// The chain that the packet's connection is in now. One that an NF changes does not come by an end
+// before it comes here, where policy would be asked anew. NULL: it is in none, or the packet is
+// dropped.
+static inline const struct chain_view *chain_now(
+	struct pass *pass, struct packet *p, struct conn *conn)
+{
+	const struct chain_view *chain = chain_of(pass, conn);
+	if (!chain || likely(!chain->has_recognised) ||
+		likely(conn_epoch(conn) == pass->snapshot->epoch))
+		return chain;
+	bool allowed = policy_still_allows(pass, p, &pass->keys[p->key], conn);
+	p->flags &= (uint16_t)~PACKET_CHAINED;
+	return allowed ? chain_of(pass, conn) : NULL;
+}
+
 static void go_on(struct pass *pass, struct packet *p, uint32_t index, struct chain_run *run)
 {
 	struct conn *conn = conn_at(pass->tracker.table, index);
 	const struct conn_key *key = &pass->keys[p->key];
 	const struct chain_view *chain = NULL;
 	if (likely(index))
-		chain = chain_of(pass, conn);
+		chain = chain_now(pass, p, conn);
 	if (unlikely(!chain)) {
-		packet_drop(p, DROP_CHAIN_STRAY);
+		if (p->verdict != VERDICT_DROP)
+			packet_drop(p, DROP_CHAIN_STRAY);
 		return;
 	}
 	p->conn = index;
-	p->flags |= PACKET_CONNECTION | PACKET_CHAINED;
+	p->flags |= PACKET_CONNECTION | PACKET_STEERED;
 	bool reply = key->direction != conn_original_direction(conn);
 	uint8_t place = place_of(pass, chain, conn, reply);
 	if (unlikely(place == CHAIN_NO_PLACE)) {
@@ -66,6 +124,9 @@ static void go_on(struct pass *pass, struct packet *p, uint32_t index, struct ch
 	struct nf *nf = chain->steps[place].nf;
 	if (unlikely(atomic_load_explicit(&nf->timed, memory_order_relaxed) == index))
 		nf_time_end(nf, p, reply);
+	if (unlikely(chain->has_recognised) &&
+		!pass_recognised(pass, p, chain, conn, index, place >> 4))
+		return;
 	if (unlikely(chain->steps[place].routed) &&
 		unlikely(!chain_macs_restore(&pass->snapshot->macs[index], key->direction, p))) {
 		packet_drop(p, DROP_CHAIN_STRAY);
@@ -94,15 +155,59 @@ static void note_first_fragment(struct pass *pass, struct packet *p)
 		fragment_refuse(pass, p, pass->in->zone | p->vlan);
 }
 
+// --- towards the side where an NF is a host
+
+static bool is_from_itself(const struct pass *pass, const struct packet *p)
+{
+	const struct port_view *in = pass->in;
+	const struct chain_view *chain = pass->snapshot->chains[in->behind];
+	return !memcmp(p->data + 6, chain->steps[in->places[in->behind]].mac[CHAIN_RIGHT], 6);
+}
+
+// Whether it begins a connection behind the NF, or is part of one that has begun so.
+static bool is_hosts(const struct pass *pass, const struct packet *p, uint32_t index)
+{
+	if (!index)
+		return !(p->flags & PACKET_ICMP_ERROR) && is_from_itself(pass, p);
+	const struct conn *conn = conn_at(pass->tracker.table, index);
+	unsigned direction = pass->keys[p->key].direction;
+	return conn_port(conn, direction) == pass->in->id &&
+	       conn_original_direction(conn) == direction && is_from_itself(pass, p);
+}
+
+// Takes out of the keyed packets those that the NF sends as a host, and connects them.
+static void connect_hosts(struct pass *pass, struct keyed *keyed, uint32_t found[BURST_MAX])
+{
+	struct keyed hosts = {.count = 0};
+	uint32_t hosts_found[BURST_MAX];
+	unsigned others = 0;
+	for (unsigned i = 0; i < keyed->count; i++) {
+		if (is_hosts(pass, keyed->packets[i], found[i])) {
+			hosts.packets[hosts.count] = keyed->packets[i];
+			hosts_found[hosts.count++] = found[i];
+		} else {
+			keyed->packets[others] = keyed->packets[i];
+			found[others++] = found[i];
+		}
+	}
+	keyed->count = others;
+	connect_keyed(pass, &hosts, hosts_found);
+}
+
+// --- the stage
+
 // What has no key: probes that have gone through it, or the NF's own, such as spanning tree. One
-// that routes asks who its neighbours are.
+// that routes asks who its neighbours are: Weir, or, where it is a host, those themselves.
 static void end_rest(struct pass *pass)
 {
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
-		if (p->verdict != VERDICT_NONE || probe_came_back(pass, p))
+		bool is_connected = p->flags & PACKET_KEYED && !packet_is_to_group(p);
+		if (p->verdict != VERDICT_NONE || is_connected || probe_came_back(pass, p))
 			continue;
-		if (pass->in->is_routed && neighbour_answer(p, chain_mac)) {
+		if (pass->in->behind && neighbour_is(p) && is_from_itself(pass, p))
+			continue;
+		if (pass->in->is_routed && !pass->in->behind && neighbour_answer(p, chain_mac)) {
 			p->verdict = VERDICT_FORWARD;
 			p->out_port = pass->in->id;
 		} else {
@@ -118,6 +223,9 @@ void stage_return(struct pass *pass)
 	uint32_t found[BURST_MAX];
 	keys_make(pass, &keyed);
 	keys_find(pass, &keyed, found);
+	unsigned keys = keyed.count;
+	if (unlikely(pass->in->behind))
+		connect_hosts(pass, &keyed, found);
 	for (unsigned i = 0; i < keyed.count; i++)
 		__builtin_prefetch(&conn_at(pass->tracker.table, found[i])->chain);
 	for (unsigned i = 0; i < keyed.count; i++) {
@@ -129,6 +237,6 @@ void stage_return(struct pass *pass)
 			note_first_fragment(pass, p);
 	}
 	chain_run_count(&run);
-	if (unlikely(keyed.count != pass->burst.count))
+	if (unlikely(keys != pass->burst.count))
 		end_rest(pass);
 }

@@ -101,8 +101,13 @@ static bool compile_guards(struct snapshot *s, struct port *const *ports, size_t
 	return s->guards != NULL;
 }
 
+static bool is_flooded(const struct port_view *v)
+{
+	return !v->places || v->behind;
+}
+
 // Each bridge's ports stand together in one array, so that a flood walks nothing else. Those of
-// network functions get no floods.
+// network functions get no floods, but for hosts among them.
 static void compile_peers(struct snapshot *s, struct port *const *ports, size_t nports)
 {
 	uint16_t *next = s->peers;
@@ -111,7 +116,7 @@ static void compile_peers(struct snapshot *s, struct port *const *ports, size_t 
 			continue;
 		const uint16_t *first = next;
 		for (size_t j = i; j < nports; j++)
-			if (ports[j]->bridge == ports[i]->bridge && !s->all[j].places)
+			if (ports[j]->bridge == ports[i]->bridge && is_flooded(&s->all[j]))
 				*next++ = ports[j]->id;
 		for (size_t j = i; j < nports; j++)
 			if (ports[j]->bridge == ports[i]->bridge) {
@@ -142,7 +147,7 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 	for (size_t i = 0; i < nports; i++) {
 		struct port_view *v = &s->all[i];
 		v->conn_limit = connection_limit(&ports[i]->config.limits, s->conns);
-		v->connects |= v->is_chained && !v->places;
+		v->connects |= v->is_chained && (!v->places || v->behind);
 		if (!ports[i]->config.ngroups)
 			continue;
 		rules_group_list(s->rules, &ports[i]->config, &s->groups[i]);

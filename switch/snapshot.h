@@ -150,9 +150,13 @@ struct port_view {
 	// one's.
 	const uint8_t *places; // NULL: it is none
 	bool is_routed;        // ... and its hop is, in a chain at least
+	// A recognised NF's right port: the chain in which it begins connections; 0: none. Towards
+	// that side it is a host of its bridge: it asks for its neighbours, and they for it.
+	uint16_t behind;
+	bool has_hosts; // there are such ports in its bridge
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
-	const uint16_t *peers;     // all ports of its bridge, itself too
+	const uint16_t *peers;     // all ports of its bridge that get floods, itself too
 	uint16_t npeers;
 	struct budget_rate budgets[FLOOD_KINDS];
 	struct shaping shaping; // of what it sends

@@ -92,6 +92,17 @@ static void compile_probe(
 	};
 }
 
+// Behind an NF that changes addresses connections begin.
+static void compile_behind(const struct source *src, uint16_t chain, const struct nf *nf)
+{
+	struct port_view *right = view_of(src, nf->right);
+	if (!right)
+		return;
+	right->behind = chain;
+	for (size_t i = 0; i < src->nports; i++)
+		src->s->all[i].has_hosts |= src->ports[i]->bridge == right->bridge;
+}
+
 static void compile_vms(const struct source *src, struct chain_view *view, size_t hop,
 	const struct config_hop *config)
 {
@@ -100,11 +111,17 @@ static void compile_vms(const struct source *src, struct chain_view *view, size_
 		.hop = view->chain->hops[hop],
 		.ninstances = (uint8_t)config->ninstances,
 		.closed = config->on_failure == HOP_CLOSED,
+		.recognised = config->recognise != RECOGNISE_CONNECTION,
 	};
 	bool routed = config->mode == HOP_ROUTED;
 	view->has_routed |= routed;
-	for (uint8_t i = 0; i < config->ninstances; i++)
-		compile_step(src, view, (uint8_t)(h << 4 | i), view->chain->nfs[hop][i], routed);
+	view->has_recognised |= view->hops[h].recognised;
+	for (uint8_t i = 0; i < config->ninstances; i++) {
+		struct nf *nf = view->chain->nfs[hop][i];
+		compile_step(src, view, (uint8_t)(h << 4 | i), nf, routed);
+		if (view->hops[h].recognised)
+			compile_behind(src, view->number, nf);
+	}
 	for (uint8_t i = 0; i < config->ninstances && config->probe.interval_ns; i++)
 		compile_probe(src, view, &view->steps[h << 4 | i]);
 }

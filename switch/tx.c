@@ -4,6 +4,7 @@
 #include "switch/pipeline.h"
 
 #include "base/likely.h"
+#include "switch/neighbour.h"
 #include "switch/policy.h"
 #include "switch/nic.h"
 #include "switch/queue_tx.h"
@@ -83,7 +84,7 @@ static void count_refused(struct pass *pass, const struct port_view *out, const 
 // Behind a network function it has come from another port before.
 static bool is_sender(const struct pass *pass, const struct port_view *out, const struct packet *p)
 {
-	if (likely(!pass->in->places))
+	if (likely(!pass->in->places) || !(p->flags & PACKET_CONNECTION))
 		return false;
 	const struct conn *conn = conn_at(pass->tracker.table, p->conn);
 	return conn_port(conn, pass->keys[p->key].direction) == out->id;
@@ -96,10 +97,13 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 		const struct port_view *out = pass->snapshot->views[pass->in->peers[n]];
 		if (out == pass->in || !is_flooded(out))
 			continue;
+		bool is_host = out->places;
 		struct bunch members = {.count = 0};
 		for (unsigned i = 0; i < flood->count; i++) {
 			struct packet *p = flood->packets[i];
 			if (!view_is_member(out, p->vlan) || unlikely(is_sender(pass, out, p)))
+				continue;
+			if (unlikely(is_host) && !neighbour_is(p))
 				continue;
 			reached[i] = true;
 			if (unlikely(out->groups) && !policy_admits_flooded(pass, out, p))

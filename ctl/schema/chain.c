@@ -106,6 +106,9 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (inside && hop->mode == HOP_ROUTED)
 		return check_fail(check, node_find(node, "mode"), "mode", EINVAL,
 			"expected transparent beside groups, found routed");
+	if (hop->recognise == RECOGNISE_PORT && hop->mode != HOP_ROUTED)
+		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
+			"expected mode: routed beside port, found transparent");
 	return 0;
 }
 

@@ -13,6 +13,7 @@ struct known {
 	const struct config *config;
 	struct names ports, groups;
 	uint16_t chain_of[PORTS_MAX]; // by port: the last chain that it is an NF of, from 1
+	uint16_t behind[PORTS_MAX];   // by port: the chain that is recognised by it; 0: none
 	const char
 		*bridge_of[CHAINS_MAX + 1]; // by chain, from 1: where its NFs are; NULL: none yet
 };
@@ -32,6 +33,23 @@ static int check_bridge(struct check *check, const struct node *node, const char
 	return check_fail(check, node, key, EINVAL,
 		"expected a port of bridge %s, where the chain's first NF is, found one of %s",
 		bridge, port->bridge);
+}
+
+// A chain that is recognised by its port has that for itself.
+static int check_recognised(struct check *check, struct known *known, uint16_t chain,
+	const struct config_hop *hop, const struct node *node, const char *key,
+	const struct config_port *port)
+{
+	uint16_t *behind = &known->behind[port - known->config->ports];
+	if (hop->recognise != RECOGNISE_PORT)
+		return 0;
+	if (*behind)
+		return check_fail(check, node, key, EINVAL,
+			"expected a port that one chain is recognised by, found %s, which chain %s "
+			"has",
+			port->name, known->config->chains[*behind - 1].name);
+	*behind = chain;
+	return 0;
 }
 
 // A port where an NF is plugged in: `key` of an instance.
@@ -62,7 +80,10 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 		return check_fail(check, node, key, EINVAL,
 			"expected each port once in a chain, found %s again", port->name);
 	*chain_of = chain;
-	int rc = check_bridge(check, node, key, port, known->bridge_of[chain]);
+	int rc = check_recognised(check, known, chain, hop, node, key, port);
+	if (rc)
+		return rc;
+	rc = check_bridge(check, node, key, port, known->bridge_of[chain]);
 	known->bridge_of[chain] = port->bridge;
 	return rc;
 }

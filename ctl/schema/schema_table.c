@@ -31,6 +31,7 @@ static const char *const scheduler_words[] = {"fifo", "prio", "drr", "fq-codel",
 static const char *const truth_words[] = {"false", "true", NULL};
 static const char *const failure_words[] = {"open", "closed", NULL};
 static const char *const mode_words[] = {"transparent", "routed", NULL};
+static const char *const recognise_words[] = {"connection", "port", NULL};
 static const char *const pickup_words[] = {"no", "yes", NULL};
 
 // One key, one block.
@@ -396,6 +397,13 @@ static const struct key hop_keys[] = {
 			"(`transparent`), or go to the NF's own, for one that routes (`routed`): its ports' "
 			"`addresses.mac`. Towards it the whole network is at Weir's, 02:57:65:69:72:00, "
 			"which answers its ARP and neighbour solicitations."},
+	{"recognise-by", TYPE_ENUM, .fallback = "connection", .words = recognise_words,
+		FIELD(struct config_hop, recognise), .effect = EFFECT_LIVE,
+		.about = "By what it is known which chain a packet from the NF belongs to: the "
+			"`connection`, for its addresses and L4 ports are as they were; or, for an NF that "
+			"changes them (NAT, a load balancer, a proxy), the `port` where it comes out, which "
+			"then serves in this one hop alone like that. Towards its right side such an NF, "
+			"`mode: routed`, is a host of the bridge."},
 	{0},
 };
 

@@ -40,6 +40,13 @@ class Chained:
     def wait_state(self, port, state, timeout=2):
         wait_until(lambda: self.state(port) == state, slow(timeout), lambda: f"{port} {self.state(port)}, not {state}")
 
+    def wait_state_of(self, port, state, timeout=2):
+        """As wait_state, of an instance by one of its two ports."""
+        def now():
+            return next(one["state"] for hop in self.lan.switch.json("chain", "show", "inspect")["hops"]
+                        for one in hop["instances"] if port in (one["left"], one["right"]))
+        wait_until(lambda: now() == state, slow(timeout), lambda: f"{port} {now()}, not {state}")
+
     def none(self):
         self.lan.document["chains"] = {}
         self.lan.apply()

@@ -360,3 +360,57 @@ Test(chain, an_entry_that_comes_into_a_chain_forgets_the_last_one_s_addresses)
 	policy_note_resolved(&pass, conn, conn_generation(conn), 0, &ends, &answer);
 	cr_expect(chain_macs_restore(&macs[indexes[0]], 0, &p));
 }
+
+// --- what begins behind an NF
+
+static struct port_view host;
+static uint8_t places[CONN_CHAINS];
+
+// The second hop's instance is recognised, and what it sends begins connections.
+static struct conn *begun_behind(uint32_t n)
+{
+	struct conn_resolved resolved = {.epoch = 1, .chain = CHAIN};
+	host = arms[0][5];
+	host.places = places;
+	host.behind = CHAIN;
+	places[CHAIN] = 5;
+	snapshot.views[host.id] = &host;
+	chain.hops[0].recognised = chain.has_recognised = true;
+	cr_assert_eq(add(key_of(n), 0, CONN_UDP_UNANSWERED, 0, &indexes[n]), 0);
+	struct conn *conn = conn_at(table, indexes[n]);
+	resolved.ports[conn_original_direction(conn)] = host.id;
+	conn_resolve(table, conn, conn_generation(conn), &resolved);
+	chain_choose(&pass, &chain, conn);
+	return conn;
+}
+
+Test(chain, what_begins_behind_a_hop_visits_that_instance_alone_of_it)
+{
+	for (uint32_t n = 0; n < 100; n++) {
+		struct conn *conn = begun_behind(n);
+		cr_assert_eq(conn_instance(conn, 0), 6);
+		cr_assert_eq(conn_instance(conn, 1), 200);
+		cr_assert_eq(chain_begins_behind(&pass, &chain, conn), 0);
+		cr_assert_eq(chain_host_of(&pass, conn), &host);
+	}
+	cr_expect_eq(chain_begins_behind(&pass, &chain, begun(200)), -1);
+	cr_expect_null(chain_host_of(&pass, conn_at(table, indexes[200])));
+	// One of another chain, though its port is the same.
+	struct chain_view other = chain;
+	other.number = CHAIN + 1;
+	cr_expect_eq(chain_begins_behind(&pass, &other, conn_at(table, indexes[0])), -1);
+}
+
+Test(chain, replies_to_it_end_there_and_are_never_sent_past_it)
+{
+	bool to_hop;
+	struct conn *conn = begun_behind(0);
+	struct packet p = sent(conn, true, 0, &to_hop);
+	cr_expect(to_hop && p.verdict == VERDICT_FORWARD);
+	cr_expect_eq(p.out_port, chain.steps[5].port[CHAIN_RIGHT]);
+	atomic_store(&nfs[0][5]->state, INSTANCE_DOWN);
+	p = sent(conn, true, 0, &to_hop);
+	cr_expect(to_hop && p.verdict == VERDICT_DROP && p.drop == DROP_CHAIN_CLOSED,
+		"though the hop is open, and has others");
+	cr_expect_eq(conn_instance(conn, 0), 6);
+}

@@ -117,3 +117,17 @@ Test(conn_chain, is_told_with_its_instances)
 	cr_assert(conn_view_at(table, index, &view));
 	cr_expect(!view.chain && !view.instances[0]);
 }
+
+Test(conn_chain, forgets_what_was_unchanged_when_it_is_resolved_anew)
+{
+	uint32_t index;
+	make(100, 1);
+	struct conn *conn = connection(1, &index);
+	resolve(conn, 7);
+	conn_set_unchanged(conn, 7);
+	conn_set_unchanged(conn, 0);
+	cr_expect(conn_is_unchanged(conn, 0) && conn_is_unchanged(conn, 7));
+	cr_expect(!conn_is_unchanged(conn, 3));
+	resolve(conn, 7);
+	cr_expect(!conn_is_unchanged(conn, 0) && !conn_is_unchanged(conn, 7));
+}

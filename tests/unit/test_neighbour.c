@@ -169,3 +169,25 @@ Test(neighbour, what_is_no_sound_question_is_not)
 	wire_finish(&wire);
 	expect_unanswered("UDP");
 }
+
+Test(neighbour, tells_what_finds_neighbours)
+{
+	static const struct {
+		uint8_t type;
+		bool is;
+	} types[] = {{133, false}, {134, false}, {135, true}, {136, true}, {128, false}};
+	uint8_t stash[STASH_SIZE];
+	arp(1, NF_4, NF_4);
+	cr_expect(neighbour_is(load(stash)));
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		solicitation(0, 32);
+		wire.bytes[wire.l4] = types[i].type;
+		cr_expect_eq(neighbour_is(load(stash)), types[i].is, "type %u", types[i].type);
+	}
+	wire_ethernet(&wire);
+	wire_ipv4(&wire, 0);
+	wire_l4(&wire, IPPROTO_ICMP, 8);
+	wire.bytes[wire.l4] = 135;
+	wire_finish(&wire);
+	cr_expect(!neighbour_is(load(stash)));
+}

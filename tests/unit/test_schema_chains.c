@@ -303,6 +303,28 @@ Test(schema_chains, a_routed_hop_needs_the_addresses_of_its_ports)
 			"found routed"}, );
 }
 
+Test(schema_chains, a_hop_that_is_recognised_by_its_port_is_routed_and_has_it_alone)
+{
+	struct config *config = check(ROUTERS "recognise-by: port, instances: [{port: a}]}\n"
+					      "  y: {match: {}, hops: [{nf: f, instances: [{port: "
+					      "a}]}]}\n");
+	cr_expect_eq(config->chains[0].hops[0].recognise, RECOGNISE_PORT);
+	cr_expect_eq(config->chains[1].hops[0].recognise, RECOGNISE_CONNECTION);
+	config_free(config);
+	REFUSES(EINVAL,
+		{HOP("recognise-by: port, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.recognise-by: expected mode: routed beside "
+			"port, found transparent"},
+		{HOP("recognise-by: colour, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.recognise-by: expected connection or port, "
+			"found colour"},
+		{ROUTERS "recognise-by: port, instances: [{left: a, right: b}]}\n"
+			 "  y: {match: {}, hops: [{nf: g, mode: routed, recognise-by: port, "
+			 "instances: [{port: b}]}]}\n",
+			"weir.yaml:10: chains.y.hops.1.instances.1.port: expected a port that one "
+			"chain is recognised by, found b, which chain x has"}, );
+}
+
 Test(schema_chains, refuses_groups_where_they_are_none)
 {
 	REFUSES(EINVAL,
