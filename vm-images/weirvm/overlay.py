@@ -56,6 +56,12 @@ class Overlay:
             self.add(path)
         return self
 
+    def append(self, source, target, text):
+        """Adds a file with more text at its end."""
+        with open(source) as base, open(self._place(target), "w") as out:
+            out.write(base.read() + text)
+        return self
+
     def over(self, image):
         """The image with these files: a new one in the folder."""
         names = sorted(os.path.relpath(os.path.join(top, name), self.root)
