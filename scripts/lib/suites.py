@@ -160,6 +160,7 @@ def e2e(name, only=None, deadline=2100):
 
 def demo(runner, report):
     single(runner, report, "scripts/demo, through libvirt", ["scripts/demo"], 600)
+    single(runner, report, "scripts/demo chain, through libvirt", ["scripts/demo", "chain"], 600)
 
 
 SUITES = {

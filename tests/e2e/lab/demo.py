@@ -1,4 +1,5 @@
-"""The demo: two virtual machines talk through Weir. scripts/demo builds what it needs and runs it."""
+"""The demos: two virtual machines talk through Weir, or through a chain of two more (demo_chain.py).
+scripts/demo builds what it needs and runs one of them."""
 import contextlib
 import glob
 import os
@@ -10,10 +11,24 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 
-from lab import Failure, Guest, Libvirt, Nic, Switch, accelerator, run
+from lab import Failure, Guest, Libvirt, Nic, Switch, Workdir, accelerator, image, run
+from weirvm.nf import nf_image
 
-ADDRESSES = {"vm1": ["10.77.0.1/24", "fd77::1/64"], "vm2": ["10.77.0.2/24", "fd77::2/64"]}
+
+@dataclass
+class Machine:
+    """One of those that are booted: a card for each port. nf: the kind of network function that it is."""
+    name: str
+    ports: list
+    ip: list = field(default_factory=list)
+    nf: str = ""
+    files: dict = field(default_factory=dict)
+
+
+PAIR = [Machine("vm1", ["vm1"], ["10.77.0.1/24", "fd77::1/64"]), Machine("vm2", ["vm2"], ["10.77.0.2/24", "fd77::2/64"])]
+COUNTS = {2: "two", 4: "four"}
 
 
 def say(text=""):
@@ -47,6 +62,8 @@ class Ended(BaseException):
 
 
 class Demo:
+    machines = PAIR
+
     def __init__(self, with_libvirt):
         self.with_libvirt = with_libvirt
         self.step_name = "starting"
@@ -55,6 +72,7 @@ class Demo:
         self.guests = {}
         self.pages = huge_pages()
         self.stack = contextlib.ExitStack()
+        self.work = self.stack.enter_context(Workdir("weir-demo-"))
         self.watching = False
         self.left = []
 
@@ -90,40 +108,66 @@ class Demo:
         self.watch()
         say(f"weir-switchd runs as process {self.switch.pid}, its control socket is {self.switch.control}")
 
+    def ctl(self, *words):
+        """Runs weirctl and shows it as somebody would type it."""
+        say(f"$ weirctl {' '.join(words)}")
+        said = self.switch.ctl(*words).rstrip()
+        if said:
+            say(said + "\n")
+
     def add_ports(self):
         self.step("adding a port for each machine")
-        for name in ADDRESSES:
-            say(f"$ weirctl port add {name} vhost-user.socket={name}.sock")
-            self.switch.add_port(name)
+        for machine in self.machines:
+            for port in machine.ports:
+                say(f"$ weirctl port add {port} vhost-user.socket={port}.sock")
+                self.switch.add_port(port)
+
+    def image(self, machine):
+        """What it boots, where QEMU's user can read it."""
+        base = self.libvirt.image() if self.with_libvirt else image()
+        if not machine.nf:
+            return base
+        made = nf_image(machine.nf, self.work.sub(machine.name), base, **machine.files)
+        os.chmod(made.initrd, 0o644)
+        return made
 
     def boot(self):
+        count = COUNTS[len(self.machines)]
         if self.with_libvirt:
             self.libvirt = self.stack.enter_context(Libvirt())
             whose = "a private libvirtd, as none answers here" if self.libvirt.private else \
                 "this machine's libvirtd"
-            self.step(f"booting two machines through {whose} ({self.libvirt.version()}, "
+            self.step(f"booting {count} machines through {whose} ({self.libvirt.version()}, "
                       f"{self.libvirt.accel.upper()})")
-            for name, addresses in ADDRESSES.items():
-                memory, card = self.switch.libvirt_xml(name)
-                if name == "vm1":
-                    say("$ weirctl port libvirt vm1")
-                    say(f"{memory}\n{card}")
-                self.guests[name] = self.libvirt.guest(name, [card], memory=memory, ip=addresses)
         else:
-            self.step(f"booting two machines with plain QEMU ({accelerator().upper()})")
-            for name, addresses in ADDRESSES.items():
-                card = Nic(self.switch.socket(name))
-                self.guests[name] = self.stack.enter_context(Guest(name, [card], ip=addresses))
+            self.step(f"booting {count} machines with plain QEMU ({accelerator().upper()})")
+        for machine in self.machines:
+            self.guests[machine.name] = self.with_cards(machine)
         start = time.monotonic()
         for guest in self.guests.values():
             guest.wait_ready(120)
-        say(f"both are up after {time.monotonic() - start:.0f} s")
+        say(f"all are up after {time.monotonic() - start:.0f} s")
+
+    def with_cards(self, machine):
+        """Starts it."""
+        if not self.with_libvirt:
+            cards = [Nic(self.switch.socket(port)) for port in machine.ports]
+            return self.stack.enter_context(Guest(machine.name, cards, ip=machine.ip, found=self.image(machine)))
+        memory, cards = "", []
+        for port in machine.ports:
+            memory, card = self.switch.libvirt_xml(port)
+            cards.append(card)
+            if port == self.machines[0].ports[0]:
+                say(f"$ weirctl port libvirt {port}")
+                say(f"{memory}\n{card}")
+        return self.libvirt.guest(machine.name, cards, memory=memory, ip=machine.ip, found=self.image(machine))
 
     def plugged(self):
         self.step("waiting for the ports")
-        for name in ADDRESSES:
-            say(f"$ weirctl port wait {name} up")
-            self.switch.wait_port(name, "up", 30)
+        for machine in self.machines:
+            for port in machine.ports:
+                say(f"$ weirctl port wait {port} up")
+                self.switch.wait_port(port, "up", 30)
         for name, guest in self.guests.items():
             who = "?"
             with contextlib.suppress(OSError, TypeError, KeyError):
@@ -132,12 +176,13 @@ class Demo:
                 say(f"plugged by QEMU: {name}, QEMU runs as {who}")
                 continue
             xml = self.libvirt.virsh("dumpxml", guest.domain).stdout
-            card = re.search(r"<interface type='vhostuser'>.*?</interface>", xml, re.S)
-            if not card:
+            cards = re.findall(r"<interface type='vhostuser'>.*?</interface>", xml, re.S)
+            if not cards:
                 raise Failure(f"libvirt's domain {guest.domain} has no vhostuser interface")
-            source = re.search(r"<source type='unix' path='([^']*)' mode='([^']*)'", card[0])
-            say(f"plugged by libvirt: {name}, domain {guest.domain}, vhostuser {source[1]} "
-                f"mode {source[2]}, QEMU runs as {who}")
+            for card in cards:
+                source = re.search(r"<source type='unix' path='([^']*)' mode='([^']*)'", card)
+                say(f"plugged by libvirt: {name}, domain {guest.domain}, vhostuser {source[1]} "
+                    f"mode {source[2]}, QEMU runs as {who}")
 
     def traffic(self):
         one, two = self.guests["vm1"], self.guests["vm2"]
@@ -161,8 +206,7 @@ class Demo:
     def tables(self):
         self.step("what the switch says")
         for words in (["port", "list"], ["fdb", "list"], ["drops"]):
-            say(f"$ weirctl {' '.join(words)}")
-            say(self.switch.ctl(*words).rstrip() + "\n")
+            self.ctl(*words)
 
     # -- the end
 
@@ -190,7 +234,7 @@ class Demo:
         self.watching = False
         domains = [guest.domain for guest in self.guests.values()] if self.libvirt else []
         shared = self.libvirt if self.libvirt and not self.libvirt.private else None
-        folders = [part.work.path for part in [self.switch, self.libvirt, *self.guests.values()]
+        folders = [part.work.path for part in [self, self.switch, self.libvirt, *self.guests.values()]
                    if hasattr(part, "work")]
         try:
             self.stack.close()
@@ -249,7 +293,10 @@ def main():
     start = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop_on_signal)
-    demo = Demo("--no-libvirt" not in sys.argv[1:])
+    kind = Demo
+    if "chain" in sys.argv[1:]:
+        from lab.demo_chain import ChainDemo as kind
+    demo = kind("--no-libvirt" not in sys.argv[1:])
     try:
         demo.play()
     except Ended as signal_seen:
@@ -271,4 +318,6 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The module's own main(), whose exceptions are those that demo_chain.py gets from here.
+    from lab import demo as this
+    sys.exit(this.main())
