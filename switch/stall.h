@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Whether a guest takes what is put into a to-vm ring. A ring does not tell what has been read; but
 // a driver gives buffers back when it has read some, and, where it uses the event index, says up to
-// where it has looked when it waits for more. One packet is then enough to tell.
+// where it has looked when it waits for more. One packet is then enough to tell. A guest that gives
+// no buffers takes nothing either, as one whose card is not up.
 //
 // Without the event index a driver may keep the buffers of a few packets that it has read (Linux
 // does), and those look like packets that it has not. Others give each one back at once (DPDK's
@@ -70,7 +71,8 @@ static inline bool stall_look(struct stall *s, const struct ring_progress *now)
 	s->used = now->used;
 	s->event = now->event;
 	uint16_t pending = (uint16_t)(now->used - s->taken);
-	if (!pending || pending < stall_kept(s, now->size))
+	bool is_free = now->avail != now->used;
+	if (is_free && (!pending || pending < stall_kept(s, now->size)))
 		s->looks = 0;
 	else if (s->looks < STALL_LOOKS)
 		s->looks++;

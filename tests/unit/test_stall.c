@@ -42,6 +42,16 @@ Test(stall, packets_that_nobody_takes_for_a_second)
 	cr_expect_eq(looks_until_stalled(300, 256, 0), 0);
 }
 
+Test(stall, a_driver_that_gives_no_buffers)
+{
+	cr_expect_eq(looks_until_stalled(0, 0, 0), STALL_LOOKS, "it never gave any");
+	cr_expect(!look(256, 0, 0));
+	look(256, 256, 256);
+	cr_expect_eq(looks_until_stalled(256, 256, 256), STALL_LOOKS - 1,
+		"it has seen all, and gives none back");
+	cr_expect(!look(257, 256, 256));
+}
+
 Test(stall, a_driver_that_keeps_some_buffers_is_healthy)
 {
 	look(256, 0, 0);
