@@ -8,7 +8,7 @@ from cases import case, check, fixture, slow
 from guests import checksum_errors
 from lab import Failure, Guest, Nic, Switch, Workdir, wait_until
 from traffic import Drops, Stream, Transfer, gap, new_port, pings, plain, send_file
-from weirvm.nf import nf_image
+from weirvm.nf import nf_image, route_words
 
 USER = "nobody"
 ENDS = {"client": ("10.2.0.1/24", "fd02::1/64"), "server": ("10.2.0.2/24", "fd02::2/64")}
@@ -53,10 +53,26 @@ class Net:
     document: dict
     functions: dict = field(default_factory=dict)
 
+    def begun(self):
+        """Client and server know each other's addresses."""
+        for guest in (self.client, self.server):
+            guest.wait_ready(slow(90))
+        for address in self.addresses():
+            self.client.wait_ping(address, slow(20))
+
+    def forget(self):
+        """The functions' machines have ended."""
+        for one in self.functions.values():
+            for port in one.ports:
+                del self.document["ports"][port]
+        self.functions.clear()
+        self.document["chains"] = {}
+        self.apply()
+
     def apply(self):
         self.switch.ctl("apply", self.switch.write_config(self.document))
 
-    def begin(self, name, kind, arms=2, macs=(), **how):
+    def begin(self, name, kind, arms=2, routes=(), macs=(), **how):
         """Starts a function's guest without waiting for it; files as for nf_image."""
         ports = (name,) if arms == 1 else (f"{name}-l", f"{name}-r")
         for port, mac in itertools.zip_longest(ports, macs):
@@ -66,7 +82,8 @@ class Net:
         self.park()
         files = {key: self.write(f"{name}.{key}", how.pop(key)) for key in ("rules", "config", "signatures") if key in how}
         nics = [Nic(self.switch.socket(port), mac=mac or "") for port, mac in itertools.zip_longest(ports, macs)]
-        guest = Guest(name, nics, found=nf_image(kind, self.work.sub(name), **files), **how)
+        guest = Guest(name, nics, found=nf_image(kind, self.work.sub(name), **files),
+                      words=route_words(routes), **how)
         function.guest = self.stack.enter_context(guest)
 
     def park(self):
@@ -153,11 +170,8 @@ def bridging(net):
         net.begin("fw2", "firewall", rules=RULES)
         net.begin("mon", "monitor", arms=1)
         net.begin("ids", "ids", signatures=SIGNATURES)
-        for guest in (net.client, net.server):
-            guest.wait_ready(slow(90))
+        net.begun()
         net.ready()
-        for address in net.addresses():
-            net.client.wait_ping(address, slow(20))
         # The cards' own words at their start are past: what these machines say from now on is the chain's.
         lost = Drops(net.switch)
         for port in (ECHO, BLOCKED, REFUSED):
@@ -165,7 +179,7 @@ def bridging(net):
         yield net
         net.park()
         lost.only("no-receiver", "to-vm-ring-full", "to-vm-not-up", "chain-closed", "chain-stray")
-    net.functions.clear()
+    net.forget()
 
 
 # -- order
@@ -484,3 +498,48 @@ def through(net, bytes_each=500_000):
     before = passed()
     wait_until(lambda: all(now - then >= bytes_each for now, then in zip(passed(), before)), slow(30),
                lambda: f"traffic through every hop: {before}, now {passed()}")
+
+
+# -- functions that route
+
+TO_CLIENT = ["eth0:10.2.0.1/32", "eth0:fd02::1/128"]
+TO_SERVER = ["eth1:10.2.0.2/32", "eth1:fd02::2/128"]
+
+
+def macs(number):
+    return [f"52:54:00:02:{number:02x}:{side:02x}" for side in (1, 2)]
+
+
+@fixture(ends, name="a router and a monitor")
+def routing(net):
+    """All that have addresses."""
+    with contextlib.ExitStack() as stack:
+        net.stack = stack
+        net.begin("rt", "router", routes=TO_CLIENT + TO_SERVER, macs=macs(1), ip=["eth0:10.2.0.201/32", "eth1:10.2.0.202/32"])
+        net.begin("mon", "monitor", arms=1)
+        net.begun()
+        net.ready()
+        lost = Drops(net.switch)
+        yield net
+        net.park()
+        lost.only("no-receiver", "to-vm-ring-full", "to-vm-not-up", "chain-stray")
+    net.forget()
+
+
+def ttl(net, address):
+    """How many routers a ping's answer has passed, of 64."""
+    ping = net.client.ping(address, count=1, patience=10)
+    return 64 - int(re.search(r"(?:ttl|hlim)=(\d+)", ping.output)[1])
+
+
+@case("chain guests: a router in the chain: client and server see each other as neighbours", needs=routing)
+def router(net):
+    net.chain({"nfs": "rt", "mode": "routed"}, "mon")
+    for address in net.addresses():
+        net.client.wait_ping(address, slow(20))
+        check(ttl(net, address) == 1, f"the answer from {address} has passed {ttl(net, address)} routers")
+    seen = net.client.ok("ip neigh show to 10.2.0.2")
+    check(net.server.mac() in seen, f"the client's neighbour is {seen}, not {net.server.mac()}")
+    there = send_file(net.client, net.server, net.addresses()[0], 4)
+    back = fetch_file(net, net.addresses()[1])
+    return f"there {there}; back over v6 {back}"
