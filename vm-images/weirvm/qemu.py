@@ -72,7 +72,9 @@ def kernel_words(name, ip=(), mtu=None, words="", accel=None, vhost_user=True):
     line = ["console=ttyS0", "quiet", "panic=0", "mitigations=off", "random.trust_cpu=on",
             f"weir.name={name}"]
     if (accel or accelerator()) == "tcg":
-        line += ["tsc=reliable", "no_timer_check"]
+        # Code that lies at another address each time is translated each time: to start a program of
+        # Debian's takes three times as long.
+        line += ["tsc=reliable", "no_timer_check", "norandmaps"]
         if vhost_user:
             # QEMU 7.2 crashes when a vhost-user card uses MSI-X and KVM is off.
             line.append("pci=nomsi")
@@ -99,7 +101,8 @@ def command(name, nics, folder, memory="shared", megabytes=192, cpus=1, ip=(), m
         words = f"swiotlb=noforce {words}".strip()
     argv = ["qemu-system-x86_64", "-name", f"guest={name},debug-threads=on",
             "-machine", f"q35,accel={accel},memory-backend=mem0,usb=off,vmport=off",
-            "-cpu", "host" if accel == "kvm" else "max", "-smp", str(cpus),
+            # With erms the kernel copies by "rep movsb", which TCG does byte by byte.
+            "-cpu", "host" if accel == "kvm" else "max,-erms", "-smp", str(cpus),
             "-m", f"{megabytes}M" + (f",slots={spare_slots},maxmem={megabytes * 4}M" if spare_slots else ""),
             "-object", MEMORY[memory].format(size=megabytes),
             "-nodefaults", "-no-user-config", "-display", "none",
