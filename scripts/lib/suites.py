@@ -152,7 +152,7 @@ def footprint(runner, report):
 
 def e2e(name, only=None, deadline=2100):
     def suite(runner, report):
-        words = ["tests/e2e/run", "--preset", name]
+        words = ["tests/e2e/run", "--preset", name, "--jobs", JOBS]
         several(runner, report, f"e2e {name}", words + (["--only", only] if only else []), deadline,
                 SANITIZERS)
     return suite

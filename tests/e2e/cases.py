@@ -49,10 +49,11 @@ class TooLong(Exception):
 
 
 class Fixture:
-    def __init__(self, make, name, needs):
+    def __init__(self, make, name, needs, alone):
         self.make = contextlib.contextmanager(make)
         self.name = name or make.__name__
         self.needs = needs
+        self.alone = alone
         self.failure = None
 
     def chain(self):
@@ -61,32 +62,34 @@ class Fixture:
 
 
 class Case:
-    def __init__(self, function, name, needs, presets, seconds):
+    def __init__(self, function, name, needs, presets, seconds, alone):
         self.function = function
         self.name = name
         self.needs = needs
         self.presets = presets
         self.seconds = seconds
+        self.alone = alone
 
     def chain(self):
         return self.needs.chain() if self.needs else []
 
 
-def fixture(needs=None, name=None):
+def fixture(needs=None, name=None, alone=False):
     """Marks a generator that makes something, yields it once and removes it. It is called with what
-    `needs` yielded, if that is given."""
-    return lambda make: Fixture(make, name, needs)
+    `needs` yielded, if that is given. alone: as of a case, for all cases on it."""
+    return lambda make: Fixture(make, name, needs, alone)
 
 
-def case(name, needs=None, presets=RELEASE, seconds=CASE_SECONDS):
+def case(name, needs=None, presets=RELEASE, seconds=CASE_SECONDS, alone=False):
     """Marks a case: a function of what `needs` yielded (or of nothing), which returns its figure.
 
     name      "group: what is shown"; `--only` looks for its pattern in it
     presets   the builds it is for; whatever is no sanitizer's build counts as release
     seconds   how long it may take at most
+    alone     it judges rates or times: no other case runs beside it
     """
     def mark(function):
-        _cases.append(Case(function, name, needs, presets, seconds))
+        _cases.append(Case(function, name, needs, presets, seconds, alone))
         return function
     return mark
 

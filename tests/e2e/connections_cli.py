@@ -180,7 +180,7 @@ def pages(lan):
     return f"300 in {page + 1} pages"
 
 
-@case("groups: those that no port is in are listed, and a long one is shown at once", presets=BOTH)
+@case("groups: those that no port is in are listed, and a long one is shown at once", presets=BOTH, alone=True)
 def without_ports():
     rules = [{"deny": "tcp", "dport": port + 1} for port in range(10000)]
     many = {"to-vm": rules[:5000], "from-vm": rules[5000:]}

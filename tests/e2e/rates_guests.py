@@ -52,7 +52,7 @@ class Rated:
         return plain(guest.addresses[0])
 
 
-@fixture(name="two guests, one of them with rates")
+@fixture(name="two guests, one of them with rates", alone=True)
 def rated():
     work = Workdir("weir-clock-")
     try:

@@ -132,7 +132,7 @@ class Books:
         return held
 
 
-@case("rates: to-vm is held to half a percent", needs=two)
+@case("rates: to-vm is held to half a percent", needs=two, alone=True)
 def rate(lan):
     said = []
     for rate, size, target in [({"bits": "1Mbit", "queue": "64KiB"}, 125, 1000),
@@ -150,7 +150,7 @@ def rate(lan):
     return ", ".join(said)
 
 
-@case("rates: to-vm across workers, to those that sleep too", needs=spread)
+@case("rates: to-vm across workers, to those that sleep too", needs=spread, alone=True)
 def across(lan):
     cpus = {lan.switch.json("port", "show", name)["queue_list"][0]["worker_cpu"] for name in ("s0", "r1")}
     check(cpus == {0, 1}, f"the workers are on CPUs {cpus}")
@@ -241,7 +241,7 @@ def left_vlan(lan):
     return f"{lost} lost"
 
 
-@case("rates: a stalled receiver takes nothing from another one", needs=two, presets=BOTH)
+@case("rates: a stalled receiver takes nothing from another one", needs=two, presets=BOTH, alone=True)
 def stalled(lan):
     """Both have rates and large queues; one has no buffers, and its sender never rests."""
     set_to_vm(lan, "r0", bits="10Gbit", queue="1GiB")
@@ -373,7 +373,7 @@ def fewer_queues():
         check(totals() == before, f"{totals()}, before {before}")
 
 
-@case("rates: prio, drr and fq-codel order what waits", needs=two)
+@case("rates: prio, drr and fq-codel order what waits", needs=two, alone=True)
 def ordered(lan):
     set_to_vm(lan, "r0", bits="2Mbit", scheduler="prio", queue="1MiB")
     books = Books(lan, "r0")

@@ -119,7 +119,7 @@ def pairs(count, workers=(0,)):
         yield one
 
 
-@fixture()
+@fixture(alone=True)
 def three():
     with pairs(3) as one:
         yield one
@@ -252,7 +252,7 @@ def policed(lan):
     return f"{got:.1f} frames a second, {dropped} dropped"
 
 
-@case("rates: what VMs share is spread by weights, and lent")
+@case("rates: what VMs share is spread by weights, and lent", alone=True)
 def shared():
     """On two workers; the sender with the largest weight then has an own limit, and then nothing to send."""
     with pairs(3, workers=(0, 1)) as lan:
