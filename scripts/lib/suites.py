@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
-from cases import LOGS, ROOT, Report, Runner, several, single, tail
+from cases import LOGS, ROOT, Report, Runner, several, side_by_side, single, tail
 
-JOBS = "2"
+JOBS = 2
 RUN_SECONDS = 60 * 60
 FUZZ_SECONDS = 5
 ORACLE_PACKETS = 100_000    # for each of its two set-ups
@@ -46,7 +46,7 @@ def unit_program(runner, report, preset, name, before):
     log, tap = LOGS / f"{preset}-{name}.log", LOGS / f"{preset}-{name}.tap"
     tap.unlink(missing_ok=True)
     seconds, why = runner.command(
-        [*before, f"build/{preset}/bin/{name}", f"--tap={tap}", "--jobs", JOBS, "--timeout", "120"],
+        [*before, f"build/{preset}/bin/{name}", f"--tap={tap}", "--jobs", 1, "--timeout", "120"],
         log, 600, SANITIZERS)
     text = tap.read_text(errors="replace") if tap.exists() else ""
     passed = failed = 0
@@ -69,8 +69,8 @@ def preset(name):
         if not build(runner, report, name):
             return
         before = calm() if name == "asan" else []
-        for source in sorted(ROOT.glob("tests/unit/test_*.c")):
-            unit_program(runner, report, name, source.stem, before)
+        rows = [(name, source.stem, before) for source in sorted(ROOT.glob("tests/unit/test_*.c"))]
+        side_by_side(runner, report, JOBS, unit_program, rows)
     return suite
 
 
@@ -83,24 +83,26 @@ def tsan(runner, report):
                SANITIZERS)
 
 
+def fuzz_program(runner, report, name, before):
+    program = f"build/fuzz/bin/{name}"
+    corpus = f"tests/fuzz/corpus/{name.removeprefix('fuzz_')}"
+    # What fuzzing finds stays out of the tree.
+    found = LOGS / f"{name}-found"
+    shutil.rmtree(found, ignore_errors=True)
+    found.mkdir(parents=True)
+    options = ["-timeout=20", "-rss_limit_mb=1024", f"-artifact_prefix={found}/"]
+    single(runner, report, f"{name}: corpus", [*before, program, "-runs=0", *options, corpus],
+           120, SANITIZERS)
+    single(runner, report, f"{name}: {FUZZ_SECONDS} s from a fixed seed",
+           [*before, program, "-seed=1", f"-max_total_time={FUZZ_SECONDS}", *options, found,
+            corpus], FUZZ_SECONDS + 60, SANITIZERS)
+
+
 def fuzz(runner, report):
     if not build(runner, report, "fuzz"):
         return
-    before = calm()
-    for source in sorted(ROOT.glob("tests/fuzz/fuzz_*.c")):
-        name = source.stem
-        program = f"build/fuzz/bin/{name}"
-        corpus = f"tests/fuzz/corpus/{name.removeprefix('fuzz_')}"
-        # What fuzzing finds stays out of the tree.
-        found = LOGS / f"{name}-found"
-        shutil.rmtree(found, ignore_errors=True)
-        found.mkdir(parents=True)
-        options = ["-timeout=20", "-rss_limit_mb=1024", f"-artifact_prefix={found}/"]
-        single(runner, report, f"{name}: corpus", [*before, program, "-runs=0", *options, corpus],
-               120, SANITIZERS)
-        single(runner, report, f"{name}: {FUZZ_SECONDS} s from a fixed seed",
-               [*before, program, "-seed=1", f"-max_total_time={FUZZ_SECONDS}", *options, found,
-                corpus], FUZZ_SECONDS + 60, SANITIZERS)
+    rows = [(source.stem, calm()) for source in sorted(ROOT.glob("tests/fuzz/fuzz_*.c"))]
+    side_by_side(runner, report, JOBS, fuzz_program, rows)
 
 
 def programs(runner, report):
