@@ -116,8 +116,8 @@ bool chain_send_instead(const struct pass *pass, const struct chain_view *chain,
 			p->verdict = VERDICT_FORWARD;
 			p->out_port = step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
 			if (unlikely(step->routed))
-				packet_set_macs(p, step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT],
-					chain_mac);
+				packet_set_macs(
+					p, step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
 			return true;
 		}
 		struct hop_counters *counters = &chain->hops[hop].hop->counters[pass->worker];

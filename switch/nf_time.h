@@ -17,8 +17,8 @@
 #include "switch/switch.h"
 
 enum {
-	NF_TIMES = 128, // the last samples
-	NF_TIME_S = 10, // that are not older than that
+	NF_TIMES = 128,       // the last samples
+	NF_TIME_S = 10,       // that are not older than that
 	NF_TIMES_PER_S = 100, // at the most
 };
 #define NF_TIME_HELD UINT32_MAX

@@ -128,15 +128,15 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 		for (size_t k = 0; k < hop->ninstances; k++)
 			json_array_append_new(instances, instance_json(sw, &hop->instances[k],
 								 &status->hops[i].instances[k]));
-		json_array_append_new(hops,
-			json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o}", "nf",
-				rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
-				failure_names[hop->on_failure], "mode", mode_names[hop->mode],
-				"recognise_by", recognise_names[hop->recognise], "probe",
-				probe_json(&hop->probe), "skipped",
-				(json_int_t)status->hops[i].skipped, "closed",
-				(json_int_t)status->hops[i].closed, "time_ns",
-				time_json(&status->hops[i].time), "instances", instances));
+		json_array_append_new(
+			hops, json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o}", "nf",
+				      rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
+				      failure_names[hop->on_failure], "mode", mode_names[hop->mode],
+				      "recognise_by", recognise_names[hop->recognise], "probe",
+				      probe_json(&hop->probe), "skipped",
+				      (json_int_t)status->hops[i].skipped, "closed",
+				      (json_int_t)status->hops[i].closed, "time_ns",
+				      time_json(&status->hops[i].time), "instances", instances));
 	}
 	return hops;
 }
