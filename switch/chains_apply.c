@@ -66,7 +66,8 @@ static uint16_t free_chain_number(struct weir_switch *sw, const struct chains_ch
 	}
 }
 
-// Likewise, and none of an instance that goes.
+// Likewise, and none of an instance that goes. Where connections name all of them, a connection
+// that names this one visits the new instance as if it had been chosen: its own is gone anyway.
 static uint8_t free_nf_number(struct weir_switch *sw, struct next_chain *next)
 {
 	const struct chain *chain = next->chain;

@@ -64,6 +64,14 @@ def shown(switch):
     return f"{len(chains)} chains"
 
 
+@case("chains: ports that are not up yet at the start are no warning", presets=BOTH)
+def started():
+    # What is logged as a warning fails a switch that does not expect it.
+    with Switch(CONFIG, user="nobody") as switch:
+        switch.wait_log(r"info> switch: chain inspect: ids is not in service yet: port ids2 is not up")
+        switch.wait_log(r"info> switch: chain all: ids is not in service yet: port ids1 is not up")
+
+
 @case("chains: an instance is in service when its ports are up", needs=chained, presets=BOTH)
 def serves(switch):
     def service():
