@@ -65,13 +65,15 @@ static inline bool stall_look(struct stall *s, const struct ring_progress *now)
 	stall_learn(s, now);
 	bool waits = now->event != s->event;
 	s->uses_event |= waits;
-	if (now->avail != s->avail || waits || (s->uses_event && now->event == now->used))
+	bool gives = now->avail != s->avail;
+	if (gives || waits || (s->uses_event && now->event == now->used))
 		s->taken = now->used;
 	s->avail = now->avail;
 	s->used = now->used;
 	s->event = now->event;
 	uint16_t pending = (uint16_t)(now->used - s->taken);
-	bool is_free = now->avail != now->used;
+	// One with more to do than it can has its buffers filled as soon as it gives them.
+	bool is_free = gives || now->avail != now->used;
 	if (is_free && (!pending || pending < stall_kept(s, now->size)))
 		s->looks = 0;
 	else if (s->looks < STALL_LOOKS)

@@ -52,6 +52,13 @@ Test(stall, a_driver_that_gives_no_buffers)
 	cr_expect(!look(257, 256, 256));
 }
 
+Test(stall, a_driver_that_has_more_to_do_than_it_can_is_healthy)
+{
+	for (uint16_t taken = 0; taken < 1000; taken += 64)
+		cr_expect(!look(taken, taken, 0), "each buffer that it gives is filled at once");
+	cr_expect_eq(looks_until_stalled(960, 960, 0), STALL_LOOKS, "it gives none any more");
+}
+
 Test(stall, a_driver_that_keeps_some_buffers_is_healthy)
 {
 	look(256, 0, 0);
