@@ -39,8 +39,10 @@ static void pass(struct ids *ids, unsigned from)
 	struct wire_frame *frame = &ids->frame;
 	size_t at = payload_offset(frame->data, frame->length);
 	int number = signatures_find(ids->set, frame->data + at, frame->length - at);
-	if (number != SIGNATURES_NONE) {
+	if (number >= 0) {
 		ids->counts.dropped[number]++;
+	} else if (number == SIGNATURES_FAILED) {
+		ids->counts.lost++;
 	} else if (wire_send(ids->wires[!from], frame)) {
 		ids->counts.lost++;
 	} else {

@@ -170,7 +170,7 @@ static int found(
 int signatures_find(struct signatures *set, const uint8_t *data, size_t length)
 {
 	int number = SIGNATURES_NONE;
-	hs_scan(set->database, (const char *)data, (unsigned)length, 0, set->scratch, found,
-		&number);
-	return number;
+	hs_error_t rc = hs_scan(set->database, (const char *)data, (unsigned)length, 0,
+		set->scratch, found, &number);
+	return rc == HS_SUCCESS || rc == HS_SCAN_TERMINATED ? number : SIGNATURES_FAILED;
 }

@@ -9,7 +9,8 @@
 enum {
 	SIGNATURES_MAX = 1024,
 	SIGNATURE_SIZE = 1024, // of a line with its newline and the 0
-	SIGNATURES_NONE = -1
+	SIGNATURES_NONE = -1,
+	SIGNATURES_FAILED = -2
 };
 
 struct signatures;
@@ -29,8 +30,8 @@ size_t signatures_count(const struct signatures *set);
 unsigned signatures_line(const struct signatures *set, size_t number);
 const char *signatures_text(const struct signatures *set, size_t number);
 
-// The number of a signature that is in the data, or SIGNATURES_NONE. Looks no further than the
-// first found.
+// The number of a signature that is in the data, or SIGNATURES_NONE; SIGNATURES_FAILED: nobody
+// knows. Looks no further than the first found.
 int signatures_find(struct signatures *set, const uint8_t *data, size_t length);
 
 #endif
