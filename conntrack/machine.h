@@ -60,6 +60,7 @@ static inline void step_anew(const struct step *s, unsigned direction)
 	uint8_t generation = atomic_load_explicit(&conn->generation, memory_order_relaxed);
 	atomic_store_explicit(&conn->epoch, 0, memory_order_relaxed);
 	atomic_store_explicit(&conn->flags, direction ? CONN_BEGAN_HIGH : 0, memory_order_relaxed);
+	atomic_store_explicit(&conn->unchanged, 0, memory_order_relaxed);
 	atomic_store_explicit(&conn->created_s, s->tracker->now_s, memory_order_relaxed);
 	for (unsigned i = 0; i < 2; i++) {
 		atomic_store_explicit(&conn->packets[i], 0, memory_order_relaxed);

@@ -63,10 +63,12 @@ static struct decision decide(const struct pass *pass, const struct port_view *i
 	const struct mac_table *macs, const struct run *run)
 {
 	uint16_t port = mac_lookup(macs, run->destination, run->destination_hash);
-	// An entry can outlive its port for a moment, or the port its bridge: then it is unknown.
+	// An entry can outlive its port for a moment, or the port its bridge, or its being a host
+	// there (a network function may be none): then it is unknown.
 	const struct port_view *out = pass->snapshot->views[port];
 	if (unlikely(!out) || unlikely(out->bridge != in->bridge) ||
-		unlikely(!view_is_member(out, mac_key_vlan(run->destination))))
+		unlikely(!view_is_member(out, mac_key_vlan(run->destination))) ||
+		unlikely(out->places && !out->behind))
 		return (struct decision){.verdict = VERDICT_FLOOD};
 	if (unlikely(out == in))
 		return (struct decision){.verdict = VERDICT_DROP, .drop = DROP_SAME_PORT};

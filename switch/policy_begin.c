@@ -201,6 +201,12 @@ static bool is_answer(const struct pass *pass, const struct packet *p, const str
 void policy_begin(
 	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
 {
+	// With an NF that changes addresses nobody begins one: it could not tell for whom. Its
+	// entry would only keep the NF from beginning that.
+	if (ends->to && ends->to->behind) {
+		policy_drop(pass, p, DROP_CHAIN_STRAY, pass->in->id);
+		return;
+	}
 	bool answers = is_answer(pass, p, key, ends);
 	const struct ends its = answers ? (struct ends){ends->to, ends->from} : *ends;
 	begin(pass, p, key, answers ? !key->direction : key->direction, ends->to, &its);

@@ -40,13 +40,18 @@ static inline uint8_t place_of(const struct pass *pass, const struct chain_view 
 		       : CHAIN_NO_PLACE;
 }
 
-// To the port where the connection's end is; if that is not known, to all that could be it.
+// To the port where the connection's end is; if that is not known, to all that could be it. What
+// goes to an NF goes there by its chain, or not at all.
 static void leave(
 	const struct pass *pass, const struct conn *conn, unsigned direction, struct packet *p)
 {
 	const struct port_view *out = pass->snapshot->views[conn_port(conn, !direction)];
 	bool known = likely(out) && likely(out->zone == pass->in->zone) &&
-		     likely(view_is_member(out, p->vlan)) && likely(!out->places);
+		     likely(view_is_member(out, p->vlan));
+	if (unlikely(known && out->places)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
 	p->verdict = likely(known) ? VERDICT_FORWARD : VERDICT_FLOOD;
 	p->out_port = known ? out->id : 0;
 }
@@ -167,8 +172,10 @@ static bool is_from_itself(const struct pass *pass, const struct packet *p)
 // Whether it begins a connection behind the NF, or is part of one that has begun so.
 static bool is_hosts(const struct pass *pass, const struct packet *p, uint32_t index)
 {
+	// On this side nobody has Weir's address, though replies come from it.
 	if (!index)
-		return !(p->flags & PACKET_ICMP_ERROR) && is_from_itself(pass, p);
+		return !(p->flags & PACKET_ICMP_ERROR) && is_from_itself(pass, p) &&
+		       memcmp(p->data, chain_mac, sizeof(chain_mac)) != 0;
 	const struct conn *conn = conn_at(pass->tracker.table, index);
 	unsigned direction = pass->keys[p->key].direction;
 	return conn_port(conn, direction) == pass->in->id &&

@@ -126,10 +126,12 @@ static void compile_peers(struct snapshot *s, struct port *const *ports, size_t 
 	}
 }
 
-static uint32_t connection_limit(const struct config_limits *limits, const struct conn_table *conns)
+// What begins behind an NF that changes addresses has been paid for where it began before it.
+static uint32_t connection_limit(const struct port_view *v, const struct config_limits *limits,
+	const struct conn_table *conns)
 {
 	struct conn_stats stats;
-	if (limits->connections || !conns)
+	if (limits->connections || !conns || v->behind)
 		return limits->connections;
 	conn_table_stats(conns, &stats);
 	return stats.capacity / 4;
@@ -146,7 +148,7 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 		return true;
 	for (size_t i = 0; i < nports; i++) {
 		struct port_view *v = &s->all[i];
-		v->conn_limit = connection_limit(&ports[i]->config.limits, s->conns);
+		v->conn_limit = connection_limit(v, &ports[i]->config.limits, s->conns);
 		v->connects |= v->is_chained && (!v->places || v->behind);
 		if (!ports[i]->config.ngroups)
 			continue;

@@ -211,6 +211,10 @@ def strays(it):
     # To the function itself, from who is in no chain and from who is in one for another address.
     lan.denied("server", talk(Udp, lan.server, lan.n_r, ips=(host(lan.server), OWN[4])).data(), reason="chain-stray")
     lan.denied("server", lan.server.frame(lan.n_r.mac, b"hello"), reason="chain-stray")
+    it.chain("watch", it.hops("mon"), **{"from": {"port": "server"}})
+    lan.denied("server", talk(Udp, lan.server, lan.n_r, ips=(host(lan.server), OWN[4])).data(), reason="chain-stray")
+    del lan.document["chains"]["watch"]
+    lan.apply()
     # From it: with an address not its own, no IP, to all, of an unknown connection on the left, back where it came in.
     lan.denied("n-r", outer.data()[:6] + lan.server.mac + talk(Udp, lan.n_r, lan.server).data()[12:], reason="chain-stray")
     lan.denied("n-r", outer.data()[:6] + lan.client.mac + outer.data()[12:], reason="chain-stray")
@@ -218,6 +222,7 @@ def strays(it):
     lan.denied("n-r", lan.n_r.frame(BROADCAST, packets.udp(OWN[4], "10.8.0.255", 9, 9), packets.V4), reason="chain-stray")
     lan.denied("n-l", talk(Udp, lan.n_l, lan.client, ips=(OWN[4], host(lan.client))).data(), reason="chain-stray")
     lan.denied("n-l", WEIR + lan.n_l.mac + inner.data()[12:], reason="chain-stray")
+    lan.denied("n-r", WEIR + lan.n_r.mac + it.snat(Udp)[1].data()[12:], reason="chain-stray")
     lan.denied("n-r", WEIR + lan.n_r.mac + inner.data(1)[12:], reason="chain-stray")
     lan.denied("n-l", WEIR + lan.n_l.mac + outer.data(1)[12:], reason="chain-stray")
     lan.denied("n-r", WEIR + lan.n_r.mac + outer.data(1)[12:], reason="chain-stray")
@@ -266,6 +271,24 @@ def states(it):
             it.line("server", frame, ["mon"], "n-r", lan.n_r.mac + WEIR + frame[12:])
             it.line("n-l", WEIR + lan.n_l.mac + frame[12:], [], "client", frame)
     check(state(same)["reply"]["packets"] == 4, f"counted: {state(same)}")
+    # Also when rules have changed, and only the server sends.
+    running = talk(Tcp, lan.client, lan.server)
+    for way, frame in running.handshake():
+        if way == 0:
+            it.line("client", frame, [], "n-l", lan.n_l.mac + WEIR + frame[12:])
+            it.line("n-r", WEIR + lan.n_r.mac + frame[12:], ["mon"], "server", frame)
+        else:
+            it.line("server", frame, ["mon"], "n-r", lan.n_r.mac + WEIR + frame[12:])
+            it.line("n-l", WEIR + lan.n_l.mac + frame[12:], [], "client", frame)
+    lan.group("another", to_vm=[{"allow": "udp"}])
+    for frame in (running.data(1), running.data(1)):
+        it.line("server", frame, ["mon"], "n-r", lan.n_r.mac + WEIR + frame[12:])
+        it.line("n-l", WEIR + lan.n_l.mac + frame[12:], [], "client", frame)
+    check(state(running)["reply"]["packets"] == 3, f"counted: {state(running)}")
+    # The server cannot begin one with the function, nor keep that from beginning it.
+    both = inner, outer = it.snat(Udp)
+    lan.denied("server", outer.data(1), reason="chain-stray")
+    it.talks(both, behind=("mon",))
     for name in ("client", "server"):
         lan.set(name, groups=None)
     it.none()
