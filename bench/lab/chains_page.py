@@ -2,6 +2,7 @@
 import os
 
 from . import chains_cases as plan, chains_moved, page, report
+from .interval import WALKED
 from .markdown import section, text_table
 from .measure import is_close, median, spread
 from .report import discards, figure, percent
@@ -28,7 +29,8 @@ the client and established; frames have 64 B and go both ways, replies backwards
 - **As fast as it goes.** That is what marks judge. At the same load plain forwarding has time left and finds its packets
   one by one, each of which pays alone for what a burst shares; c(0) would be too large, and the hop would look cheap.
   The figures at the same load stand beside.
-- **Walked.** The NFs count what they send on. A measurement in which that is not n × what was delivered, to {walked}, fails.
+- **Walked.** The NFs count what they send on. A repetition in which that is not n × what was delivered, to {walked} of it,
+  is discarded: nobody skips a hop, and few frames are lost on their way.
 - **Open vSwitch** has no chains; the same one is given to it by the flows of `bench/ovs/chain-4.flows`: connections are tracked
   where packets enter the chain, and each hop is a flow from port to port. So it does less at a hop: it does not ask
   whether a packet that comes out of an NF belongs to a connection that visits it.
@@ -163,7 +165,7 @@ def lines(results, moved):
 
 def write(path, results, moved, about):
     """The page at `path`."""
-    about_text = ABOUT.format(hops=", ".join(map(str, plan.HOPS)), linear=plan.LINEAR, walked="a tenth",
+    about_text = ABOUT.format(hops=", ".join(map(str, plan.HOPS)), linear=plan.LINEAR, walked=percent(WALKED),
                               instances=plan.INSTANCES, moved=plan.MOVED_FLOWS)
     failed = f"- {chains_moved.line(moved)}\n" if moved and "error" in moved else ""
     parts = [INTRO, section("Marks", text_table(MARKS_HEAD, mark_rows(results, moved)) + page.CLOSE), about_text,

@@ -37,6 +37,7 @@ class Interval:
     wait: float                 # the longer of the two polling threads' waits, as a share
     misses: float               # share of the packets that a slow path decided
     drops: dict
+    walked: bool = True         # frames visited as many network functions as they should
 
     @property
     def cycles_per_byte(self):
@@ -70,9 +71,9 @@ def why_nothing(said, before, after, load):
             f"{after.packets - before.packets} packets; running totals of its drops that grew: {drops or 'none'}")
 
 
-def combine(said, before, after, load):
+def combine(said, before, after, load, hops=0):
     """An Interval from the generator's mark, the switch's counters around it, and the generator's
-    threads: (ran, waited) of the one that polls."""
+    threads: (ran, waited) of the one that polls. hops: network functions that each frame should visit."""
     packets = after.packets - before.packets
     cycles = after.busy_cycles - before.busy_cycles
     seconds = after.at - before.at
@@ -84,7 +85,8 @@ def combine(said, before, after, load):
     # The generator's share of the switch's own count: not every side tells all its drops, and the two
     # counts begin and end milliseconds apart. In a chain the switch takes each packet once more behind
     # each network function.
-    delivered = packets * min(1.0, said["received"] / (said["sent"] + said["relayed"]))
+    passes = said["sent"] + said["relayed"]
+    delivered = packets * (min(1.0, said["received"] / passes) if passes else 1)
     return Interval(
         seconds=said["seconds"],
         mpps=said["mpps"],
@@ -104,6 +106,7 @@ def combine(said, before, after, load):
         misses=(after.misses - before.misses) / packets,
         drops={name: n - before.drops.get(name, 0) for name, n in after.drops.items()
                if n > before.drops.get(name, 0)},
+        walked=abs(said["relayed"] / said["received"] - hops) <= WALKED * hops,
     )
 
 
@@ -144,14 +147,6 @@ def let_client_begin(lane, traffic):
     lane.load.stop()
 
 
-def check_walked(lane, said):
-    """Whoever skips a hop is quick."""
-    hops = lane.shape.chain.visited() if lane.shape.chain else 0
-    visited = said["relayed"] / said["received"] if said["received"] else hops
-    if abs(visited - hops) > WALKED * hops:
-        raise Failure(f"frames visited {visited:.2f} network functions, and not {hops}")
-
-
 def see_all(lane, traffic):
     """Waits until each connection's packets have passed, both ways."""
     left, end = SEEN_TWICE * traffic.directions * traffic.flows, time.monotonic() + SEE_ALL_MAX
@@ -171,5 +166,5 @@ def measure(lane, traffic, rate, seconds):
     said = lane.load.mark()
     after = lane.side.counters()
     lane.load.stop()
-    check_walked(lane, said)
-    return combine(said, before, after, load)
+    hops = lane.shape.chain.visited() if lane.shape.chain else 0
+    return combine(said, before, after, load, hops)

@@ -103,7 +103,7 @@ class Load:
             self.stdin = None
         # It may be in the middle of something long; the signal then helps.
         with contextlib.suppress(Exception):
-            self.child.wait(5)
+            self.child.wait(20)
         status = end(self.child)
         if self.stdout is not None:
             os.close(self.stdout)

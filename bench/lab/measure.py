@@ -27,6 +27,7 @@ CARRIED_MIN = 0.95
 # polling thread that waits its tolerated time refuses as much, and moves a median by no more than that.
 REFUSED_MAX = WAIT_MAX
 NOT_CARRIED = "offered load not carried"
+NOT_WALKED = "not all hops walked"
 LEAST_SHARE = 0.8   # of the share of the saturated rate that a case offers, when that is not carried
 PATIENCE = 60           # seconds for which a pair waits for the near state, all in all
 
@@ -146,6 +147,9 @@ class Repetition:
             return "the state changed"
         if max(at.wait for at in self.intervals()) > wait_max:
             return "a polling thread waited"
+        # Whoever skips a hop is quick, and who loses frames behind one is not.
+        if not all(at.walked for at in self.intervals()):
+            return NOT_WALKED
         return NOT_CARRIED if self.short() or self.refused() > refused_max else ""
 
 

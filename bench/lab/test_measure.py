@@ -46,6 +46,11 @@ class Keeping(unittest.TestCase):
         self.assertEqual(repetition(wait=0.05).flaw(60), "a polling thread waited")
         self.assertEqual(repetition(mpps=8.0).flaw(60), "offered load not carried")
 
+    def test_walked(self):
+        one = repetition()
+        one.peer.saturated.walked = False
+        self.assertEqual(one.flaw(60), "not all hops walked")
+
     def test_refused(self):
         """What was never sent hides from latencies only."""
         one = repetition(refused=0.041)
@@ -245,6 +250,12 @@ class Combining(unittest.TestCase):
         self.assertAlmostEqual(found.wait, 0.02)
         self.assertAlmostEqual(found.cycles_per_byte, 100000 / 990 / 64)
 
+        # In a chain of four the switch takes each packet five times.
+        after.packets = 5000
+        found = combine(said | {"received": 1000, "relayed": 4000}, before, after, (0, 10000000), 4)
+        self.assertAlmostEqual(found.cycles, 100000 / 1000)
+        self.assertTrue(found.walked)
+        self.assertFalse(combine(said | {"relayed": 3000}, before, after, (0, 10000000), 4).walked)
 
     def test_nothing(self):
         """The failure names who was idle."""

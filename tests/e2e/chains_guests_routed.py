@@ -1,0 +1,128 @@
+"""Chains of real guests whose network functions route, or change addresses: a router, a NAT, a proxy."""
+import contextlib
+import re
+
+from cases import case, check, fixture, slow
+from chains_net import ENDS, EXPLAINED, ends, fetch_file
+from traffic import Drops, new_port, plain, send_file
+
+ONE, TWO = 8091, 8092
+NAT, BALANCER = ("10.2.0.210", "fd02::210"), ("10.2.0.220", "fd02::220")
+TO_CLIENT = ["eth0:10.2.0.1/32", "eth0:fd02::1/128"]
+TO_SERVER = ["eth1:10.2.0.2/32", "eth1:fd02::2/128"]
+
+
+def at_right(addresses):
+    return [f"eth1:{addresses[0]}/24", f"eth1:{addresses[1]}/64"]
+
+
+def macs(number):
+    return [f"52:54:00:02:{number:02x}:{side:02x}" for side in (1, 2)]
+
+
+PROXY = f"""
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend enter
+    bind :::8080 v4v6
+    default_backend both
+backend both
+    balance roundrobin
+    server one 10.2.0.2:{ONE}
+    server two [fd02::2]:{TWO}
+"""
+
+
+@fixture(ends, name="a router, a NAT, a proxy and a monitor")
+def routing(net):
+    """All that have addresses. On their right the NAT and the proxy are hosts of the network."""
+    with contextlib.ExitStack() as stack:
+        net.stack = stack
+        net.begin("rt", "router", routes=TO_CLIENT + TO_SERVER, macs=macs(1), ip=["eth0:10.2.0.201/32", "eth1:10.2.0.202/32"])
+        net.begin("nat", "nat", routes=TO_CLIENT, macs=macs(2), ip=["eth0:10.2.0.203/32", *at_right(NAT)])
+        net.begin("proxy", "proxy", config=PROXY, routes=TO_CLIENT, macs=macs(3),
+                  ip=["eth0:10.2.0.204/32", "eth0:fd02::204/128", *at_right(BALANCER)])
+        net.begin("mon", "monitor", arms=1)
+        net.begun()
+        net.ready()
+        lost = Drops(net.switch)
+        yield net
+        net.park()
+        lost.only(*EXPLAINED)
+    net.forget()
+
+
+def ttl(net, address):
+    """How many routers a ping's answer has passed, of 64."""
+    ping = net.client.ping(address, count=1, patience=10)
+    return 64 - int(re.search(r"(?:ttl|hlim)=(\d+)", ping.output)[1])
+
+
+@case("chain guests: a router in the chain: client and server see each other as neighbours", needs=routing)
+def router(net):
+    net.chain({"nfs": "rt", "mode": "routed"}, "mon")
+    for address in net.addresses():
+        net.client.wait_ping(address, slow(20))
+        check(ttl(net, address) == 1, f"the answer from {address} has passed {ttl(net, address)} routers")
+    seen = net.client.ok("ip neigh show to 10.2.0.2")
+    check(net.server.mac() in seen, f"the client's neighbour is {seen}, not {net.server.mac()}")
+    there = send_file(net.client, net.server, net.addresses()[0], 4)
+    back = fetch_file(net, net.addresses()[1])
+    return f"there {there}; back over v6 {back}"
+
+
+def peers(net, port):
+    """A service of the server's that says who asks it."""
+    job = net.server.start_job(f"exec nc -ll -p {port} -e sh -c 'netstat -tn | grep :{port}'")
+    net.server.ok(f"until netstat -ltn | grep -q ':{port} '; do usleep 20000; done", timeout=slow(10))
+    return job
+
+
+CHANGES = {"mode": "routed", "recognise-by": "port"}
+
+
+@case("chain guests: a NAT in the chain: the server sees its address, files arrive unchanged", needs=routing)
+def nat(net):
+    net.chain({"nfs": "nat", **CHANGES}, "mon")
+    port = new_port()
+    service = peers(net, port)
+    for address, own, nats in zip(net.addresses(), ENDS["client"], NAT):
+        net.client.wait_ping(address, slow(20))
+        said = net.ask(address, port)
+        check(said and nats in said and plain(own) + ":" not in said, f"the server at {address} was asked by {said}")
+    service.signal("KILL")
+    there = send_file(net.client, net.server, net.addresses()[0], 4)
+    back = fetch_file(net, net.addresses()[1])
+    behind = net.instances()["mon"]
+    check(behind["original"]["packets"] and behind["reply"]["packets"], f"the monitor behind it: {behind}")
+    return f"there {there}; back over v6 {back}"
+
+
+@case("chain guests: a router, a NAT and a monitor, one after the other", needs=routing)
+def mixed(net):
+    net.chain("mon", {"nfs": "rt", "mode": "routed"}, {"nfs": "nat", **CHANGES})
+    for address in net.addresses():
+        net.client.wait_ping(address, slow(20))
+        check(ttl(net, address) == 2, f"the answer from {address} has passed {ttl(net, address)} routers")
+    there = send_file(net.client, net.server, net.addresses()[1], 2)
+    back = fetch_file(net, net.addresses()[0], 2)
+    return f"there over v6 {there}; back {back}"
+
+
+@case("chain guests: a proxy in the chain: haproxy spreads the connections over its servers", needs=routing)
+def proxy(net):
+    """Whatever address the client asks for, and of whichever version: the proxy has servers of its own."""
+    net.chain({"nfs": "proxy", **CHANGES}, "mon", **{"from": {"port": "client"}, "proto": "tcp", "dport": 80})
+    services = [peers(net, port) for port in (ONE, TWO)]
+    answers = [net.ask(address, 80) for address in net.addresses() for _ in range(3)]
+    check(all(answers), f"answers: {answers}")
+    for port, own in zip((ONE, TWO), BALANCER):
+        found = [said for said in answers if f":{port} " in said]
+        check(len(found) == 3, f"{len(found)} of 6 by the server at {port}: {answers}")
+        check(all(own in said for said in found), f"asked by {found}, not by {own}")
+    for job in services:
+        job.signal("KILL")
+    return "six connections, three to each of two servers, one of them over the other version of IP"
