@@ -18,7 +18,10 @@ enum instance_state nf_port_state(const struct port *port)
 {
 	if (!port || !port->vhost || !vhost_port_pairs(port->vhost))
 		return INSTANCE_DOWN;
-	if (atomic_load_explicit(&port->is_stalled, memory_order_relaxed))
+	uint8_t taking = atomic_load_explicit(&port->taking, memory_order_relaxed);
+	if (taking == PORT_NOT_SEEN)
+		return INSTANCE_DOWN;
+	if (taking == PORT_TAKES_NOTHING)
 		return INSTANCE_STALLED;
 	return INSTANCE_IN_SERVICE;
 }

@@ -47,11 +47,11 @@ static void age_bridges(const struct snapshot *s, uint32_t now_s)
 	}
 }
 
-// Whether a ring of the port has been stalled for a second.
-static bool is_stalled(const struct port_view *v)
+// Nothing: a ring of the port has been stalled for a second.
+static enum port_taking look_at(const struct port_view *v)
 {
 	uint32_t pairs = vhost_port_pairs(v->vhost);
-	bool stalled = false;
+	enum port_taking taking = PORT_NOT_SEEN;
 	for (unsigned pair = 0; pair < QUEUE_PAIRS_MAX; pair++) {
 		const struct ring *ring = pairs >> pair & 1 ? vhost_port_to_vm(v->vhost, pair)
 							    : NULL;
@@ -59,9 +59,12 @@ static bool is_stalled(const struct port_view *v)
 		if (!ring)
 			continue;
 		ring_progress(ring, &now);
-		stalled |= stall_look(&v->port->stalls[pair], &now);
+		if (stall_look(&v->port->stalls[pair], &now))
+			taking = PORT_TAKES_NOTHING;
+		else if (taking == PORT_NOT_SEEN)
+			taking = PORT_TAKES;
 	}
-	return stalled;
+	return taking;
 }
 
 // Network functions that take no packets.
@@ -71,7 +74,7 @@ static void look_for_stalls(const struct snapshot *s)
 		const struct port_view *v = s->views[id];
 		if (v && v->places && v->vhost)
 			atomic_store_explicit(
-				&v->port->is_stalled, is_stalled(v), memory_order_relaxed);
+				&v->port->taking, (uint8_t)look_at(v), memory_order_relaxed);
 	}
 }
 

@@ -78,6 +78,13 @@ enum flood {
 	FLOOD_KINDS
 };
 
+// Whether the guest of a network function's port takes what it gets.
+enum port_taking {
+	PORT_TAKES,
+	PORT_TAKES_NOTHING,
+	PORT_NOT_SEEN // it has no ring, or had none at the last look
+};
+
 // A port's lasting half. Fields without a note belong to the main thread.
 struct port {
 	uint16_t id; // 1…PORT_IDS-1; what the MAC table names
@@ -110,7 +117,7 @@ struct port {
 	struct rate_limit from_vm_limit, to_vm_limit;
 	// Of a network function: whether its guest takes what it gets; the janitor looks.
 	struct stall stalls[QUEUE_PAIRS_MAX];
-	_Atomic bool is_stalled;
+	_Atomic uint8_t taking; // enum port_taking
 	// By queue pair; of a NIC by receive queue and by transmit queue, of which it has no more.
 	struct queue_counters counters[QUEUE_PAIRS_MAX]; // workers write
 	struct drop_sample samples[DROP_REASON_COUNT];   // workers write

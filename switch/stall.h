@@ -4,10 +4,10 @@
 // where it has looked when it waits for more. One packet is then enough to tell. A guest that gives
 // no buffers takes nothing either, as one whose card is not up.
 //
-// Without the event index a driver may keep the buffers of a few packets that it has read (Linux
-// does), and those look like packets that it has not. Others give each one back at once (DPDK's
-// do): then nothing is owed to the ring when it is at rest. Who was seen so STALL_PROMPT times in a
-// row, with packets between, is taken for one of those; of any other a few packets do not count.
+// Without the event index a driver may keep the buffers of a few packets that it has read, and
+// those look like packets that it has not; so a few packets do not count. It cannot be learned that
+// one keeps none: DPDK's gives them back by 32, and can be seen with none for as long as the
+// traffic is even.
 #ifndef WEIR_SWITCH_STALL_H
 #define WEIR_SWITCH_STALL_H
 
@@ -20,56 +20,40 @@ enum {
 	STALL_LOOKS = 4, // in so many looks, a quarter of a second apart, nothing was taken
 	// Linux and DPDK give buffers back when they lack 32 of them, or half of a small ring.
 	STALL_KEPT = 64,
-	// Who keeps up to 32 has none of them by chance once in 33 looks.
-	STALL_PROMPT = 8,
 };
 
 // Of one ring; zeroed: of none yet. Janitor.
 struct stall {
-	uint64_t ring;               // its number
-	uint16_t avail, used, event; // as last seen
-	uint16_t taken;              // of the used index: all before it counts as taken
-	uint16_t most;               // buffers that the driver has ever lent at once
-	bool uses_event;             // it has moved
-	uint8_t prompt; // looks in a row in which packets had come and no buffer was owed
-	uint8_t looks;  // in which packets were pending, and none was taken
+	uint64_t ring;         // its number
+	uint16_t avail, event; // as last seen
+	uint16_t taken;        // of the used index: all before it counts as taken
+	bool uses_event;       // it has moved
+	uint8_t looks;         // in which packets were pending, and none was taken
 };
 
 static inline uint16_t stall_kept(const struct stall *s, uint16_t size)
 {
-	if (s->uses_event || s->prompt == STALL_PROMPT)
+	if (s->uses_event)
 		return 0;
 	return STALL_KEPT < size / 2 ? STALL_KEPT : size / 2;
-}
-
-// Learns whether the driver gives buffers back at once.
-static inline void stall_learn(struct stall *s, const struct ring_progress *now)
-{
-	uint16_t lent = (uint16_t)(now->avail - now->used);
-	if (lent > s->most)
-		s->most = lent;
-	if (now->used == s->used || s->prompt == STALL_PROMPT)
-		return;
-	s->prompt = lent == s->most ? s->prompt + 1 : 0;
 }
 
 // To be called four times a second. Whether it has been stalled for a second.
 static inline bool stall_look(struct stall *s, const struct ring_progress *now)
 {
+	// What has not given one buffer yet is no card that is up.
 	if (s->ring != now->number)
 		*s = (struct stall){.ring = now->number,
 			.avail = now->avail,
-			.used = now->used,
 			.event = now->event,
-			.taken = now->used};
-	stall_learn(s, now);
+			.taken = now->used,
+			.looks = now->avail == now->used ? STALL_LOOKS : 0};
 	bool waits = now->event != s->event;
 	s->uses_event |= waits;
 	bool gives = now->avail != s->avail;
 	if (gives || waits || (s->uses_event && now->event == now->used))
 		s->taken = now->used;
 	s->avail = now->avail;
-	s->used = now->used;
 	s->event = now->event;
 	uint16_t pending = (uint16_t)(now->used - s->taken);
 	// One with more to do than it can has its buffers filled as soon as it gives them.

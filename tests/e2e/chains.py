@@ -485,34 +485,6 @@ def stalled(it):
     return f"after {took:.1f} s"
 
 
-@case("chains: one packet is enough where the driver gives each buffer back at once", needs=spread, presets=BOTH)
-def stalled_by_one(it):
-    lan = it.lan
-    it.chain("inspect", [(["ids0"], "open")])
-    one = talk(Udp, lan.client, lan.server)
-
-    def is_known():
-        # For some seconds a packet now and then, each read at once; then one that is not. On a busy machine the
-        # test itself may be too slow to pass for such a driver.
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            lan.client.put(one.data())
-            lan.ids0.wait_frames(1)
-            time.sleep(0.1)
-        check(it.state("ids0") == "in-service", it.state("ids0"))
-        put_all(lan.client, [one.data()])
-        time.sleep(slow(1.25))
-        if it.state("ids0") == "stalled":
-            return True
-        lan.ids0.got()
-        return False
-    wait_until(is_known, slow(60), "ids0 stalled by one packet", 0)
-    check(len(lan.ids0.got()) == 1, "the packet is lost")
-    it.wait_state("ids0", "in-service")
-    it.none()
-    return "after 1 s"
-
-
 # -- inside the switch
 
 @case("chains: groups as a hop", needs=bare, presets=BOTH)

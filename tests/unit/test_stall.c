@@ -44,7 +44,7 @@ Test(stall, packets_that_nobody_takes_for_a_second)
 
 Test(stall, a_driver_that_gives_no_buffers)
 {
-	cr_expect_eq(looks_until_stalled(0, 0, 0), STALL_LOOKS, "it never gave any");
+	cr_expect(look(0, 0, 0), "it never gave any");
 	cr_expect(!look(256, 0, 0));
 	look(256, 256, 256);
 	cr_expect_eq(looks_until_stalled(256, 256, 256), STALL_LOOKS - 1,
@@ -54,7 +54,8 @@ Test(stall, a_driver_that_gives_no_buffers)
 
 Test(stall, a_driver_that_has_more_to_do_than_it_can_is_healthy)
 {
-	for (uint16_t taken = 0; taken < 1000; taken += 64)
+	look(256, 0, 0);
+	for (uint16_t taken = 256; taken < 1000; taken += 64)
 		cr_expect(!look(taken, taken, 0), "each buffer that it gives is filled at once");
 	cr_expect_eq(looks_until_stalled(960, 960, 0), STALL_LOOKS, "it gives none any more");
 }
@@ -101,33 +102,9 @@ static uint16_t looks_with(unsigned looks, uint16_t keeps)
 	return used;
 }
 
-Test(stall, one_packet_is_enough_where_the_driver_gives_back_each_buffer_at_once)
+// DPDK's does so as long as the traffic is even, and keeps some at its end.
+Test(stall, it_is_no_habit_that_each_buffer_came_back_at_once)
 {
-	uint16_t used = looks_with(STALL_PROMPT, 0);
-	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used, 0), 0, "idle");
-	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), STALL_LOOKS);
-	cr_expect(!look((uint16_t)(257 + used), used + 1, 0), "it goes on");
-}
-
-Test(stall, what_was_not_seen_often_enough_is_no_habit)
-{
-	uint16_t used = looks_with(STALL_PROMPT - 1, 0);
-	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), 0);
-}
-
-Test(stall, who_keeps_one_buffer_has_another_habit)
-{
-	uint16_t used = looks_with(STALL_PROMPT - 1, 0) + 100;
-	look((uint16_t)(255 + used), used, 0);
-	used += 100;
-	look((uint16_t)(256 + used), used, 0);
-	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 1, 0), 0);
-}
-
-Test(stall, a_habit_is_of_one_ring)
-{
-	looks_with(STALL_PROMPT, 0);
-	look_at(2, 256, 0, 0);
-	for (unsigned i = 0; i < 2 * STALL_LOOKS; i++)
-		cr_expect(!look_at(2, 256, 1, 0));
+	uint16_t used = looks_with(20, 0);
+	cr_expect_eq(looks_until_stalled((uint16_t)(256 + used), used + 31, 0), 0);
 }
