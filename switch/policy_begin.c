@@ -148,6 +148,13 @@ static void begin(struct pass *pass, struct packet *p, const struct conn_key *ke
 	uint32_t index;
 	policy_query(key, original, &query);
 	policy_ask_chain(pass, p, ends, &query, &answer);
+	// To an NF that changes addresses goes what its chain takes, as to a load balancer. Nothing
+	// else begins there: the NF could not tell for whom it is, and the entry would only keep
+	// that from beginning it.
+	if (ends->to && ends->to->behind && ends->to->behind != answer.chain) {
+		policy_drop(pass, p, DROP_CHAIN_STRAY, pass->in->id);
+		return;
+	}
 	if (!policy_allows(pass, ends, &query, p, &answer) ||
 		!policy_chain_allows(pass, ends, &query, p, &answer))
 		return;
@@ -201,12 +208,6 @@ static bool is_answer(const struct pass *pass, const struct packet *p, const str
 void policy_begin(
 	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
 {
-	// With an NF that changes addresses nobody begins one: it could not tell for whom. Its
-	// entry would only keep the NF from beginning that.
-	if (ends->to && ends->to->behind) {
-		policy_drop(pass, p, DROP_CHAIN_STRAY, pass->in->id);
-		return;
-	}
 	bool answers = is_answer(pass, p, key, ends);
 	const struct ends its = answers ? (struct ends){ends->to, ends->from} : *ends;
 	begin(pass, p, key, answers ? !key->direction : key->direction, ends->to, &its);
