@@ -25,6 +25,10 @@ static void exchange(
 		return;
 	if (instance)
 		count(t, chain, instance);
+	// Another one may do something else with it.
+	if (conn_is_unchanged(conn, hop))
+		atomic_fetch_and_explicit(
+			&conn->unchanged, (uint8_t) ~(1u << hop), memory_order_relaxed);
 	uint8_t before = atomic_exchange(&conn->instances[hop], instance);
 	if (before)
 		uncount(t, chain, before);

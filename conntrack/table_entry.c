@@ -100,9 +100,6 @@ void conn_resolve(struct conn_table *t, struct conn *conn, uint8_t generation,
 			atomic_store_explicit(
 				&conn->ports[i], resolved->ports[i], memory_order_relaxed);
 		}
-		// What its network functions do with it they go on to do.
-		if (conn_chain(conn) != resolved->chain)
-			atomic_store_explicit(&conn->unchanged, 0, memory_order_relaxed);
 		chain_take(t, conn, resolved->chain);
 		note_liberal(conn, resolved->liberal);
 		atomic_store_explicit(&conn->epoch, resolved->epoch, memory_order_relaxed);

@@ -118,16 +118,21 @@ Test(conn_chain, is_told_with_its_instances)
 	cr_expect(!view.chain && !view.instances[0]);
 }
 
-Test(conn_chain, forgets_what_was_unchanged_when_it_is_resolved_anew)
+Test(conn_chain, remembers_what_an_instance_leaves_unchanged_as_long_as_it_visits_that)
 {
 	uint32_t index;
 	make(100, 1);
 	struct conn *conn = connection(1, &index);
 	resolve(conn, 7);
+	choose(conn, 7, 3, 200);
 	conn_set_unchanged(conn, 7);
 	conn_set_unchanged(conn, 0);
 	cr_expect(conn_is_unchanged(conn, 0) && conn_is_unchanged(conn, 7));
 	cr_expect(!conn_is_unchanged(conn, 3));
 	resolve(conn, 7);
-	cr_expect(!conn_is_unchanged(conn, 0) && !conn_is_unchanged(conn, 7));
+	choose(conn, 7, 4, 200);
+	cr_expect(!conn_is_unchanged(conn, 0), "another one");
+	cr_expect(conn_is_unchanged(conn, 7));
+	resolve(conn, 8);
+	cr_expect(!conn_is_unchanged(conn, 7), "another chain");
 }
