@@ -31,43 +31,36 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 	// admit: which VLAN it belongs to, and whether it may enter at all.
 	stage_admit(pass);
 
-	// A network function's port is no member of its bridge: what comes from there goes on along
-	// its chain, or is lost (switch/chain.h).
 	if (unlikely(pass->in->places)) {
+		// return: what comes back from a network function goes on along its chain, or is
+		// lost (switch/chain.h).
 		stage_return(pass);
-		// One that changes addresses is a host, too: what it sends by itself goes on as
-		// from a VM.
-		if (pass->in->behind) {
-			stage_forward(pass);
-			stage_policy(pass);
-			stage_storm(pass);
-			stage_steer(pass);
-		}
-		stage_tx(pass);
-		stage_release(pass);
-		return taken;
+	} else {
+		// guard: whether it speaks only for the addresses of its port, before anybody
+		// learns from it.
+		stage_guard(pass);
+
+		// connect: the connections that packets belong to, by one lookup each. A known one
+		// goes where its entry says; what policy has to decide goes on.
+		stage_connect(pass);
 	}
 
-	// guard: whether it speaks only for the addresses of its port, before anybody learns from
-	// it.
-	stage_guard(pass);
+	// A network function's port is no member of its bridge, unless the function changes
+	// addresses: then it is a host there, as a VM.
+	if (likely(!pass->in->places) || pass->in->behind) {
+		// forward: learn the source, look up the destination; one port, a flood, or a drop.
+		stage_forward(pass);
 
-	// connect: the connections that packets belong to, by one lookup each. A known one goes
-	// where its entry says; what policy has to decide goes on.
-	stage_connect(pass);
+		// policy: what connect could not decide alone. Rules of sender and receiver;
+		// connections begin here.
+		stage_policy(pass);
 
-	// forward: learn the source, look up the destination; one port, a flood, or a drop.
-	stage_forward(pass);
+		// storm: what goes to all is held to the port's budgets.
+		stage_storm(pass);
 
-	// policy: what connect could not decide alone. Rules of sender and receiver; connections
-	// begin here.
-	stage_policy(pass);
-
-	// storm: what goes to all is held to the port's budgets.
-	stage_storm(pass);
-
-	// steer: connections that visit network functions go to the first of them instead.
-	stage_steer(pass);
+		// steer: connections that visit network functions go to the first of them instead.
+		stage_steer(pass);
+	}
 
 	// tx: one copy, straight into the receivers' buffers, and from NIC to NIC none; segments
 	// and checksums where they lack the offload. What a receiver's rate does not let go yet is
