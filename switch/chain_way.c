@@ -113,11 +113,7 @@ bool chain_send_instead(const struct pass *pass, const struct chain_view *chain,
 			step = step_instead(pass, chain, conn, (unsigned)hop, p->vlan);
 		if (likely(step)) {
 			counter_add(chain_counter(pass, step, reply), 1, p->len);
-			p->verdict = VERDICT_FORWARD;
-			p->out_port = step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
-			if (unlikely(step->routed))
-				packet_set_macs(
-					p, step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
+			chain_output(step, p, reply);
 			return true;
 		}
 		struct hop_counters *counters = &chain->hops[hop].hop->counters[pass->worker];

@@ -91,6 +91,15 @@ static inline struct counter *chain_counter(
 	return reply ? &counters->reply : &counters->original;
 }
 
+static inline void chain_output(const struct chain_step *step, struct packet *p, bool reply)
+{
+	enum chain_side side = reply ? CHAIN_RIGHT : CHAIN_LEFT;
+	p->verdict = VERDICT_FORWARD;
+	p->out_port = step->port[side];
+	if (unlikely(step->routed))
+		packet_set_macs(p, step->mac[side], chain_mac);
+}
+
 // As chain_send, wherever the connection's instance is not in service.
 bool chain_send_instead(const struct pass *pass, const struct chain_view *chain, struct conn *conn,
 	struct packet *p, bool reply, int hop);
@@ -143,10 +152,7 @@ static inline bool chain_send(const struct pass *pass, const struct chain_view *
 		return chain_send_instead(pass, chain, conn, p, reply, hop);
 	run->packets++;
 	run->bytes += p->len;
-	p->verdict = VERDICT_FORWARD;
-	p->out_port = run->step->port[reply ? CHAIN_RIGHT : CHAIN_LEFT];
-	if (unlikely(run->step->routed))
-		packet_set_macs(p, run->step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
+	chain_output(run->step, p, reply);
 	return true;
 }
 
