@@ -5,8 +5,9 @@
 // that is noted is found again, and one that its NF drops is forgotten after a second.
 //
 // Life cycle: one for each instance, zeroed with it.
-// Synchronisation: workers write, any of them. `conn` is a lock, too: who has put NF_TIME_HELD
-// there may write the rest until he puts something else there. Readers see samples a moment late.
+// Synchronisation: workers write, any of them. `timed` of struct nf is a lock, too: who has put
+// NF_TIME_HELD there may write the rest until he puts something else there. Readers see samples a
+// moment late.
 #ifndef WEIR_SWITCH_NF_TIME_H
 #define WEIR_SWITCH_NF_TIME_H
 
