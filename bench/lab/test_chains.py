@@ -73,6 +73,8 @@ class Words(unittest.TestCase):
         chains, groups = weir_chains(Chain(2, instances=2), without=(1,))
         self.assertEqual([hop["instances"] for hop in chains["chain"]["hops"]],
                          [[{"left": "vm2", "right": "vm3"}], [{"left": "vm6", "right": "vm7"}]])
+        self.assertEqual([hop["instances"] for hop in chains["parked"]["hops"]],
+                         [[{"left": "vm4", "right": "vm5"}], [{"left": "vm8", "right": "vm9"}]])
         self.assertEqual(groups, {})
         chains, groups = weir_chains(Chain(2, one_armed=True))
         self.assertEqual([hop["instances"] for hop in chains["chain"]["hops"]], [[{"port": "vm2"}], [{"port": "vm3"}]])
