@@ -1,14 +1,13 @@
 """Chains, without a clock: all that is sent arrives, once, in order and unchanged, and has visited each network
 function; one instance less moves no connection but its own."""
 import time
-import unittest
 
 from . import chains_cases as plan, chains_moved
 from .cases import Traffic
 from .chaining import Chain
 from .interval import let_client_begin
-from .lanes import Bench, Lane
-from .smoke import RATE, SECONDS, Report, settled
+from .lanes import Bench
+from .smoke import RATE, SECONDS, Report, in_a_lane, settled, unit_tests
 from weirvm.procs import Failure
 
 # A port takes a second to come up.
@@ -58,11 +57,7 @@ def moved(lane):
 
 def statistics():
     from . import test_chains
-    outcome = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromModule(test_chains).run(outcome)
-    for test, trace in outcome.failures + outcome.errors:
-        raise Failure(f"{test}: {trace}")
-    return f"{outcome.testsRun} tests"
+    return unit_tests(test_chains)
 
 
 def steps(chain):
@@ -75,21 +70,7 @@ def steps(chain):
 def group(report, bench, shape, only):
     name = shape.chain.text()
     todo = [(f"{name}: {label}", work) for label, work in steps(shape.chain) if only(f"{name}: {label}")]
-    if not todo:
-        return
-    lane = None
-
-    def make():
-        nonlocal lane
-        lane = Lane(bench, "weir", shape)
-    if not report.case(f"{name}: all ports come up", make):
-        return
-    with lane:
-        for label, work in todo:
-            if not report.case(label, lambda work=work: work(lane)) and lane.load.child.poll() is not None:
-                break
-        # A switch that complained of something does so when it ends.
-        report.case(f"{name}: the end", lane.close)
+    in_a_lane(report, bench, name, shape, todo)
 
 
 def smoke(preset, cpus, only, results):
@@ -100,5 +81,4 @@ def smoke(preset, cpus, only, results):
     bench = Bench(preset, cpus)
     for shape in map(plan.shape, CHAINS):
         group(report, bench, shape, only)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed or not report.passed else 0
+    return report.end()

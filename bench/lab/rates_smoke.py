@@ -2,14 +2,13 @@
 well a rate is reached is judged loosely, since a machine that runs tests does other things, too."""
 import math
 import time
-import unittest
 
 from . import rates_cases as plan
 from .cases import Shape
 from .lanes import Bench
 from .measure import Near
 from .rates_run import CHANGE_EACH, RatesRun, STREAM
-from .smoke import Report
+from .smoke import Report, unit_tests
 from weirvm.procs import Failure
 
 MBIT = plan.MBIT
@@ -125,11 +124,7 @@ def named(text):
 def statistics():
     """The logic of windows."""
     from . import test_rates
-    outcome = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromModule(test_rates).run(outcome)
-    for test, trace in outcome.failures + outcome.errors:
-        raise Failure(f"{test}: {trace}")
-    return f"{outcome.testsRun} tests"
+    return unit_tests(test_rates)
 
 
 STEPS = (
@@ -155,8 +150,7 @@ def smoke(preset, cpus, only, results):
                 # Whatever state they are in: the next case gets new ones.
                 run.lanes.keep_only(())
         report.case("rates: the end", lambda: ended(run))
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed or not report.passed else 0
+    return report.end()
 
 
 def ended(run):

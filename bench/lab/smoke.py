@@ -82,6 +82,11 @@ class Report:
         self(name, ok, time.monotonic() - start, detail)
         return ok
 
+    def end(self):
+        """Prints the last line; the exit status."""
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed or not self.passed else 0
+
 
 def faults(said):
     """What must not be in the totals of a run."""
@@ -186,31 +191,8 @@ def latency(lane):
     return f"{said['received']} frames"
 
 
-def statistics():
-    """The logic of near states, medians and verdicts, and the words for them."""
-    from . import test_measure, test_words
-    suite = unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromModule, (test_measure, test_words)))
-    with open(os.devnull, "w") as nowhere:
-        outcome = unittest.TextTestRunner(stream=nowhere).run(suite)
-    for test, trace in outcome.failures + outcome.errors:
-        raise Failure(f"{test}: {trace}")
-    return f"{outcome.testsRun} tests"
-
-
-def group(report, bench, name, shape, steps, only):
-    extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
-             ("conversations from both ends", lambda lane: talk(lane, 2)),
-             ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
-    if shape == FEW:
-        extra = [("conversations at the rate for which it has room", room)]
-    elif shape.tracking:
-        extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
-                 ("one lookup for each packet", is_tracked),
-                 ("other rules while frames go", applies)]
-    todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
-            for label, what, rate in steps]
-    todo += [(f"{name}: {label}", work) for label, work in extra]
-    todo = [(label, work) for label, work in todo if only(label)]
+def in_a_lane(report, bench, name, shape, todo):
+    """Cases of one switch and its generator: (label, what is done with the lane)."""
     if not todo:
         return
     lane = None
@@ -230,6 +212,37 @@ def group(report, bench, name, shape, steps, only):
         report.case(f"{name}: the end", lane.close)
 
 
+def unit_tests(*modules):
+    suite = unittest.TestSuite(map(unittest.defaultTestLoader.loadTestsFromModule, modules))
+    with open(os.devnull, "w") as nowhere:
+        outcome = unittest.TextTestRunner(stream=nowhere).run(suite)
+    for test, trace in outcome.failures + outcome.errors:
+        raise Failure(f"{test}: {trace}")
+    return f"{outcome.testsRun} tests"
+
+
+def statistics():
+    """The logic of near states, medians and verdicts, and the words for them."""
+    from . import test_measure, test_words
+    return unit_tests(test_measure, test_words)
+
+
+def group(report, bench, name, shape, steps, only):
+    extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
+             ("conversations from both ends", lambda lane: talk(lane, 2)),
+             ("latencies", latency), ("a pause", pause)] if name == "two ports" else []
+    if shape == FEW:
+        extra = [("conversations at the rate for which it has room", room)]
+    elif shape.tracking:
+        extra = [("complete TCP conversations", lambda lane: talk(lane, 1)),
+                 ("one lookup for each packet", is_tracked),
+                 ("other rules while frames go", applies)]
+    todo = [(f"{name}: {label}", lambda lane, what=what, rate=rate: traffic(lane, what, rate))
+            for label, what, rate in steps]
+    todo += [(f"{name}: {label}", work) for label, work in extra]
+    in_a_lane(report, bench, name, shape, [(label, work) for label, work in todo if only(label)])
+
+
 def smoke(preset, cpus, only, results):
     """The whole of it; the exit status."""
     report = Report(results)
@@ -238,5 +251,4 @@ def smoke(preset, cpus, only, results):
     bench = Bench(preset, cpus)
     for name, shape, steps in GROUPS:
         group(report, bench, name, shape, steps, only)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed or not report.passed else 0
+    return report.end()
