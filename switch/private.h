@@ -109,7 +109,7 @@ void shared_commit(struct shared_change *change);
 void shared_published(struct weir_switch *sw);
 void shared_destroy(struct weir_switch *sw);
 
-// chains_apply.c: what a configuration changes of chains.
+// chains_prepare.c, chains_apply.c: what a configuration changes of chains.
 // What one chain will be.
 struct next_chain {
 	struct chain *chain;
