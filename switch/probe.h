@@ -47,13 +47,15 @@ static inline void probe_end(struct probe *probe)
 	probe->silent = false;
 }
 
-// Whether the next one is to be sent. Those that were missed are not made up for.
+// Whether the next one is to be sent. Those that were missed are not made up for, and an interval
+// that has become shorter counts at once.
 static inline bool probe_is_due(struct probe *probe, uint64_t interval_ns, uint64_t now_ns)
 {
-	if (now_ns < probe->next_ns)
+	uint64_t due_ns = probe->next_ns;
+	if (now_ns < due_ns && due_ns - now_ns <= interval_ns)
 		return false;
-	uint64_t next = probe->next_ns + interval_ns;
-	probe->next_ns = next > now_ns ? next : now_ns + interval_ns;
+	bool is_in_time = due_ns <= now_ns && now_ns - due_ns < interval_ns;
+	probe->next_ns = (is_in_time ? due_ns : now_ns) + interval_ns;
 	return true;
 }
 

@@ -125,6 +125,20 @@ Test(probe, what_serves_without_goes_on_when_it_is_probed)
 	cr_expect(look_and_send());
 }
 
+Test(probe, a_shorter_interval_counts_at_once)
+{
+	struct probe slow = {0};
+	cr_expect(probe_is_due(&slow, 10000 * MS, 1000 * MS));
+	cr_expect(!probe_is_due(&slow, 10000 * MS, 1200 * MS));
+	cr_expect(probe_is_due(&slow, 200 * MS, 1200 * MS));
+	cr_expect(!probe_is_due(&slow, 200 * MS, 1399 * MS));
+	cr_expect(probe_is_due(&slow, 200 * MS, 1400 * MS));
+	cr_expect(probe_is_due(&slow, 200 * MS, 1650 * MS));
+	cr_expect(probe_is_due(&slow, 200 * MS, 1800 * MS), "late ones shift none");
+	cr_expect(probe_is_due(&slow, 200 * MS, 5100 * MS));
+	cr_expect(!probe_is_due(&slow, 200 * MS, 5200 * MS), "missed ones are not made up for");
+}
+
 Test(probe, turns_wrap)
 {
 	atomic_store(&probe.asked, UINT32_MAX - 5);
