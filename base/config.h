@@ -252,6 +252,8 @@ enum config_recognise {
 struct config_probe {
 	uint64_t interval_ns; // from one to the next; 0: none are sent
 	uint16_t failures;    // so many in a row without an answer: out of service
+	// HOP_ROUTED: addresses, of one version of IP, between which it routes; else zeros.
+	struct config_prefix from, to;
 };
 
 // Either VMs or, inside the switch, security groups.

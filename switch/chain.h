@@ -140,6 +140,7 @@ struct probe_view {
 	uint16_t chain;  // its number
 	uint16_t worker; // that sends them
 	uint16_t vlan;   // of both ports
+	struct config_probe config;
 };
 
 struct chain_view {

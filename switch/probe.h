@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Probes: frames of the switch's own that go through an instance of a network function, in at the
-// left and out at the right, to see whether it forwards. What does not answer for some of them in a
-// row is out of service until it answers again; so is what has just come up, until its first
-// answer.
+// left and out at the right, to see whether it forwards. One that is as a bridge gets a frame for
+// nobody, one that routes an echo request between two addresses that are behind it; nobody but the
+// switch ever gets that. What does not answer for some of them in a row is out of service until it
+// answers again; so is what has just come up, until its first answer.
 //
 // Each has a random number, which only who gets the frame can send on. It is good for one answer.
 //

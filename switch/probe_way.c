@@ -1,59 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "switch/probe_way.h"
 
-#include <string.h>
+#include <netinet/in.h>
 
-#include "base/bytes.h"
-#include "base/likely.h"
-
-enum {
-	PROBE_LEN = 60,      // bytes: the shortest Ethernet frame
-	PROBE_TYPE = 0x88b5, // IEEE 802, Local Experimental EtherType 1
-	// Behind the EtherType:
-	CHAIN_AT = 12,
-	INSTANCE_AT = 14,
-	NUMBER_AT = 16,
-	BODY_LEN = 24,
-};
-
-// Both addresses are locally administered and nobody's, so a bridge floods the frame to its other
-// side and learns nothing that matters.
-static const uint8_t head[] = {
-	0x02,
-	'w',
-	'e',
-	'i',
-	'r',
-	2,
-	0x02,
-	'w',
-	'e',
-	'i',
-	'r',
-	1,
-	PROBE_TYPE >> 8,
-	PROBE_TYPE & 0xff,
-	'W',
-	'e',
-	'i',
-	'r',
-	' ',
-	'p',
-	'r',
-	'o',
-	'b',
-	'e',
-};
-
-static void write_probe(uint8_t *frame, const struct probe_view *view, uint64_t number)
-{
-	uint8_t *body = frame + 14;
-	memset(frame, 0, PROBE_LEN);
-	memcpy(frame, head, sizeof(head));
-	memcpy(body + CHAIN_AT, &view->chain, sizeof(view->chain));
-	body[INSTANCE_AT] = view->step->nf->number;
-	memcpy(body + NUMBER_AT, &number, sizeof(number));
-}
+#include "switch/chain_macs.h"
+#include "switch/probe_frame.h"
 
 // All that this worker has ever lost at a port.
 static uint64_t lost_at(const struct pass *pass, const struct port_view *view)
@@ -65,6 +16,15 @@ static uint64_t lost_at(const struct pass *pass, const struct port_view *view)
 	return sum;
 }
 
+static uint16_t write_probe(uint8_t *frame, const struct probe_view *view, uint64_t number)
+{
+	const struct chain_step *step = view->step;
+	const struct probe_mark mark = {view->chain, step->nf->number, number};
+	return step->routed ? probe_write_echo(
+				      frame, step->mac[CHAIN_LEFT], chain_mac, &view->config, &mark)
+			    : probe_write_frame(frame, &mark);
+}
+
 // A burst of one frame that nobody has lent, as if it came back from a hop before. False: it was
 // lost.
 static bool send_probe(struct pass *pass, const struct probe_view *view, uint64_t number)
@@ -73,8 +33,8 @@ static bool send_probe(struct pass *pass, const struct probe_view *view, uint64_
 	struct burst *burst = &pass->burst;
 	struct packet *p = &burst->packets[0];
 	uint8_t *frame = burst->stash[0] + STASH_HEADROOM;
-	write_probe(frame, view, number);
-	*p = (struct packet){.data = frame, .len = PROBE_LEN, .head_len = PROBE_LEN};
+	uint16_t len = write_probe(frame, view, number);
+	*p = (struct packet){.data = frame, .len = len, .head_len = len};
 	burst->count = 1;
 	burst->nsegments = 0;
 	pass->in = step->view[CHAIN_LEFT];
@@ -109,21 +69,27 @@ void probes_send(struct pass *pass)
 
 bool probe_came_back(const struct pass *pass, struct packet *p)
 {
-	const uint8_t *body = p->data + p->l3_off;
-	uint16_t number;
-	uint64_t secret;
-	if (p->ether_type != PROBE_TYPE || p->head_len < p->l3_off + BODY_LEN)
+	struct probe_mark mark;
+	if (!probe_read(p, &mark))
 		return false;
-	memcpy(&number, body + CHAIN_AT, sizeof(number));
-	memcpy(&secret, body + NUMBER_AT, sizeof(secret));
-	const struct chain_view *chain = number < CONN_CHAINS ? pass->snapshot->chains[number]
-							      : NULL;
-	if (!chain || pass->in->places[number] == CHAIN_NO_PLACE)
+	const struct chain_view *chain = mark.chain < CONN_CHAINS
+						 ? pass->snapshot->chains[mark.chain]
+						 : NULL;
+	if (!chain || pass->in->places[mark.chain] == CHAIN_NO_PLACE)
 		return false;
-	const struct chain_step *step = &chain->steps[pass->in->places[number]];
-	if (step->port[CHAIN_RIGHT] != pass->in->id || step->nf->number != body[INSTANCE_AT] ||
-		!probe_hear(&step->nf->probe, secret))
+	const struct chain_step *step = &chain->steps[pass->in->places[mark.chain]];
+	if (step->port[CHAIN_RIGHT] != pass->in->id || step->nf->number != mark.instance ||
+		!probe_hear(&step->nf->probe, mark.number))
 		return false;
 	p->verdict = VERDICT_TAKEN;
 	return true;
+}
+
+void probes_end_echoes(struct pass *pass)
+{
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (p->verdict == VERDICT_NONE &&
+			(p->l4_proto == IPPROTO_ICMP || p->l4_proto == IPPROTO_ICMPV6))
+			probe_came_back(pass, p);
 }

@@ -14,4 +14,9 @@ void probes_send(struct pass *pass);
 // what it was sent for, and has its verdict.
 bool probe_came_back(const struct pass *pass, struct packet *p);
 
+// Ends what answers probes of an NF that routes, from its port with `gets_echoes`: before keys are
+// made, since by its key it would be a connection's packet. A client may have one between the same
+// addresses.
+void probes_end_echoes(struct pass *pass);
+
 #endif

@@ -228,6 +228,8 @@ void stage_return(struct pass *pass)
 	struct keyed keyed;
 	struct chain_run run = {.key = 0};
 	uint32_t found[BURST_MAX];
+	if (unlikely(pass->in->gets_echoes))
+		probes_end_echoes(pass);
 	keys_make(pass, &keyed);
 	keys_find(pass, &keyed, found);
 	unsigned keys = keyed.count;

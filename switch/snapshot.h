@@ -157,6 +157,7 @@ struct port_view {
 	// one's.
 	const uint8_t *places; // NULL: it is none
 	bool is_routed;        // ... and its hop is, in a chain at least
+	bool gets_echoes;      // ... and it is the right one, where probes of such a hop come out
 	// A recognised NF's right port: the chain in which it begins connections; 0: none. Towards
 	// that side it is a host of its bridge: it asks for its neighbours, and they for it.
 	uint16_t behind;

@@ -75,8 +75,8 @@ static uint16_t common_vlan(const struct port_view *left, const struct port_view
 }
 
 // An instance that serves nobody is not probed.
-static void compile_probe(
-	const struct source *src, const struct chain_view *chain, const struct chain_step *step)
+static void compile_probe(const struct source *src, const struct chain_view *chain,
+	const struct chain_step *step, const struct config_probe *config)
 {
 	if (step->zone == UINT32_MAX)
 		return;
@@ -89,7 +89,9 @@ static void compile_probe(
 		.chain = chain->number,
 		.worker = left->port->owner[0],
 		.vlan = vlan,
+		.config = *config,
 	};
+	view_of(src, step->nf->right)->gets_echoes |= step->routed;
 }
 
 // Behind an NF that changes addresses connections begin.
@@ -123,7 +125,7 @@ static void compile_vms(const struct source *src, struct chain_view *view, size_
 			compile_behind(src, view->number, nf);
 	}
 	for (uint8_t i = 0; i < config->ninstances && config->probe.interval_ns; i++)
-		compile_probe(src, view, &view->steps[h << 4 | i]);
+		compile_probe(src, view, &view->steps[h << 4 | i], &config->probe);
 }
 
 static void compile_inside(

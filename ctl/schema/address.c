@@ -57,6 +57,19 @@ bool prefix_parse(const char *text, struct config_prefix *out)
 	return ends_at(prefix.address, prefix.length, bits);
 }
 
+bool address_parse(const char *text, struct config_prefix *out)
+{
+	static const uint8_t none[15];
+	if (strchr(text, '/') || !prefix_parse(text, out))
+		return false;
+	const uint8_t *at = out->address;
+	if (out->family == AF_INET)
+		return at[0] != 0 && at[0] != 127 && at[0] < 224;
+	bool is_local = at[0] == 0xfe && (at[1] & 0xc0) == 0x80;
+	bool is_own = !memcmp(at, none, sizeof(none)) && at[15] <= 1;
+	return at[0] != 0xff && !is_local && !is_own;
+}
+
 bool prefixes_parse(
 	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
 {

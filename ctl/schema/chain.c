@@ -77,6 +77,29 @@ int finish_instance(struct check *check, const struct node *node, void *base)
 			: "nothing");
 }
 
+// What a router is asked to forward.
+static int check_probe(struct check *check, const struct node *node, const struct config_hop *hop)
+{
+	const struct config_probe *probe = &hop->probe;
+	const struct node *at = node_find(node, "probe");
+	bool from = probe->from.family, to = probe->to.family;
+	if (!probe->interval_ns)
+		return 0;
+	if (hop->mode != HOP_ROUTED && (from || to))
+		return check_fail(check, at, "probe", EINVAL,
+			"expected mode: routed beside from and to, found transparent");
+	if (hop->mode == HOP_ROUTED && (!from || !to))
+		return check_fail(check, at, "probe", EINVAL,
+			"expected from and to, addresses between which the NF routes, found %s",
+			from ? "from alone"
+			: to ? "to alone"
+			     : "neither");
+	if (probe->from.family != probe->to.family)
+		return check_fail(check, at, "probe", EINVAL,
+			"expected from and to of one version of IP, found both");
+	return 0;
+}
+
 int finish_hop(struct check *check, const struct node *node, void *base)
 {
 	const struct config_hop *hop = base;
@@ -98,18 +121,13 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (inside && hop->probe.interval_ns)
 		return check_fail(check, node_find(node, "probe"), "probe", EINVAL,
 			"expected instances beside it, found " INSIDE);
-	if (hop->mode == HOP_ROUTED && hop->probe.interval_ns)
-		return check_fail(check, node_find(node, "probe"), "probe", ENOTSUP,
-			"expected mode: transparent beside it, since probes of NFs that route are "
-			"not "
-			"supported yet");
 	if (inside && hop->mode == HOP_ROUTED)
 		return check_fail(check, node_find(node, "mode"), "mode", EINVAL,
 			"expected transparent beside groups, found routed");
 	if (hop->recognise == RECOGNISE_PORT && hop->mode != HOP_ROUTED)
 		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
 			"expected mode: routed beside port, found transparent");
-	return 0;
+	return check_probe(check, node, hop);
 }
 
 int finish_chain(struct check *check, const struct node *node, void *base)

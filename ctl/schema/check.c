@@ -14,6 +14,10 @@ static void store(const struct key *key, const struct value *value, char *field)
 		memcpy(field, value->text, strlen(value->text) + 1);
 		return;
 	}
+	if (key->type == TYPE_ADDRESS) {
+		memcpy(field, &value->address, sizeof(value->address));
+		return;
+	}
 	// Little endian, as all that DPDK runs Weir on: the low bytes are the first ones.
 	memcpy(field, &number, key->size);
 }

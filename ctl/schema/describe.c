@@ -59,6 +59,9 @@ void key_expect(const struct key *key, char *buf, size_t size)
 			"the path of a socket, absolute or below RUN_DIR/vm, at most %d bytes",
 			SOCKET_PATH_SIZE - 1);
 		return;
+	case TYPE_ADDRESS:
+		snprintf(buf, size, "an IP address that is routed, such as 10.0.0.1 or fd00::1");
+		return;
 	case TYPE_MODE:
 		snprintf(buf, size, "permission bits in octal such as 0660");
 		return;

@@ -11,6 +11,8 @@ static bool scalars_equal(const struct key *key, const struct node *a, const str
 	struct value y;
 	if (!value_parse(key, a, &x, expected) || !value_parse(key, b, &y, expected))
 		return false;
+	if (key->type == TYPE_ADDRESS)
+		return !memcmp(&x.address, &y.address, sizeof(x.address));
 	return type_is_text(key->type) ? !strcmp(x.text, y.text) : x.number == y.number;
 }
 

@@ -64,6 +64,7 @@ enum {
 struct value {
 	uint64_t number;  // TYPE_ENUM: the word's index
 	const char *text; // the node's own
+	struct config_prefix address;
 };
 bool value_parse(
 	const struct key *key, const struct node *node, struct value *value, char *expected);
@@ -92,6 +93,8 @@ bool order_equal(const struct node *a, const struct node *b);
 // address.c: `52:54:00:00:00:01`, of no group and not zero; as it lies in memory, in the low 48
 // bits.
 bool mac_parse(const char *text, uint64_t *out);
+// One address of one host that is neither loopback nor, in IPv6, link-local.
+bool address_parse(const char *text, struct config_prefix *out);
 // TYPE_PREFIXES, like list_parse.
 bool prefixes_parse(const struct key *key, const struct node *node, const struct node **culprit,
 	char *expected);

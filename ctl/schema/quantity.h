@@ -19,6 +19,7 @@ enum key_type {
 	TYPE_SOCKET,   // path of a Unix socket
 	TYPE_MODE,     // permission bits in octal
 	TYPE_MAC,      // of one device; lands as six bytes
+	TYPE_ADDRESS,  // of IP, one host's, that routers forward
 	TYPE_DURATION, // bounds in nanoseconds, lands in units
 	TYPE_SIZE,     // in bytes
 	TYPE_BITS,     // bits per second

@@ -364,6 +364,13 @@ static const struct key probe_keys[] = {
 	{"failures", TYPE_INT, .fallback = "3", .min = 1, .max = PROBE_FAILURES_MAX,
 		FIELD(struct config_probe, failures), .effect = EFFECT_LIVE,
 		.about = "So many in a row without an answer: out of service."},
+	{"from", TYPE_ADDRESS, FIELD(struct config_probe, from), .effect = EFFECT_LIVE,
+		.about = "`mode: routed`, and needed there: the sender of the echo requests that the "
+			"NF is to forward, as one of those that begin its connections."},
+	{"to", TYPE_ADDRESS, FIELD(struct config_probe, to), .effect = EFFECT_LIVE,
+		.about = "Likewise their receiver, which the NF reaches by its right side. It gets "
+			"none of them; behind an NF that is `recognise-by: port` it has to be there, since "
+			"it is asked for its MAC address."},
 	{0},
 };
 
@@ -388,9 +395,9 @@ static const struct key hop_keys[] = {
 	{"probe", TYPE_MAP, .optional = true, .keys = probe_keys, FIELD(struct config_hop, probe),
 		.effect = EFFECT_LIVE,
 		.about = "Frames of the switch's own that each instance has to forward, in at the left "
-			"and out at the right, or back by its one port (EtherType 0x88b5). Who does not is "
-			"out of service until it does again. Left out: none are sent. `{}`: with the "
-			"defaults."},
+			"and out at the right, or back by its one port (EtherType 0x88b5; `mode: routed`: "
+			"echo requests). Who does not is out of service until it does again. Left out: none "
+			"are sent. `{}`: with the defaults."},
 	{"mode", TYPE_ENUM, .fallback = "transparent", .words = mode_words,
 		FIELD(struct config_hop, mode), .effect = EFFECT_LIVE,
 		.about = "Whether frames keep their MAC addresses, for an NF that is as a bridge "

@@ -125,6 +125,8 @@ static bool has_form(const struct key *key, const struct node *node, struct valu
 		return mode_parse(node->text, &value->number);
 	case TYPE_MAC:
 		return mac_parse(node->text, &value->number);
+	case TYPE_ADDRESS:
+		return address_parse(node->text, &value->address);
 	case TYPE_PROTOCOL:
 		return protocol_parse(node, &value->number);
 	default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ctl/server/chain_json.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,12 +90,23 @@ static json_t *time_json(const struct time_spent *time)
 		(json_int_t)time->samples);
 }
 
+static json_t *address_json(const struct config_prefix *address)
+{
+	char text[INET6_ADDRSTRLEN];
+	return json_string(inet_ntop(address->family, address->address, text, sizeof(text)));
+}
+
 static json_t *probe_json(const struct config_probe *probe)
 {
 	if (!probe->interval_ns)
 		return json_null();
-	return json_pack("{s:I, s:I}", "interval_ns", (json_int_t)probe->interval_ns, "failures",
-		(json_int_t)probe->failures);
+	json_t *json = json_pack("{s:I, s:I}", "interval_ns", (json_int_t)probe->interval_ns,
+		"failures", (json_int_t)probe->failures);
+	if (probe->to.family) {
+		json_object_set_new(json, "from", address_json(&probe->from));
+		json_object_set_new(json, "to", address_json(&probe->to));
+	}
+	return json;
 }
 
 static json_t *instance_json(struct weir_switch *sw, const struct config_instance *instance,

@@ -74,6 +74,24 @@ def router(net):
     return f"there {there}; back over v6 {back}"
 
 
+@case("chain guests: probes of a router and a NAT, which forward them without a word of their own", needs=routing)
+def probes(net):
+    """Until the kernel forwards nothing any more."""
+    ways = [dict(zip(("from", "to"), map(plain, pair))) for pair in zip(ENDS["client"], ENDS["server"])]
+    for way in ways:
+        net.chain({"nfs": "rt", "mode": "routed", "probe": way}, {"nfs": "nat", **CHANGES, "probe": way})
+        for name in ("rt", "nat"):
+            net.wait_state(name, "in-service", 10)
+    for name in ("rt", "nat"):
+        net.guest(name).ok("sysctl -qw net.ipv6.conf.all.forwarding=0")
+        net.wait_state(name, "silent", 3)
+        net.guest(name).ok("sysctl -qw net.ipv6.conf.all.forwarding=1")
+        net.wait_state(name, "in-service", 3)
+    for address in net.addresses():
+        net.client.wait_ping(address, slow(20))
+    return "v4 and v6; silent while it does not forward"
+
+
 def peers(net, port):
     """A service of the server's that says who asks it."""
     job = net.server.start_job(f"exec nc -ll -p {port} -e sh -c 'netstat -tn | grep :{port}'")

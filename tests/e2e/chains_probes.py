@@ -14,8 +14,8 @@ NUMBER = 30     # where it stands in the frame
 
 
 @contextlib.contextmanager
-def forwarding(left, right):
-    """A function between two ports, or at one: yields a switch that turns it on and off."""
+def forwarding(left, right, change=bytes):
+    """A function between two ports, or at one: yields a switch that turns it on and off. change: what it makes of a frame."""
     on, done, seen = threading.Event(), threading.Event(), []
 
     def run():
@@ -23,7 +23,7 @@ def forwarding(left, right):
             for frame in left.got():
                 seen.append(frame)
                 if on.is_set():
-                    right.put(frame)
+                    right.put(change(frame))
             time.sleep(0.001)
     thread = threading.Thread(target=run)
     thread.start()
@@ -35,10 +35,10 @@ def forwarding(left, right):
         thread.join()
 
 
-def probed(it, instances, probe, rule="closed"):
+def probed(it, instances, probe, **keys):
     """A chain of one hop, made with its probe."""
     it.lan.document["chains"] = {"inspect": {"match": {"from": {"port": "client"}, "to": {"port": "server"}}, "hops": [
-        {"nf": "nf", "on-failure": rule, **({"probe": probe} if probe is not None else {}),
+        {"nf": "nf", **keys, **({"probe": probe} if probe is not None else {}),
          "instances": [{"port": one} if isinstance(one, str) else {"left": one[0], "right": one[1]} for one in instances]}]}}
     it.lan.apply()
 

@@ -226,11 +226,56 @@ Test(schema_chains, refuses_wrong_probes)
 		{TOWN ONE "      - {nf: weir-firewall, groups: web, probe: {}}",
 			"weir.yaml:17: chains.x.hops.1.probe: expected instances beside it, found "
 			"weir-firewall"}, );
-	REFUSES(ENOTSUP,
-		{HOP("instances: [{port: a}], mode: routed, probe: {}"),
-			"weir.yaml:17: chains.x.hops.1.probe: expected mode: transparent beside "
-			"it, "
-			"since probes of NFs that route are not supported yet"}, );
+}
+
+#define ROUTED(probe) HOP("instances: [{port: a}], mode: routed, probe: {" probe "}")
+#define AT_PROBE      "weir.yaml:17: chains.x.hops.1.probe"
+
+Test(schema_chains, a_router_is_probed_between_two_addresses)
+{
+	struct config *config = check(
+		"ports:\n"
+		"  a: {vhost-user: {socket: a}, addresses: {mac: '52:54:00:00:00:01'}}\n"
+		"  b: {vhost-user: {socket: b}, addresses: {mac: '52:54:00:00:00:02'}}\n"
+		"chains:\n" ONE "      - {nf: f, instances: [{port: a}], mode: routed,"
+		" probe: {from: 10.0.0.1, to: 10.9.0.2}}\n"
+		"      - {nf: g, instances: [{port: b}], mode: routed,"
+		" probe: {from: 'fd00::1', to: 'fd09::2', failures: 2}}\n");
+	const struct config_hop *hop = config->chains->hops;
+	cr_expect(hop[0].probe.from.family == AF_INET && hop[0].probe.to.family == AF_INET);
+	cr_expect_arr_eq(hop[0].probe.from.address, "\x0a\0\0\1", 4);
+	cr_expect_arr_eq(hop[0].probe.to.address, "\x0a\x09\0\2", 4);
+	cr_expect(hop[1].probe.from.family == AF_INET6 && hop[1].probe.to.address[15] == 2);
+	cr_expect(hop[1].probe.interval_ns == 200000000 && hop[1].probe.failures == 2);
+	config_free(config);
+}
+
+Test(schema_chains, refuses_probes_that_a_router_would_not_forward)
+{
+	REFUSES(EINVAL,
+		{ROUTED(""), AT_PROBE ": expected from and to, addresses between which the NF "
+				      "routes, found neither"},
+		{ROUTED("from: 10.0.0.1"),
+			AT_PROBE ": expected from and to, addresses between which the NF routes, "
+				 "found from alone"},
+		{ROUTED("to: 10.0.0.1"),
+			AT_PROBE ": expected from and to, addresses between which the NF routes, "
+				 "found to alone"},
+		{ROUTED("from: 10.0.0.1, to: 'fd00::1'"),
+			AT_PROBE ": expected from and to of one version of IP, found both"},
+		{HOP("instances: [{port: a}], probe: {from: 10.0.0.1, to: 10.0.0.2}"), AT_PROBE
+			": expected mode: routed beside from and to, found transparent"}, );
+	static const char *const others[] = {"10.0.0.0/24", "127.0.0.1", "0.0.0.0", "224.0.0.1",
+		"255.255.255.255", "::", "::1", "fe80::1", "ff02::1", "fd00::/64", "vm1"};
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		char text[1024], expected[256];
+		snprintf(text, sizeof(text), ROUTED("from: 10.0.0.1, to: '%s'"), others[i]);
+		snprintf(expected, sizeof(expected),
+			AT_PROBE ".to: expected an IP address that is routed, such as 10.0.0.1 or "
+				 "fd00::1, found \"%s\"",
+			others[i]);
+		refuses(text, EINVAL, expected);
+	}
 }
 
 Test(schema_chains, refuses_ports_that_cannot_be_an_nf)
