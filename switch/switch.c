@@ -80,12 +80,16 @@ struct bridge *switch_bridge_find(const struct weir_switch *sw, const char *name
 	return NULL;
 }
 
+static int by_name(const void *name, const void *port)
+{
+	return strcmp(name, (*(struct port *const *)port)->config.name);
+}
+
 struct port *switch_port_by_name(const struct weir_switch *sw, const char *name)
 {
-	for (size_t i = 0; i < sw->nports; i++)
-		if (!strcmp(sw->ports[i]->config.name, name))
-			return sw->ports[i];
-	return NULL;
+	struct port *const *port = bsearch(
+		name, sw->ports, sw->nports, sizeof(sw->ports[0]), by_name);
+	return port ? *port : NULL;
 }
 
 void bridge_free(struct bridge *bridge)
