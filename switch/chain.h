@@ -65,6 +65,7 @@ struct nf {
 	uint64_t salt;                          // the same for the same ports
 	_Atomic uint8_t state;                  // enum instance_state
 	uint8_t told;                           // state as last told; UINT8_MAX: not yet
+	uint8_t blamed;                         // main thread: enum chain_side, for the state
 	struct port *ports[2];                  // main thread; by enum chain_side
 	struct nf *next_gone;
 	struct probe probe;

@@ -14,7 +14,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-enum instance_state nf_port_state(const struct port *port)
+static enum instance_state port_state(const struct port *port)
 {
 	if (!port || !port->vhost || !vhost_port_pairs(port->vhost))
 		return INSTANCE_DOWN;
@@ -26,12 +26,14 @@ enum instance_state nf_port_state(const struct port *port)
 	return INSTANCE_IN_SERVICE;
 }
 
+// Also notes which of its ports is to blame.
 static enum instance_state state_of(
 	struct nf *nf, const struct config_probe *probe, uint64_t time_ns)
 {
-	enum instance_state left = nf_port_state(nf->ports[CHAIN_LEFT]);
-	enum instance_state right = nf_port_state(nf->ports[CHAIN_RIGHT]);
+	enum instance_state left = port_state(nf->ports[CHAIN_LEFT]);
+	enum instance_state right = port_state(nf->ports[CHAIN_RIGHT]);
 	enum instance_state ports = left != INSTANCE_IN_SERVICE ? left : right;
+	nf->blamed = left == INSTANCE_IN_SERVICE && right != INSTANCE_IN_SERVICE;
 	if (left == INSTANCE_DOWN || right == INSTANCE_DOWN)
 		probe_begin(&nf->probe);
 	else if (!probe->interval_ns)
@@ -70,9 +72,10 @@ static void tell(struct weir_switch *sw, const struct chain *chain, size_t hop, 
 {
 	struct nf *nf = chain->nfs[hop][instance];
 	struct instance_status status;
-	instance_status(sw, chain, nf, &status);
-	if (nf->told == status.state)
+	// Of those that stay as they are, which are mostly all, nothing is added up.
+	if (nf->told == atomic_load_explicit(&nf->state, memory_order_relaxed))
 		return;
+	instance_status(sw, chain, nf, &status);
 	bool was_in_service = nf->told == INSTANCE_IN_SERVICE;
 	nf->told = (uint8_t)status.state;
 	const char *name = chain->config.name, *what = chain->config.hops[hop].nf;

@@ -18,12 +18,8 @@ void instance_status(const struct weir_switch *sw, const struct chain *chain, co
 		.state = (enum instance_state)atomic_load_explicit(
 			&nf->state, memory_order_relaxed),
 	};
-	if (status->state == INSTANCE_SILENT)
-		status->port = nf->left;
-	else if (status->state != INSTANCE_IN_SERVICE)
-		status->port = nf_port_state(nf->ports[CHAIN_LEFT]) == INSTANCE_IN_SERVICE
-				       ? nf->right
-				       : nf->left;
+	if (status->state != INSTANCE_IN_SERVICE)
+		status->port = nf->blamed == CHAIN_RIGHT ? nf->right : nf->left;
 	if (sw->conns)
 		status->connections = conn_count_in(sw->conns, chain->number, nf->number);
 	for (uint16_t w = 0; w < sw->nworkers; w++) {

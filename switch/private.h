@@ -139,8 +139,6 @@ void chains_destroy(struct weir_switch *sw);
 // chains_health.c: finds out which instances are in service; tell: whoever wants to know is told
 // what has changed. To be called several times a second.
 void chains_look(struct weir_switch *sw, bool tell);
-// By one port of an instance; NULL: it is not there.
-enum instance_state nf_port_state(const struct port *port);
 
 // inspect_chain.c; all but the time spent
 void instance_status(const struct weir_switch *sw, const struct chain *chain, const struct nf *nf,
