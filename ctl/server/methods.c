@@ -74,6 +74,11 @@ static const struct rpc_method methods[] = {
 };
 // clang-format on
 
+// A list of so many fits its field; of one more there would be no end.
+_Static_assert(sizeof((struct rpc_param[]){CONNECTIONS, LIMIT}) <=
+		       RPC_PARAMS_MAX * sizeof(struct rpc_param),
+	"the longest list has an end");
+
 const struct rpc_table method_table = {methods, sizeof(methods) / sizeof(methods[0])};
 
 int method_methods(struct rpc_call *call)
