@@ -84,6 +84,17 @@ def chained(groups=None, nfs=(), **document):
         yield Chained(lan)
 
 
+@contextlib.contextmanager
+def in_vlans(nfs):
+    """A lan with client and server in VLAN 10, and functions: {name: keys of its port}."""
+    with ground() as lan:
+        lan.switch.expect(OUT)
+        for name in ("client", "server"):
+            lan.port(name, vlan={"access": 10})
+        for name, keys in nfs.items():
+            lan.port(name, **keys)
+        lan.learned()
+        yield lan
 
 
 @fixture(name="a chain's ports, without groups")
@@ -260,13 +271,8 @@ def unknown(it):
 
 @case("chains: a function serves the VLANs of its port", presets=BOTH)
 def vlans():
-    with ground() as lan:
-        lan.switch.expect(OUT)
-        for name in ("client", "server", "in-10"):
-            lan.port(name, vlan={"access": 10})
-        lan.port("trunk", vlan={"trunk": [10, 20]})
-        lan.port("in-20", vlan={"access": 20})
-        lan.learned()
+    with in_vlans({"in-10": {"vlan": {"access": 10}}, "trunk": {"vlan": {"trunk": [10, 20]}},
+                   "in-20": {"vlan": {"access": 20}}}) as lan:
         it = Chained(lan)
         one = talk(Udp, lan.client, lan.server)
         it.chain("inspect", [["in-10"]])

@@ -3,7 +3,7 @@ import contextlib
 import struct
 
 from cases import BOTH, case, check, fixture
-from chains import OUT, Chained
+from chains import OUT, Chained, in_vlans
 from lab import Failure, packets
 from lab.packets import Tcp, Udp, host
 from lans import BROADCAST, ground, mac, tag, talk
@@ -181,12 +181,7 @@ def neighbours(it):
 
 @case("chains, routed: on a trunk, each VLAN is answered and walked in its own", presets=BOTH)
 def vlans():
-    with ground() as lan:
-        lan.switch.expect(OUT)
-        lan.port("client", vlan={"access": 10})
-        lan.port("server", vlan={"access": 10})
-        lan.port("r1", vlan={"trunk": [10, 20]}, addresses={"mac": mac(3)})
-        lan.learned()
+    with in_vlans({"r1": {"vlan": {"trunk": [10, 20]}, "addresses": {"mac": mac(3)}}}) as lan:
         it = Routed(lan)
         it.chain("inspect", it.hops("r1"))
         _neighbours(it, "r1", tag(10))
