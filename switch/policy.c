@@ -13,6 +13,8 @@
 #include "switch/chain_way.h"
 #include "switch/policy_private.h"
 
+#include <string.h>
+
 #include "base/likely.h"
 #include "switch/fragments.h"
 
@@ -58,12 +60,36 @@ static void decide_error(struct pass *pass, struct packet *p, const struct conn_
 		policy_drop(pass, p, DROP_GROUP_DENY, out->id);
 }
 
+static void turn_round(struct conn_tuple *tuple)
+{
+	uint8_t address[sizeof(tuple->source)];
+	uint16_t port = tuple->sport;
+	memcpy(address, tuple->source, sizeof(address));
+	memcpy(tuple->source, tuple->destination, sizeof(address));
+	memcpy(tuple->destination, address, sizeof(address));
+	tuple->sport = tuple->dport;
+	tuple->dport = port;
+}
+
+// Whether a chain takes what goes between these ports with this key, whoever began it. At most
+// ports nothing begins that one could take.
+static bool is_taken(const struct pass *pass, const struct ends *ends, const struct conn_key *key)
+{
+	struct rule_query query;
+	if (likely(!ends->from->nchains) && likely(!ends->to->nchains))
+		return false;
+	policy_query(key, key->direction, &query);
+	if (chain_match(pass, ends->from, ends->to, &query.tuple))
+		return true;
+	turn_round(&query.tuple);
+	return chain_match(pass, ends->to, ends->from, &query.tuple);
+}
+
 // Between ports without groups only what goes through a chain is tracked, and what would if its
 // other end began it: else the answer would pass for a beginning. A packet that can begin nothing
 // is asked about as if it began a connection.
 static bool is_chains(struct pass *pass, const struct packet *p, const struct ends *ends)
 {
-	struct rule_query query;
 	if (!pass->in->is_chained || packet_is_to_group(p))
 		return false;
 	if (!(p->flags & PACKET_KEYED))
@@ -72,12 +98,7 @@ static bool is_chains(struct pass *pass, const struct packet *p, const struct en
 		return true;
 	if (p->flags & PACKET_CONNECTION && conn_is_chained(conn_at(pass->tracker.table, p->conn)))
 		return true;
-	const struct conn_key *key = &pass->keys[p->key];
-	policy_query(key, key->direction, &query);
-	if (chain_match(pass, ends->from, ends->to, &query.tuple))
-		return true;
-	policy_query(key, !key->direction, &query);
-	return chain_match(pass, ends->to, ends->from, &query.tuple);
+	return is_taken(pass, ends, &pass->keys[p->key]);
 }
 
 // What is flooded past a chain that may concern it. False: it is dropped. What cannot be told is
