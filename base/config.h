@@ -245,7 +245,8 @@ enum config_hop_mode {
 // By what a packet that an NF sends is found to be of a chain.
 enum config_recognise {
 	RECOGNISE_CONNECTION, // its addresses and L4 ports
-	RECOGNISE_PORT        // or, if those are no connection's, the port that it comes by
+	RECOGNISE_PORT,       // or, if those are no connection's, the port that it comes by
+	RECOGNISE_VLAN        // likewise, a tag of 802.1Q that all its frames carry
 };
 
 // Of frames that are sent through an instance to see whether it forwards.
@@ -262,6 +263,7 @@ struct config_hop {
 	enum config_on_failure on_failure;
 	enum config_hop_mode mode;
 	enum config_recognise recognise;
+	uint16_t tag; // RECOGNISE_VLAN: 1 to 4094
 	struct config_probe probe;
 	size_t ninstances;
 	struct config_instance *instances;

@@ -100,6 +100,8 @@ struct packet {
 
 	uint8_t offload; // enum offload_flag
 
+	uint16_t chain; // of what comes from a network function: the chain's number that it names
+
 	// As in the virtio-net header, and in its order: stored by one word.
 	union {
 		uint64_t vnet;

@@ -46,6 +46,7 @@ enum {
 	CHAIN_PLACES = CHAIN_HOPS_MAX * HOP_INSTANCES_MAX,
 	CHAIN_NO_PLACE = UINT8_MAX
 };
+#define CHAIN_TAGGED (UINT32_C(1) << 31)
 
 struct bridge;
 struct port;
@@ -105,13 +106,24 @@ struct chain {
 
 // --- compiled
 
+// Of a port that several chains have, the tag that one of them has there.
+struct chain_mark {
+	uint32_t value;
+	uint16_t chain;
+	const struct chain_mark *next;
+};
+
 // An instance at its place, hop << 4 | which of the hop's.
 struct chain_step {
 	uint16_t port[2]; // by enum chain_side
-	uint32_t zone;    // of its bridge and VLAN 0; UINT32_MAX: its ports are not both there
+	// Of its bridge and VLAN 0; UINT32_MAX: its ports are not both there. Where its packets
+	// have a tag to tell the chain: of the one VLAN of its ports, and CHAIN_TAGGED.
+	uint32_t zone;
 	const struct port_view *view[2];
 	struct nf *nf;
-	bool routed;       // its packets go to the MAC addresses of its ports
+	bool is_dressed;   // its packets are, in some of these ways
+	bool routed;       // they go to the MAC addresses of its ports
+	uint16_t tag;      // they carry it; 0: none
 	uint8_t mac[2][6]; // by enum chain_side
 };
 

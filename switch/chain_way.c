@@ -48,7 +48,7 @@ int chain_find_begin(
 	const struct pass *pass, const struct chain_view *chain, const struct conn *conn)
 {
 	const struct port_view *host = chain_host_of(pass, conn);
-	return host && host->behind == chain->number ? host->places[chain->number] >> 4 : -1;
+	return host && conn_chain(conn) == chain->number ? host->places[chain->number] >> 4 : -1;
 }
 
 // What begins behind an NF visits none before it, and that one on its way back.
@@ -66,6 +66,13 @@ void chain_choose(const struct pass *pass, const struct chain_view *chain, struc
 }
 
 // --- sending
+
+void chain_dress(const struct chain_step *step, struct packet *p, bool reply)
+{
+	if (step->routed)
+		packet_set_macs(p, step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
+	chain_tell(step, p);
+}
 
 bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
 	const struct conn *conn, const struct packet *p, bool reply, unsigned hop,

@@ -35,6 +35,19 @@ static inline int chain_begins_behind(
 	return likely(!chain->has_recognised) ? -1 : chain_find_begin(pass, chain, conn);
 }
 
+// Whether connections begin in that chain behind an NF at this port, a host's.
+static inline bool chain_begins_at(
+	const struct pass *pass, const struct port_view *view, uint16_t number)
+{
+	const struct chain_view *chain = number < CONN_CHAINS ? pass->snapshot->chains[number]
+							      : NULL;
+	if (!chain || view->places[number] == CHAIN_NO_PLACE)
+		return false;
+	const struct chain_step *step = &chain->steps[view->places[number]];
+	return chain->hops[view->places[number] >> 4].recognised &&
+	       step->port[CHAIN_RIGHT] == view->id;
+}
+
 // The port of an NF behind which the connection begins, to which replies go, whatever address they
 // have; NULL: it begins at an end.
 static inline const struct port_view *chain_host_of(
@@ -44,7 +57,7 @@ static inline const struct port_view *chain_host_of(
 		return NULL;
 	uint16_t port = conn_port(conn, conn_original_direction(conn));
 	const struct port_view *view = pass->snapshot->views[port];
-	return view && view->behind && view->behind == conn_chain(conn) ? view : NULL;
+	return view && view->is_host && chain_begins_at(pass, view, conn_chain(conn)) ? view : NULL;
 }
 
 // Chooses the instances that a connection in this chain visits: at each hop the one it has, if that
@@ -69,7 +82,9 @@ static inline bool chain_is_in_service(const struct nf *nf)
 // In service, and the packets of this bridge and VLAN find their connection when they come back.
 static inline bool chain_is_usable(const struct chain_step *step, uint32_t zone, uint16_t vlan)
 {
-	return likely(step->zone == zone) && likely(chain_is_in_service(step->nf)) &&
+	if (unlikely(step->zone != zone))
+		return step->zone == (zone | vlan | CHAIN_TAGGED) && chain_is_in_service(step->nf);
+	return likely(chain_is_in_service(step->nf)) &&
 	       likely(view_is_member(step->view[CHAIN_LEFT], vlan)) &&
 	       likely(view_is_member(step->view[CHAIN_RIGHT], vlan));
 }
@@ -91,13 +106,24 @@ static inline struct counter *chain_counter(
 	return reply ? &counters->reply : &counters->original;
 }
 
+// Has the packet tell its chain, where the instance's do.
+static inline void chain_tell(const struct chain_step *step, struct packet *p)
+{
+	// As if it were of that VLAN: tx puts the tag on.
+	if (step->tag)
+		p->vlan = step->tag;
+}
+
+// Makes it what the NF is to get: addresses, and what tells the chain.
+void chain_dress(const struct chain_step *step, struct packet *p, bool reply);
+
 static inline void chain_output(const struct chain_step *step, struct packet *p, bool reply)
 {
 	enum chain_side side = reply ? CHAIN_RIGHT : CHAIN_LEFT;
 	p->verdict = VERDICT_FORWARD;
 	p->out_port = step->port[side];
-	if (unlikely(step->routed))
-		packet_set_macs(p, step->mac[side], chain_mac);
+	if (unlikely(step->is_dressed))
+		chain_dress(step, p, reply);
 }
 
 // As chain_send, wherever the connection's instance is not in service.

@@ -68,7 +68,7 @@ static struct decision decide(const struct pass *pass, const struct port_view *i
 	const struct port_view *out = pass->snapshot->views[port];
 	if (unlikely(!out) || unlikely(out->bridge != in->bridge) ||
 		unlikely(!view_is_member(out, mac_key_vlan(run->destination))) ||
-		unlikely(out->places && !out->behind))
+		unlikely(out->places && !out->is_host))
 		return (struct decision){.verdict = VERDICT_FLOOD};
 	if (unlikely(out == in))
 		return (struct decision){.verdict = VERDICT_DROP, .drop = DROP_SAME_PORT};

@@ -47,7 +47,7 @@ unsigned pipeline_run(struct pass *pass, const struct queue_ref *queue)
 
 	// A network function's port is no member of its bridge, unless the function changes
 	// addresses: then it is a host there, as a VM.
-	if (likely(!pass->in->places) || pass->in->behind) {
+	if (likely(!pass->in->places) || pass->in->is_host) {
 		// forward: learn the source, look up the destination; one port, a flood, or a drop.
 		stage_forward(pass);
 

@@ -94,7 +94,7 @@ static bool is_chains(struct pass *pass, const struct packet *p, const struct en
 		return false;
 	if (!(p->flags & PACKET_KEYED))
 		return policy_evades_chain(pass, p, ends);
-	if (pass->in->behind)
+	if (pass->in->is_host)
 		return true;
 	if (p->flags & PACKET_CONNECTION && conn_is_chained(conn_at(pass->tracker.table, p->conn)))
 		return true;
@@ -161,7 +161,7 @@ void stage_policy(struct pass *pass)
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		const uint16_t fragment = PACKET_KEYED | PACKET_FRAGMENT;
-		if (unlikely((p->flags & fragment) == fragment))
+		if (unlikely((p->flags & (fragment | PACKET_STEERED)) == fragment))
 			decide_fragment(pass, p);
 		else if (unlikely(p->flags & PACKET_UNDECIDED) && is_on_its_way(p))
 			decide(pass, p);

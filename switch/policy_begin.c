@@ -23,7 +23,7 @@ struct payer {
 
 static struct payer payer_of(const struct ends *ends)
 {
-	bool came = !ends->from->groups && !ends->from->behind && ends->to && ends->to->groups;
+	bool came = !ends->from->groups && !ends->from->is_host && ends->to && ends->to->groups;
 	return (struct payer){came ? ends->to : ends->from, came};
 }
 
@@ -147,11 +147,11 @@ static void begin(struct pass *pass, struct packet *p, const struct conn_key *ke
 	struct answer answer;
 	uint32_t index;
 	policy_query(key, original, &query);
-	policy_ask_chain(pass, p, ends, &query, &answer);
+	policy_ask_chain(pass, p, NULL, ends, &query, &answer);
 	// To an NF that changes addresses goes what its chain takes, as to a load balancer. Nothing
 	// else begins there: the NF could not tell for whom it is, and the entry would only keep
 	// that from beginning it.
-	if (ends->to && ends->to->behind && ends->to->behind != answer.chain) {
+	if (ends->to && ends->to->is_host && !chain_begins_at(pass, ends->to, answer.chain)) {
 		policy_drop(pass, p, DROP_CHAIN_STRAY, pass->in->id);
 		return;
 	}
@@ -190,7 +190,7 @@ static bool is_answer(const struct pass *pass, const struct packet *p, const str
 	const struct ends *ends)
 {
 	struct rule_query query;
-	if (likely(!pass->in->is_chained) || pass->in->behind || !ends->to ||
+	if (likely(!pass->in->is_chained) || pass->in->is_host || !ends->to ||
 		!(p->flags & PACKET_L4))
 		return false;
 	policy_query(key, key->direction, &query);

@@ -39,8 +39,9 @@ struct answer {
 
 // Asks which chain takes what the query asks about. The packet is PACKET_CHAINED if one does, and
 // not else: before it can be refused, for then it is nobody's no more.
-void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
-	const struct rule_query *query, struct answer *answer);
+// conn: whose packet it is; NULL: it begins one.
+void policy_ask_chain(const struct pass *pass, struct packet *p, const struct conn *conn,
+	const struct ends *ends, const struct rule_query *query, struct answer *answer);
 
 // Whether the groups that are hops of that chain allow it, if not, the packet is refused.
 bool policy_chain_allows(const struct pass *pass, const struct ends *ends,

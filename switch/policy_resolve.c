@@ -77,7 +77,7 @@ bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 		return false;
 	}
 	policy_query(key, original, &query);
-	policy_ask_chain(pass, p, ends, &query, answer);
+	policy_ask_chain(pass, p, conn, ends, &query, answer);
 	return policy_allows(pass, ends, &query, p, answer) &&
 	       policy_chain_allows(pass, ends, &query, p, answer);
 }

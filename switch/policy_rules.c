@@ -94,11 +94,18 @@ static bool chain_allows(const struct pass *pass, const struct chain_view *chain
 	return true;
 }
 
-void policy_ask_chain(const struct pass *pass, struct packet *p, const struct ends *ends,
-	const struct rule_query *query, struct answer *answer)
+// What begins behind an NF is in the chain that the NF says, and stays there.
+static uint16_t chain_behind(const struct pass *pass, const struct packet *p,
+	const struct conn *conn, const struct port_view *from)
 {
-	// What begins behind an NF stays in the NF's chain.
-	answer->chain = ends->from->places ? ends->from->behind
+	uint16_t chain = from == pass->in ? p->chain : conn_chain(conn);
+	return from->is_host && chain_begins_at(pass, from, chain) ? chain : 0;
+}
+
+void policy_ask_chain(const struct pass *pass, struct packet *p, const struct conn *conn,
+	const struct ends *ends, const struct rule_query *query, struct answer *answer)
+{
+	answer->chain = ends->from->places ? chain_behind(pass, p, conn, ends->from)
 					   : chain_match(pass, ends->from, ends->to, &query->tuple);
 	p->flags &= (uint16_t)~PACKET_CHAINED;
 	p->flags |= answer->chain ? PACKET_CHAINED : 0;
@@ -108,7 +115,7 @@ bool policy_chain_allows(const struct pass *pass, const struct ends *ends,
 	const struct rule_query *query, struct packet *p, const struct answer *answer)
 {
 	// Behind an NF they have been asked with the addresses that it has changed.
-	if (!answer->chain || ends->from->behind ||
+	if (!answer->chain || ends->from->is_host ||
 		chain_allows(pass, pass->snapshot->chains[answer->chain], ends, query))
 		return true;
 	policy_refuse(pass, p, DROP_GROUP_DENY, ends->from->id);

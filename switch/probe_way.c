@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "switch/chain_macs.h"
+#include "switch/chain_way.h"
 #include "switch/probe_frame.h"
 
 // All that this worker has ever lost at a port.
@@ -45,6 +46,7 @@ static bool send_probe(struct pass *pass, const struct probe_view *view, uint64_
 	p->vlan = view->vlan;
 	p->verdict = VERDICT_FORWARD;
 	p->out_port = step->port[CHAIN_LEFT];
+	chain_tell(step, p);
 	uint64_t before = lost_at(pass, pass->in);
 	stage_tx(pass);
 	stage_release(pass);
@@ -75,7 +77,8 @@ bool probe_came_back(const struct pass *pass, struct packet *p)
 	const struct chain_view *chain = mark.chain < CONN_CHAINS
 						 ? pass->snapshot->chains[mark.chain]
 						 : NULL;
-	if (!chain || pass->in->places[mark.chain] == CHAIN_NO_PLACE)
+	if (!chain || pass->in->places[mark.chain] == CHAIN_NO_PLACE ||
+		(pass->in->marks && p->chain != mark.chain))
 		return false;
 	const struct chain_step *step = &chain->steps[pass->in->places[mark.chain]];
 	if (step->port[CHAIN_RIGHT] != pass->in->id || step->nf->number != mark.instance ||

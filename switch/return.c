@@ -12,15 +12,20 @@
 // from there under no key that is known goes on from here as from a VM: connect, forward, policy,
 // steer.
 //
+// A port that several chains have is told by a tag which of them a packet is of; it is taken off
+// here, and each chain's packets see none of the others' connections.
+//
 // What else belongs to no connection, or to one that does not visit this instance, is lost: a
 // bridge in a VM has two sides here, and what it floods would be a loop.
 #include "switch/chain_way.h"
 #include "switch/fragments.h"
 #include "switch/keys.h"
 #include "switch/neighbour.h"
+#include "switch/parse.h"
 #include "switch/policy.h"
 #include "switch/probe_way.h"
 
+#include <linux/if_ether.h>
 #include <string.h>
 
 #include "base/likely.h"
@@ -162,11 +167,11 @@ static void note_first_fragment(struct pass *pass, struct packet *p)
 
 // --- towards the side where an NF is a host
 
-static bool is_from_itself(const struct pass *pass, const struct packet *p)
+// Whether it comes from there, and from nobody behind it.
+static bool is_from_host(const struct pass *pass, const struct packet *p)
 {
-	const struct port_view *in = pass->in;
-	const struct chain_view *chain = pass->snapshot->chains[in->behind];
-	return !memcmp(p->data + 6, chain->steps[in->places[in->behind]].mac[CHAIN_RIGHT], 6);
+	return pass->in->is_host && chain_begins_at(pass, pass->in, p->chain) &&
+	       !memcmp(p->data + 6, pass->in->mac, 6);
 }
 
 // Whether it begins a connection behind the NF, or is part of one that has begun so.
@@ -174,12 +179,13 @@ static bool is_hosts(const struct pass *pass, const struct packet *p, uint32_t i
 {
 	// On this side nobody has Weir's address, though replies come from it.
 	if (!index)
-		return !(p->flags & PACKET_ICMP_ERROR) && is_from_itself(pass, p) &&
+		return !(p->flags & PACKET_ICMP_ERROR) && is_from_host(pass, p) &&
 		       memcmp(p->data, chain_mac, sizeof(chain_mac)) != 0;
 	const struct conn *conn = conn_at(pass->tracker.table, index);
 	unsigned direction = pass->keys[p->key].direction;
 	return conn_port(conn, direction) == pass->in->id &&
-	       conn_original_direction(conn) == direction && is_from_itself(pass, p);
+	       conn_original_direction(conn) == direction && is_from_host(pass, p) &&
+	       (!conn_is_chained(conn) || conn_chain(conn) == p->chain);
 }
 
 // Takes out of the keyed packets those that the NF sends as a host, and connects them.
@@ -201,7 +207,71 @@ static void connect_hosts(struct pass *pass, struct keyed *keyed, uint32_t found
 	connect_keyed(pass, &hosts, hosts_found);
 }
 
+// --- what tells the chain
+
+static uint16_t mark_of(const struct port_view *in, uint16_t chain)
+{
+	const struct chain_mark *mark = in->marks;
+	while (mark->chain != chain)
+		mark = mark->next;
+	return (uint16_t)mark->value;
+}
+
+static const struct chain_mark *find_mark(const struct port_view *in, uint32_t value)
+{
+	const struct chain_mark *mark = in->marks;
+	while (mark && mark->value != value)
+		mark = mark->next;
+	return mark;
+}
+
+// The tag is no VLAN's: behind it the packet is of the port's own one. What has none, or another
+// tag behind it, belongs to no chain.
+static void take_tag(const struct port_view *in, struct packet *p)
+{
+	const struct chain_mark *mark = find_mark(in, p->vlan);
+	packet_set_tag(p, 0, 0);
+	if (!mark || p->l3_off != ETH_HLEN) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
+	p->chain = mark->chain;
+	p->vlan = in->untagged_vlan;
+}
+
+// Finds out which chain packets belong to: the one that has the port, or by what they carry.
+static void take_marks(struct pass *pass)
+{
+	struct packet *end = &pass->burst.packets[pass->burst.count];
+	for (struct packet *p = pass->burst.packets; p < end; p++) {
+		if (p->verdict != VERDICT_NONE)
+			continue;
+		if (pass->in->marks)
+			take_tag(pass->in, p);
+		else
+			p->chain = pass->in->behind;
+	}
+}
+
+// What is of another chain's connection than it tells is of none.
+static void part_from_others(
+	const struct pass *pass, const struct keyed *keyed, uint32_t found[BURST_MAX])
+{
+	for (unsigned i = 0; i < keyed->count; i++)
+		if (conn_chain(conn_at(pass->tracker.table, found[i])) != keyed->packets[i]->chain)
+			found[i] = 0;
+}
+
 // --- the stage
+
+// Where an NF that routes is no host.
+static bool is_asking_weir(const struct pass *pass, const struct packet *p)
+{
+	const struct port_view *in = pass->in;
+	if (!in->is_routed || (in->is_host && chain_begins_at(pass, in, p->chain)))
+		return false;
+	return !in->marks || pass->snapshot->chains[p->chain]->steps[in->places[p->chain]].routed;
+}
 
 // What has no key: probes that have gone through it, or the NF's own, such as spanning tree. One
 // that routes asks who its neighbours are: Weir, or, where it is a host, those themselves.
@@ -212,11 +282,13 @@ static void end_rest(struct pass *pass)
 		bool is_connected = p->flags & PACKET_KEYED && !packet_is_to_group(p);
 		if (p->verdict != VERDICT_NONE || is_connected || probe_came_back(pass, p))
 			continue;
-		if (pass->in->behind && neighbour_is(p) && is_from_itself(pass, p))
+		if (neighbour_is(p) && is_from_host(pass, p))
 			continue;
-		if (pass->in->is_routed && !pass->in->behind && neighbour_answer(p, chain_mac)) {
+		if (is_asking_weir(pass, p) && neighbour_answer(p, chain_mac)) {
 			p->verdict = VERDICT_FORWARD;
 			p->out_port = pass->in->id;
+			if (pass->in->marks)
+				p->vlan = mark_of(pass->in, p->chain);
 		} else {
 			packet_drop(p, DROP_CHAIN_STRAY);
 		}
@@ -228,13 +300,17 @@ void stage_return(struct pass *pass)
 	struct keyed keyed;
 	struct chain_run run = {.key = 0};
 	uint32_t found[BURST_MAX];
+	if (unlikely(pass->in->is_host) || unlikely(pass->in->marks))
+		take_marks(pass);
 	if (unlikely(pass->in->gets_echoes))
 		probes_end_echoes(pass);
 	keys_make(pass, &keyed);
 	keys_find(pass, &keyed, found);
 	unsigned keys = keyed.count;
-	if (unlikely(pass->in->behind))
+	if (unlikely(pass->in->is_host))
 		connect_hosts(pass, &keyed, found);
+	if (unlikely(pass->in->marks))
+		part_from_others(pass, &keyed, found);
 	for (unsigned i = 0; i < keyed.count; i++)
 		__builtin_prefetch(&conn_at(pass->tracker.table, found[i])->chain);
 	for (unsigned i = 0; i < keyed.count; i++) {

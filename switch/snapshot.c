@@ -65,6 +65,7 @@ static void compile_view(struct port_view *v, struct port *port)
 		.new_connections = budget_rate(
 			port->config.limits.new_connections_cps, worker_tsc_hz()),
 	};
+	memcpy(v->mac, port->config.addresses.mac, sizeof(v->mac));
 	compile_budgets(v, &port->config.limits);
 	compile_shaping(v, &port->config);
 	compile_queueing(v, port);
@@ -103,7 +104,7 @@ static bool compile_guards(struct snapshot *s, struct port *const *ports, size_t
 
 static bool is_flooded(const struct port_view *v)
 {
-	return !v->places || v->behind;
+	return !v->places || v->is_host;
 }
 
 // Each bridge's ports stand together in one array, so that a flood walks nothing else. Those of
@@ -131,7 +132,7 @@ static uint32_t connection_limit(const struct port_view *v, const struct config_
 	const struct conn_table *conns)
 {
 	struct conn_stats stats;
-	if (limits->connections || !conns || v->behind)
+	if (limits->connections || !conns || v->is_host)
 		return limits->connections;
 	conn_table_stats(conns, &stats);
 	return stats.capacity / 4;
@@ -149,7 +150,7 @@ static bool compile_policy(struct snapshot *s, struct port *const *ports, size_t
 	for (size_t i = 0; i < nports; i++) {
 		struct port_view *v = &s->all[i];
 		v->conn_limit = connection_limit(v, &ports[i]->config.limits, s->conns);
-		v->connects |= v->is_chained && (!v->places || v->behind);
+		v->connects |= v->is_chained && (!v->places || v->is_host);
 		if (!ports[i]->config.ngroups)
 			continue;
 		rules_group_list(s->rules, &ports[i]->config, &s->groups[i]);
@@ -283,6 +284,7 @@ void snapshot_free(struct snapshot *s)
 	free(s->candidates);
 	free(s->places);
 	free(s->probes);
+	free(s->marks);
 	free(s->guards);
 	free(s->groups);
 	zones_free(s->zones);

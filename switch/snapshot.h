@@ -158,10 +158,14 @@ struct port_view {
 	const uint8_t *places; // NULL: it is none
 	bool is_routed;        // ... and its hop is, in a chain at least
 	bool gets_echoes;      // ... and it is the right one, where probes of such a hop come out
-	// A recognised NF's right port: the chain in which it begins connections; 0: none. Towards
-	// that side it is a host of its bridge: it asks for its neighbours, and they for it.
-	uint16_t behind;
-	bool has_hosts; // there are such ports in its bridge
+	// What tells its chains apart; NULL: nothing. Then the port is a trunk of these tags.
+	const struct chain_mark *marks;
+	// A recognised NF's right port, in a chain at least: what it sends begins connections.
+	// Towards that side it is a host of its bridge, and asks for its neighbours as they for it.
+	bool is_host;
+	uint16_t behind; // likewise: the chain; 0: the packet's own tag tells it
+	uint8_t mac[6];  // its addresses.mac
+	bool has_hosts;  // there are such ports in its bridge
 	uint32_t mac_limit;
 	const struct guard *guard; // NULL: its packets may have any addresses
 	const uint16_t *peers;     // all ports of its bridge that get floods, itself too
@@ -219,6 +223,8 @@ struct snapshot {
 	uint8_t (*places)[CONN_CHAINS];
 	uint32_t nprobes;
 	struct probe_view *probes;
+	struct chain_mark *marks;
+	size_t nmarks;
 	struct chain_macs *macs; // by connection; NULL: no hop has been routed yet
 	uint16_t *peers;
 	struct queue_ref *refs;

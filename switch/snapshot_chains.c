@@ -21,9 +21,22 @@ static struct port_view *view_of(const struct source *src, const char *name)
 
 // --- network functions
 
+// Its frames carry the tag, and those without are of its one VLAN.
+static void add_mark(struct snapshot *s, struct port_view *v, uint16_t chain, uint16_t tag)
+{
+	// One-armed, it is both sides'.
+	if (v->marks && v->marks->chain == chain)
+		return;
+	struct chain_mark *mark = &s->marks[s->nmarks++];
+	*mark = (struct chain_mark){.value = tag, .chain = chain, .next = v->marks};
+	v->marks = mark;
+	v->trunk = true;
+	v->members[tag / 64] |= UINT64_C(1) << (tag % 64);
+}
+
 // Gives a network function's port its table of places.
-static void compile_port(
-	const struct source *src, const char *name, uint16_t chain, uint8_t place, bool routed)
+static void compile_port(const struct source *src, const char *name, uint16_t chain, uint8_t place,
+	const struct config_hop *hop)
 {
 	struct port_view *v = view_of(src, name);
 	if (!v)
@@ -34,32 +47,44 @@ static void compile_port(
 		v->places = places;
 	}
 	places[chain] = place;
-	v->is_routed |= routed;
+	v->is_routed |= hop->mode == HOP_ROUTED;
+	if (hop->recognise == RECOGNISE_VLAN)
+		add_mark(src->s, v, chain, hop->tag);
 }
 
 static void compile_arm(struct chain_step *step, enum chain_side side)
 {
 	const struct port_view *view = step->view[side];
 	step->port[side] = view->id;
-	memcpy(step->mac[side], view->port->config.addresses.mac, sizeof(step->mac[side]));
+	memcpy(step->mac[side], view->mac, sizeof(step->mac[side]));
 }
 
 // An instance whose ports are in two bridges serves none.
 static void compile_step(const struct source *src, struct chain_view *chain, uint8_t place,
-	struct nf *nf, bool routed)
+	struct nf *nf, const struct config_hop *hop)
 {
 	struct chain_step *step = &chain->steps[place];
 	const struct port_view *left = view_of(src, nf->left), *right = view_of(src, nf->right);
 	*step = (struct chain_step){
-		.view = {left, right}, .zone = UINT32_MAX, .nf = nf, .routed = routed};
+		.view = {left, right},
+		.zone = UINT32_MAX,
+		.nf = nf,
+		.routed = hop->mode == HOP_ROUTED,
+		.tag = hop->tag,
+	};
+	step->is_dressed = step->routed || step->tag;
 	if (left && right && left->zone == right->zone) {
 		compile_arm(step, CHAIN_LEFT);
 		compile_arm(step, CHAIN_RIGHT);
 		step->zone = left->zone;
+		if (step->tag)
+			step->zone = left->untagged_vlan == right->untagged_vlan
+					     ? left->zone | left->untagged_vlan | CHAIN_TAGGED
+					     : UINT32_MAX;
 	}
 	chain->place[nf->number] = place;
-	compile_port(src, nf->left, chain->number, place, routed);
-	compile_port(src, nf->right, chain->number, place, routed);
+	compile_port(src, nf->left, chain->number, place, hop);
+	compile_port(src, nf->right, chain->number, place, hop);
 }
 
 // The VLAN in which frames pass both ports; VLAN_NONE: there is none. Without a tag, if one does.
@@ -95,12 +120,14 @@ static void compile_probe(const struct source *src, const struct chain_view *cha
 }
 
 // Behind an NF that changes addresses connections begin.
-static void compile_behind(const struct source *src, uint16_t chain, const struct nf *nf)
+static void compile_behind(
+	const struct source *src, uint16_t chain, const struct nf *nf, const struct config_hop *hop)
 {
 	struct port_view *right = view_of(src, nf->right);
 	if (!right)
 		return;
-	right->behind = chain;
+	right->is_host = true;
+	right->behind = hop->recognise == RECOGNISE_PORT ? chain : 0;
 	for (size_t i = 0; i < src->nports; i++)
 		src->s->all[i].has_hosts |= src->ports[i]->bridge == right->bridge;
 }
@@ -113,16 +140,16 @@ static void compile_vms(const struct source *src, struct chain_view *view, size_
 		.hop = view->chain->hops[hop],
 		.ninstances = (uint8_t)config->ninstances,
 		.closed = config->on_failure == HOP_CLOSED,
-		.recognised = config->recognise != RECOGNISE_CONNECTION,
+		.recognised = config->recognise != RECOGNISE_CONNECTION &&
+			      config->mode == HOP_ROUTED,
 	};
-	bool routed = config->mode == HOP_ROUTED;
-	view->has_routed |= routed;
+	view->has_routed |= config->mode == HOP_ROUTED;
 	view->has_recognised |= view->hops[h].recognised;
 	for (uint8_t i = 0; i < config->ninstances; i++) {
 		struct nf *nf = view->chain->nfs[hop][i];
-		compile_step(src, view, (uint8_t)(h << 4 | i), nf, routed);
+		compile_step(src, view, (uint8_t)(h << 4 | i), nf, config);
 		if (view->hops[h].recognised)
-			compile_behind(src, view->number, nf);
+			compile_behind(src, view->number, nf, config);
 	}
 	for (uint8_t i = 0; i < config->ninstances && config->probe.interval_ns; i++)
 		compile_probe(src, view, &view->steps[h << 4 | i], &config->probe);
@@ -239,6 +266,17 @@ static size_t probed_instances(const struct source *src)
 	return n;
 }
 
+static size_t tagged_arms(const struct source *src)
+{
+	size_t n = 0;
+	for (size_t c = 0; c < src->nchains; c++) {
+		const struct config_chain *config = &src->chains[c]->config;
+		for (size_t h = 0; h < config->nhops; h++)
+			n += config->hops[h].tag ? 2 * config->hops[h].ninstances : 0;
+	}
+	return n;
+}
+
 bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nports,
 	const struct snapshot_options *options)
 {
@@ -254,7 +292,8 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 	s->all_chains = calloc(src.nchains, sizeof(*s->all_chains));
 	s->places = calloc(nports + 1, sizeof(*s->places));
 	s->probes = calloc(probed_instances(&src) + 1, sizeof(*s->probes));
-	if (!s->all_chains || !s->places || !s->probes)
+	s->marks = calloc(tagged_arms(&src) + 1, sizeof(*s->marks));
+	if (!s->all_chains || !s->places || !s->probes || !s->marks)
 		return false;
 	for (size_t c = 0; c < src.nchains; c++)
 		compile_chain(&src, &s->all_chains[c], src.chains[c]);

@@ -17,8 +17,12 @@
 static void keep_apart(const struct pass *pass, struct packet *p)
 {
 	const struct port_view *out = pass->snapshot->views[p->out_port];
-	if (p->verdict == VERDICT_FORWARD && out->behind && !neighbour_is(p))
+	if (p->verdict != VERDICT_FORWARD || !out->is_host)
+		return;
+	if (!neighbour_is(p))
 		packet_drop(p, DROP_CHAIN_STRAY);
+	else if (out->marks) // with which one, it does not say: with each, as what is flooded
+		p->verdict = VERDICT_FLOOD;
 }
 
 // False: where forward sends it, behind the last hop.

@@ -4,6 +4,7 @@
 #include "switch/pipeline.h"
 
 #include "base/likely.h"
+#include "switch/chain_way.h"
 #include "switch/neighbour.h"
 #include "switch/policy.h"
 #include "switch/nic.h"
@@ -90,6 +91,21 @@ static bool is_sender(const struct pass *pass, const struct port_view *out, cons
 	return conn_port(conn, pass->keys[p->key].direction) == out->id;
 }
 
+// Once with each of the tags behind which the port is a host.
+static void deliver_marked(
+	struct pass *pass, const struct port_view *out, const struct bunch *bunch)
+{
+	for (const struct chain_mark *mark = out->marks; mark; mark = mark->next) {
+		if (!chain_begins_at(pass, out, mark->chain))
+			continue;
+		for (unsigned i = 0; i < bunch->count; i++)
+			bunch->packets[i]->vlan = (uint16_t)mark->value;
+		deliver(pass, out, bunch);
+	}
+	for (unsigned i = 0; i < bunch->count; i++)
+		bunch->packets[i]->vlan = out->untagged_vlan;
+}
+
 static void send_flood(struct pass *pass, const struct bunch *flood)
 {
 	bool reached[BURST_MAX] = {false};
@@ -103,7 +119,8 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 			struct packet *p = flood->packets[i];
 			if (!view_is_member(out, p->vlan) || unlikely(is_sender(pass, out, p)))
 				continue;
-			if (unlikely(is_host) && !neighbour_is(p))
+			if (unlikely(is_host) &&
+				(!neighbour_is(p) || (out->marks && p->vlan != out->untagged_vlan)))
 				continue;
 			reached[i] = true;
 			if (unlikely(out->groups) && !policy_admits_flooded(pass, out, p))
@@ -111,7 +128,9 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 			else
 				bunch_add(&members, p);
 		}
-		if (members.count)
+		if (members.count && out->marks)
+			deliver_marked(pass, out, &members);
+		else if (members.count)
 			deliver(pass, out, &members);
 	}
 	for (unsigned i = 0; i < flood->count; i++)

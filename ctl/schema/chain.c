@@ -124,6 +124,15 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (inside && hop->mode == HOP_ROUTED)
 		return check_fail(check, node_find(node, "mode"), "mode", EINVAL,
 			"expected transparent beside groups, found routed");
+	if (inside && hop->recognise != RECOGNISE_CONNECTION)
+		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
+			"expected instances beside it, found " INSIDE);
+	if (hop->recognise == RECOGNISE_VLAN && !hop->tag)
+		return check_fail(check, node_find(node, "recognise-by"), "tag", EINVAL,
+			"expected the tag that frames carry, found none");
+	if (hop->recognise != RECOGNISE_VLAN && hop->tag)
+		return check_fail(check, node_find(node, "tag"), "tag", EINVAL,
+			"expected recognise-by: vlan beside it, found another");
 	if (hop->recognise == RECOGNISE_PORT && hop->mode != HOP_ROUTED)
 		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
 			"expected mode: routed beside port, found transparent");

@@ -14,6 +14,8 @@ struct known {
 	struct names ports, groups;
 	uint16_t chain_of[PORTS_MAX]; // by port: the last chain that it is an NF of, from 1
 	uint16_t behind[PORTS_MAX];   // by port: the chain that is recognised by it; 0: none
+	// By port: it serves chains that its frames do not tell; and such as they do, by a tag.
+	bool untold[PORTS_MAX], told[PORTS_MAX];
 	const char
 		*bridge_of[CHAINS_MAX + 1]; // by chain, from 1: where its NFs are; NULL: none yet
 };
@@ -35,12 +37,67 @@ static int check_bridge(struct check *check, const struct node *node, const char
 		bridge, port->bridge);
 }
 
+static bool has_instance_at(const struct config_hop *hop, const char *port)
+{
+	for (size_t i = 0; i < hop->ninstances; i++)
+		if (!strcmp(hop->instances[i].left, port) || !strcmp(hop->instances[i].right, port))
+			return true;
+	return false;
+}
+
+// The chain before this one that has the tag at that port; NULL: none.
+static const struct config_chain *find_tag(
+	const struct config *config, uint16_t chain, uint16_t tag, const char *port)
+{
+	for (uint16_t c = 0; c + 1 < chain; c++)
+		for (size_t h = 0; h < config->chains[c].nhops; h++) {
+			const struct config_hop *hop = &config->chains[c].hops[h];
+			if (hop->tag == tag && has_instance_at(hop, port))
+				return &config->chains[c];
+		}
+	return NULL;
+}
+
+// Frames of one VLAN and with one tag each, which tells the chain.
+static int check_tag(struct check *check, struct known *known, uint16_t chain,
+	const struct config_hop *hop, const struct node *node, const char *key,
+	const struct config_port *port)
+{
+	size_t number = (size_t)(port - known->config->ports);
+	const struct config_chain *other = find_tag(known->config, chain, hop->tag, port->name);
+	if (other)
+		return check_fail(check, node, key, EINVAL,
+			"expected another tag for each chain, found %u, which chain %s has at %s",
+			hop->tag, other->name, port->name);
+	if (port->vlan.kind == VLAN_TRUNK)
+		return check_fail(check, node, key, EINVAL,
+			"expected a port that is no trunk, since tags tell the chain there, "
+			"found %s",
+			port->name);
+	if (port->vlan.kind == VLAN_ACCESS && port->vlan.access == hop->tag)
+		return check_fail(check, node, key, EINVAL,
+			"expected another tag than the VLAN of %s, found %u", port->name, hop->tag);
+	if (known->untold[number])
+		return check_fail(check, node, key, EINVAL,
+			"expected a port that has recognise-by: vlan in all its chains, found %s",
+			port->name);
+	known->told[number] = true;
+	return 0;
+}
+
 // A chain that is recognised by its port has that for itself.
 static int check_recognised(struct check *check, struct known *known, uint16_t chain,
 	const struct config_hop *hop, const struct node *node, const char *key,
 	const struct config_port *port)
 {
 	uint16_t *behind = &known->behind[port - known->config->ports];
+	if (hop->recognise == RECOGNISE_VLAN)
+		return check_tag(check, known, chain, hop, node, key, port);
+	known->untold[port - known->config->ports] = true;
+	if (known->told[port - known->config->ports])
+		return check_fail(check, node, key, EINVAL,
+			"expected recognise-by: vlan, as %s has it in other chains, found another",
+			port->name);
 	if (hop->recognise != RECOGNISE_PORT)
 		return 0;
 	if (*behind)

@@ -22,6 +22,7 @@ static const char *const mode_names[] = {
 static const char *const recognise_names[] = {
 	[RECOGNISE_CONNECTION] = "connection",
 	[RECOGNISE_PORT] = "port",
+	[RECOGNISE_VLAN] = "vlan",
 };
 
 json_t *chain_json(const struct chain_status *status, size_t position)

@@ -22,6 +22,7 @@ static struct port_view in, arms[CHAIN_HOPS_MAX][HOP_INSTANCES_MAX];
 static struct nf *nfs[CHAIN_HOPS_MAX][HOP_INSTANCES_MAX];
 static struct hop *hops[CHAIN_HOPS_MAX];
 static struct chain *lasting;
+static uint8_t places[CONN_CHAINS];
 static uint32_t indexes[CONNECTIONS];
 
 static void *zeroed(size_t size)
@@ -58,6 +59,7 @@ static void begin(void)
 	lasting = zeroed(sizeof(*lasting) + sizeof(struct begun));
 	chain = (struct chain_view){.number = CHAIN, .chain = lasting, .nhops = 2};
 	memset(chain.place, CHAIN_NO_PLACE, sizeof(chain.place));
+	memset(places, CHAIN_NO_PLACE, sizeof(places));
 	for (unsigned h = 0; h < 2; h++)
 		chain.hops[h].hop = hops[h] = zeroed(
 			sizeof(struct hop) + sizeof(struct hop_counters));
@@ -299,7 +301,7 @@ Test(chain, a_routed_hop_gets_packets_at_its_own_address)
 {
 	uint8_t frame[12];
 	struct chain_step *step = &chain.steps[1 << 4];
-	step->routed = true;
+	step->is_dressed = step->routed = true;
 	memcpy(step->mac[CHAIN_LEFT], "\x52\x54\0\0\0\x0a", 6);
 	memcpy(step->mac[CHAIN_RIGHT], "\x52\x54\0\0\0\x0b", 6);
 	struct conn *conn = begun(0);
@@ -364,7 +366,6 @@ Test(chain, an_entry_that_comes_into_a_chain_forgets_the_last_one_s_addresses)
 // --- what begins behind an NF
 
 static struct port_view host;
-static uint8_t places[CONN_CHAINS];
 
 // The second hop's instance is recognised, and what it sends begins connections.
 static struct conn *begun_behind(uint32_t n)
@@ -372,7 +373,7 @@ static struct conn *begun_behind(uint32_t n)
 	struct conn_resolved resolved = {.epoch = 1, .chain = CHAIN};
 	host = arms[0][5];
 	host.places = places;
-	host.behind = CHAIN;
+	host.is_host = true;
 	places[CHAIN] = 5;
 	snapshot.views[host.id] = &host;
 	chain.hops[0].recognised = chain.has_recognised = true;
@@ -413,4 +414,26 @@ Test(chain, replies_to_it_end_there_and_are_never_sent_past_it)
 	cr_expect(to_hop && p.verdict == VERDICT_DROP && p.drop == DROP_CHAIN_CLOSED,
 		"though the hop is open, and has others");
 	cr_expect_eq(conn_instance(conn, 0), 6);
+}
+
+// --- tags that tell the chain
+
+Test(chain, a_tagged_hop_serves_the_one_vlan_of_its_ports)
+{
+	bool to_hop;
+	struct conn *conn = begun(0);
+	struct chain_step *step = &chain.steps[1 << 4];
+	step->is_dressed = true;
+	step->tag = 100;
+	step->zone = BRIDGE_ZONE | CHAIN_TAGGED;
+	struct packet p = sent(conn, false, 1, &to_hop);
+	cr_expect(to_hop && p.verdict == VERDICT_FORWARD);
+	cr_expect_eq(p.vlan, 100, "as if it were of that one");
+	// Its port has the tag among its VLANs; packets of that VLAN are not meant.
+	arms[1][0].members[1] = UINT64_C(1) << 36;
+	cr_expect(chain_is_usable(step, BRIDGE_ZONE, 0));
+	cr_expect(!chain_is_usable(step, BRIDGE_ZONE, 100));
+	cr_expect(!chain_is_usable(step, BRIDGE_ZONE + (1 << ZONE_VLAN_BITS), 0));
+	atomic_store(&step->nf->state, INSTANCE_DOWN);
+	cr_expect(!chain_is_usable(step, BRIDGE_ZONE, 0));
 }

@@ -361,13 +361,60 @@ Test(schema_chains, a_hop_that_is_recognised_by_its_port_is_routed_and_has_it_al
 			"weir.yaml:17: chains.x.hops.1.recognise-by: expected mode: routed beside "
 			"port, found transparent"},
 		{HOP("recognise-by: colour, instances: [{port: a}]"),
-			"weir.yaml:17: chains.x.hops.1.recognise-by: expected connection or port, "
-			"found colour"},
+			"weir.yaml:17: chains.x.hops.1.recognise-by: expected connection, port or "
+			"vlan, found colour"},
 		{ROUTERS "recognise-by: port, instances: [{left: a, right: b}]}\n"
 			 "  y: {match: {}, hops: [{nf: g, mode: routed, recognise-by: port, "
 			 "instances: [{port: b}]}]}\n",
 			"weir.yaml:10: chains.y.hops.1.instances.1.port: expected a port that one "
 			"chain is recognised by, found b, which chain x has"}, );
+}
+
+#define TAGGED(tag, port) \
+	"{match: {}, hops: [{nf: f, recognise-by: vlan, tag: " tag ", instances: [{port: " port \
+	"}]}]}\n"
+#define IN_VLAN(name, vlan) \
+	"ports:\n  a: {vhost-user: {socket: a}, vlan: {" vlan \
+	"}}\n" VM("b") "chains:\n  x: " TAGGED(name, "a")
+
+Test(schema_chains, tags_tell_the_chains_of_a_port)
+{
+	struct config *config = check(TOWN "  x: " TAGGED("100", "a") "  y: " TAGGED("200", "a"));
+	cr_expect_eq(config->chains[1].hops[0].recognise, RECOGNISE_VLAN);
+	cr_expect_eq(config->chains[1].hops[0].tag, 200);
+	config_free(config);
+	config_free(check(TOWN "  x: " TAGGED("100", "a") "  y: " TAGGED("100", "b")));
+	config_free(check(IN_VLAN("100", "access: 10")));
+	REFUSES(EINVAL,
+		{HOP("recognise-by: vlan, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.tag: expected the tag that frames carry, "
+			"found none"},
+		{HOP("tag: 100, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.tag: expected recognise-by: vlan beside it, "
+			"found another"},
+		{TOWN "  x: {match: {}, hops: [{nf: weir-firewall, groups: g, recognise-by: vlan, "
+		      "tag: 9}]}\n",
+			"weir.yaml:14: chains.x.hops.1.recognise-by: expected instances beside it, "
+			"found weir-firewall"},
+		{HOP("recognise-by: vlan, tag: 4095, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.tag: expected an integer from 1 to 4094, "
+			"found 4095"},
+		{TOWN "  x: " TAGGED("100", "a") "  y: " TAGGED("100", "a"),
+			"weir.yaml:15: chains.y.hops.1.instances.1.port: expected another tag for "
+			"each chain, found 100, which chain x has at a"},
+		{TOWN "  x: " TAGGED("100", "a") "  y: {match: {}, hops: [{nf: f, instances: "
+						 "[{port: a}]}]}\n",
+			"weir.yaml:15: chains.y.hops.1.instances.1.port: expected recognise-by: "
+			"vlan, as a has it in other chains, found another"},
+		{TOWN ONE NF_A "  y: " TAGGED("100", "a"),
+			"weir.yaml:18: chains.y.hops.1.instances.1.port: expected a port that has "
+			"recognise-by: vlan in all its chains, found a"},
+		{IN_VLAN("100", "trunk: [10, 20]"),
+			"weir.yaml:5: chains.x.hops.1.instances.1.port: expected a port that is no "
+			"trunk, since tags tell the chain there, found a"},
+		{IN_VLAN("10", "access: 10"),
+			"weir.yaml:5: chains.x.hops.1.instances.1.port: expected another tag than "
+			"the VLAN of a, found 10"}, );
 }
 
 Test(schema_chains, refuses_groups_where_they_are_none)

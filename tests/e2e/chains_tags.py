@@ -1,0 +1,159 @@
+"""Chains that share a function, which tells them apart by tags: raw rings are client, server and every function."""
+import struct
+
+from cases import BOTH, case, check, fixture
+from chains_nat import OWN, Natted
+from chains_routed import WEIR, routed
+from lab import packets
+from lab.packets import Tcp, Udp, host
+from lans import BROADCAST, mac, tag, talk
+
+TAGS = {Tcp: 100, Udp: 200}     # one chain for each
+
+
+def tagged(frame, number):
+    return frame[:12] + tag(number) + frame[12:]
+
+
+class Tagged(Natted):
+    def both(self, left, right, before=(), behind=(), **keys):
+        """A chain for TCP and one for UDP, both through that function."""
+        instance = {"port": left} if left == right else {"left": left, "right": right}
+        hops = [{"nf": name, "instances": [{"port": name}]} for name in (*before, None, *behind)]
+        self.lan.document["chains"] = {}
+        for proto, number in (("tcp", TAGS[Tcp]), ("udp", TAGS[Udp])):
+            hop = {"nf": "shared", "instances": [instance], "recognise-by": "vlan", "tag": number, **keys}
+            self.lan.document["chains"][proto] = {"match": {"from": {"port": "client"}, "proto": proto},
+                                                  "hops": [one if one["nf"] else hop for one in hops]}
+        self.lan.apply()
+
+    def pass_through(self, one, left, right, before=(), behind=()):
+        """A conversation through a function that is as a bridge, with the tag of its chain."""
+        number = TAGS[type(one)]
+        frames = [*one.handshake(), (0, one.data()), (1, one.data(1))] if isinstance(one, Tcp) else \
+                 [(0, one.data()), (1, one.data(1)), (0, one.data())]
+        for way, frame in frames:
+            arrives, leaves = (left, right) if way == 0 else (right, left)
+            first, last = ("client", "server") if way == 0 else ("server", "client")
+            one_side, other = (before, behind) if way == 0 else (behind[::-1], before[::-1])
+            self.line(first, frame, one_side, arrives, tagged(frame, number))
+            self.line(leaves, tagged(frame, number), other, last, frame)
+
+    def line(self, at, sent, bridges, to, wanted):
+        """Bridges between see frames as the ends do."""
+        frame = wanted if to in ("client", "server") else sent
+        for name in bridges:
+            self.expect(at, sent, name, frame)
+            at, sent = name, frame
+        self.expect(at, sent, to, wanted)
+
+
+@fixture(name="functions that tell chains apart by tags")
+def tagging():
+    with routed(("t-l", "t-r", "t1", "ids", "mon")) as one:
+        yield Tagged(one.lan)
+
+
+@case("chains, tags: two chains share a function, and each packet carries its chain's tag", needs=tagging, presets=BOTH)
+def transparent(it):
+    for left, right in (("t-l", "t-r"), ("t1", "t1")):
+        for before, behind in (((), ()), (("ids",), ("mon",))):
+            it.both(left, right, before, behind)
+            for kind in TAGS:
+                for version in (4, 6):
+                    it.pass_through(talk(kind, it.lan.client, it.lan.server, version=version), left, right, before, behind)
+    it.none()
+    return "two- and one-armed, v4 and v6"
+
+
+@case("chains, tags: what comes back with another tag, or with none, is lost", needs=tagging, presets=BOTH)
+def strays(it):
+    lan = it.lan
+    it.both("t-l", "t-r")
+    one = talk(Udp, lan.client, lan.server)
+    it.pass_through(one, "t-l", "t-r")
+    lan.denied("t-r", one.data(), reason="chain-stray")
+    lan.denied("t-r", tagged(one.data(), TAGS[Tcp]), reason="chain-stray")
+    lan.denied("t-r", tagged(one.data(), 300), reason="vlan-not-member")
+    lan.denied("t-r", tagged(one.data(), 0), reason="chain-stray")
+    lan.denied("t-r", tagged(tagged(one.data(), 7), TAGS[Udp]), reason="chain-stray")
+    lan.denied("t-r", tagged(talk(Udp, lan.client, lan.server).data(), TAGS[Udp]), reason="chain-stray")
+    it.pass_through(one, "t-l", "t-r")
+    it.none()
+    return "untagged, the other chain's, nobody's, two tags"
+
+
+@case("chains, tags: two chains share a function that changes addresses", needs=tagging, presets=BOTH)
+def nat(it):
+    lan = it.lan
+    for left, right in (("t-l", "t-r"), ("t1", "t1")):
+        for before, behind in (((), ()), (("ids",), ("mon",))):
+            it.both(left, right, before, behind, mode="routed")
+            near, far = lan.ends[left], lan.ends[right]
+            for kind, number in TAGS.items():
+                for version in (4, 6):
+                    inner, outer = it.snat(kind, version, (left, right))
+                    steps = [[*one.handshake(), (0, one.data()), (1, one.data(1)), *one.goodbye()] if kind is Tcp else
+                             [(0, one.data()), (1, one.data(1)), (0, one.data()), (1, one.data(1))] for one in (inner, outer)]
+                    for (way, a), (_, b) in zip(*steps):
+                        if way == 0:
+                            it.line("client", a, before, left, tagged(near.mac + WEIR + a[12:], number))
+                            it.line(right, tagged(b, number), behind, "server", b)
+                        else:
+                            it.line("server", b, behind[::-1], right, tagged(far.mac + WEIR + b[12:], number))
+                            it.line(left, tagged(WEIR + near.mac + a[12:], number), before[::-1], "client", a)
+    it.none()
+    return "two- and one-armed, v4 and v6"
+
+
+@case("chains, tags: neighbours are found with each tag", needs=tagging, presets=BOTH)
+def neighbours(it):
+    lan = it.lan
+    it.both("t-l", "t-r", mode="routed")
+    numbers = sorted(TAGS.values())
+    asked = [lan.server.frame(BROADCAST, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP),
+             lan.server.frame("33:33:ff:00:01:50", packets.solicitation(lan.server.mac, host(lan.server, 6), OWN[6]), packets.V6)]
+    for frame in asked:
+        got = lan.send("server", frame)
+        check(sorted(got.pop("t-r")) == sorted(tagged(frame, number) for number in numbers), "not once with each tag")
+        check(got == {name: [frame] for name in ("client", "t1", "ids", "mon")}, f"to {set(got)}")
+    # To its address alone, too.
+    for number in numbers:
+        mine = lan.t_r.frame(BROADCAST, packets.arp(lan.t_r.mac, OWN[4], host(lan.server)), packets.ARP)
+        got = lan.send("t-r", tagged(mine, number))
+        check(got == {name: [mine] for name in ("client", "server", "t1", "ids", "mon")}, f"from it to {set(got)}; {lan.lost()}")
+    frame = lan.server.frame(lan.t_r.mac, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP)
+    got = lan.send("server", frame)["t-r"]
+    check(sorted(got) == [tagged(frame, number) for number in numbers], f"an answer came as {got}")
+    # On its left Weir answers, with the tag.
+    ask = lan.t_l.mac + struct.pack(">H", packets.ARP) + packets.arp(lan.t_l.mac, "10.8.0.8", host(lan.server))
+    reply = packets.arp(WEIR, host(lan.server), "10.8.0.8")
+    reply = lan.t_l.mac + WEIR + struct.pack(">H", packets.ARP) + reply[:7] + b"\2" + reply[8:18] + lan.t_l.mac + reply[24:]
+    for number in numbers:
+        it.expect("t-l", tagged(b"\xff" * 6 + ask, number), "t-l", tagged(reply, number))
+    lan.denied("t-l", b"\xff" * 6 + ask, reason="chain-stray")
+    macs = {row["mac"]: row["port"] for row in lan.switch.json("fdb", "list")}
+    check(macs.get(mac(4)) == "t-r", f"learned: {macs}")
+    it.none()
+    return "floods, one address, Weir's answers"
+
+
+@case("chains, tags: of access ports, each VLAN's packets keep to theirs", presets=BOTH)
+def access():
+    with routed(()) as one:
+        lan = one.lan
+        it = Tagged(lan)
+        for name in ("client", "server"):
+            lan.set(name, vlan={"access": 10})
+        for number, name in enumerate(("t-l", "t-r"), 3):
+            lan.port(name, addresses={"mac": mac(number)}, vlan={"access": 10})
+        lan.learned()
+        it.both("t-l", "t-r")
+        for kind in TAGS:
+            it.pass_through(talk(kind, lan.client, lan.server), "t-l", "t-r")
+        # Another VLAN's get there no more.
+        for name in ("client", "server"):
+            lan.set(name, vlan={"access": TAGS[Udp]})
+        lan.learned()
+        lan.denied("client", talk(Udp, lan.client, lan.server).data(), reason="chain-closed")
+        return "VLAN 10; not the one with the tag's number"
