@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/likely.h"
+#include "switch/parse.h"
 #include "switch/policy.h"
 #include "switch/worker.h"
 
@@ -52,11 +54,23 @@ static void drop(const struct pass *pass, struct packet *p, struct fragment_drop
 	policy_drop(pass, p, why.reason, pass->snapshot->views[why.port] ? why.port : pass->in->id);
 }
 
+// As fragments_see. What is held comes by its port again, and tells its chain there once more.
+static enum fragment_verdict see(struct pass *pass, struct packet *p, uint32_t zone,
+	struct conn_key *key, struct fragment_drop *why)
+{
+	if (unlikely(pass->in->marks))
+		packet_set_tag(p, p->vlan_tpid, p->vlan_tci);
+	enum fragment_verdict verdict = fragments_see(
+		pass->fragments, p, zone, pass->in->id, pass->tsc, key, why);
+	if (unlikely(pass->in->marks))
+		packet_set_tag(p, 0, 0);
+	return verdict;
+}
+
 bool fragment_key(struct pass *pass, struct packet *p, uint32_t zone, struct conn_key *key)
 {
 	struct fragment_drop why;
-	enum fragment_verdict verdict = fragments_see(
-		pass->fragments, p, zone, pass->in->id, pass->tsc, key, &why);
+	enum fragment_verdict verdict = see(pass, p, zone, key, &why);
 	if (verdict == FRAGMENT_DROP)
 		drop(pass, p, why);
 	else if (verdict == FRAGMENT_HELD)

@@ -1,10 +1,11 @@
 """Chains that share a function, which tells them apart by tags: raw rings are client, server and every function."""
 import struct
 
-from cases import BOTH, case, check, fixture
+from cases import BOTH, case, check, fixture, slow
 from chains_nat import OWN, Natted
+from chains_probes import PROBE
 from chains_routed import WEIR, routed
-from lab import packets
+from lab import packets, wait_until
 from lab.packets import Tcp, Udp, host
 from lans import BROADCAST, mac, tag, talk
 
@@ -13,6 +14,10 @@ TAGS = {Tcp: 100, Udp: 200}     # one chain for each
 
 def tagged(frame, number):
     return frame[:12] + tag(number) + frame[12:]
+
+
+def untagged(frame):
+    return frame[:12] + frame[16:]
 
 
 class Tagged(Natted):
@@ -83,6 +88,40 @@ def strays(it):
     return "untagged, the other chain's, nobody's, two tags"
 
 
+@case("chains, tags: fragments tell their chain, also those that come before their first", needs=tagging, presets=BOTH)
+def fragments(it):
+    it.both("t-l", "t-r", behind=("mon",))
+    for version in (4, 6):
+        one = talk(Udp, it.lan.client, it.lan.server, version=version)
+        it.pass_through(one, "t-l", "t-r", behind=("mon",))
+        l4 = packets.udp(*one.addresses(0), *one.ports(0), bytes(2000))[20 if version == 4 else 40:]
+        first, later = [tagged(one.frame(0, packets.ip(*one.addresses(0), packets.UDP, part, 7, (offset, offset == 0))), TAGS[Udp])
+                        for offset, part in ((0, l4[:1000]), (1000, l4[1000:]))]
+        it.lan.nothing("t-r", later)
+        it.lan.t_r.put(first)
+        got = it.lan.mon.wait_frames(2, slow(5))
+        check(got == [untagged(first), untagged(later)], f"{[one.hex() for one in got]}; {it.lan.lost()}")
+    it.none()
+    return "v4 and v6"
+
+
+@case("chains, tags: a probe has its chain's tag, there and back", needs=tagging, presets=BOTH)
+def probes(it):
+    lan, own = it.lan, {"interval": "10s", "failures": 1}
+    it.both("t-l", "t-r", probe=own)
+    sent = sorted(lan.t_l.wait_frames(2, slow(5), wanted=lambda frame: PROBE in frame))
+    check([frame[12:16] for frame in sent] == [tag(number) for number in sorted(TAGS.values())], f"{[one.hex() for one in sent]}")
+    mine, other = (tagged(untagged(sent[0]), number) for number in sorted(TAGS.values()))
+    lan.denied("t-r", other, reason="chain-stray")
+    lan.denied("t-r", untagged(mine), reason="chain-stray")
+    states = lambda: [lan.switch.json("chain", "show", name)["hops"][0]["instances"][0]["state"] for name in ("tcp", "udp")]
+    check(states() == ["silent", "silent"], f"{states()}")
+    lan.nothing("t-r", mine)
+    wait_until(lambda: states() == ["in-service", "silent"], slow(5), lambda: f"{states()}")
+    it.none()
+    return "each chain's own"
+
+
 @case("chains, tags: two chains share a function that changes addresses", needs=tagging, presets=BOTH)
 def nat(it):
     lan = it.lan
@@ -104,6 +143,30 @@ def nat(it):
                             it.line(left, tagged(WEIR + near.mac + a[12:], number), before[::-1], "client", a)
     it.none()
     return "two- and one-armed, v4 and v6"
+
+
+@case("chains, tags: two chains share a load balancer that clients ask at its own address", needs=tagging, presets=BOTH)
+def balancer(it):
+    lan, pair = it.lan, ("t-l", "t-r")
+    it.both(*pair, mode="routed")
+    shown = lan.t_r.frame(BROADCAST, packets.arp(lan.t_r.mac, OWN[4], OWN[4]), packets.ARP)
+    lan.send("t-r", tagged(shown, TAGS[Udp]))
+    for kind, number in TAGS.items():
+        for version in (4, 6):
+            inner, outer = it.dnat(kind, version, pair)
+            steps = [[*one.handshake(), (0, one.data()), (1, one.data(1))] if kind is Tcp else
+                     [(0, one.data()), (1, one.data(1)), (0, one.data())] for one in (inner, outer)]
+            for (way, a), (_, b) in zip(*steps):
+                if way == 0:
+                    it.expect("client", a, "t-l", tagged(lan.t_l.mac + WEIR + a[12:], number))
+                    it.expect("t-r", tagged(b, number), "server", b)
+                else:
+                    # The server knows the client's MAC address.
+                    it.expect("server", lan.client.mac + b[6:], "t-r", tagged(lan.t_r.mac + WEIR + b[12:], number))
+                    it.expect("t-l", tagged(WEIR + lan.t_l.mac + a[12:], number), "client", a)
+    lan.denied("server", talk(Udp, lan.server, lan.t_r, ips=(host(lan.server), OWN[4])).data(), reason="chain-stray")
+    it.none()
+    return "v4 and v6"
 
 
 @case("chains, tags: neighbours are found with each tag", needs=tagging, presets=BOTH)
