@@ -287,6 +287,7 @@ static void end_rest(struct pass *pass)
 		if (is_asking_weir(pass, p) && neighbour_answer(p, chain_mac)) {
 			p->verdict = VERDICT_FORWARD;
 			p->out_port = pass->in->id;
+			p->flags |= PACKET_STEERED; // the port may be a host's in other chains
 			if (pass->in->marks)
 				p->vlan = mark_of(pass->in, p->chain);
 		} else {

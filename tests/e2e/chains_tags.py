@@ -194,9 +194,14 @@ def neighbours(it):
     reply = lan.t_l.mac + WEIR + struct.pack(">H", packets.ARP) + reply[:7] + b"\2" + reply[8:18] + lan.t_l.mac + reply[24:]
     for number in numbers:
         it.expect("t-l", tagged(b"\xff" * 6 + ask, number), "t-l", tagged(reply, number))
-    lan.denied("t-l", b"\xff" * 6 + ask, reason="chain-stray")
     macs = {row["mac"]: row["port"] for row in lan.switch.json("fdb", "list")}
     check(macs.get(mac(4)) == "t-r", f"learned: {macs}")
+    # Also where that is its right in another chain.
+    hop = lan.document["chains"]["udp"]["hops"][0]
+    hop["instances"] = [{"left": "t-r", "right": "t-l"}]
+    lan.apply()
+    it.expect("t-l", tagged(b"\xff" * 6 + ask, TAGS[Tcp]), "t-l", tagged(reply, TAGS[Tcp]))
+    lan.denied("t-l", b"\xff" * 6 + ask, reason="chain-stray")
     it.none()
     return "floods, one address, Weir's answers"
 
