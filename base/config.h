@@ -246,7 +246,8 @@ enum config_hop_mode {
 enum config_recognise {
 	RECOGNISE_CONNECTION, // its addresses and L4 ports
 	RECOGNISE_PORT,       // or, if those are no connection's, the port that it comes by
-	RECOGNISE_VLAN        // likewise, a tag of 802.1Q that all its frames carry
+	RECOGNISE_VLAN,       // likewise, a tag of 802.1Q that all its frames carry
+	RECOGNISE_NSH         // likewise, the service path of the NSH that they are in (RFC 8300)
 };
 
 // Of frames that are sent through an instance to see whether it forwards.
@@ -263,7 +264,8 @@ struct config_hop {
 	enum config_on_failure on_failure;
 	enum config_hop_mode mode;
 	enum config_recognise recognise;
-	uint16_t tag; // RECOGNISE_VLAN: 1 to 4094
+	uint16_t tag;  // RECOGNISE_VLAN: 1 to 4094
+	uint32_t path; // RECOGNISE_NSH: 1 to 2^24-1
 	struct config_probe probe;
 	size_t ninstances;
 	struct config_instance *instances;

@@ -43,6 +43,14 @@ static uint16_t classify(const struct port_view *in, const struct packet *p)
 	return in->trunk && view_is_member(in, vid) ? vid : VLAN_NONE;
 }
 
+void admit_addresses(struct packet *p)
+{
+	if (unlikely(is_link_local(p->data)))
+		packet_drop(p, DROP_LINK_LOCAL);
+	else if (unlikely(is_no_source(p->data)))
+		packet_drop(p, DROP_SOURCE_MULTICAST);
+}
+
 void stage_admit(struct pass *pass)
 {
 	const struct port_view *in = pass->in;

@@ -46,7 +46,7 @@ enum {
 	CHAIN_PLACES = CHAIN_HOPS_MAX * HOP_INSTANCES_MAX,
 	CHAIN_NO_PLACE = UINT8_MAX
 };
-#define CHAIN_TAGGED (UINT32_C(1) << 31)
+#define CHAIN_TOLD (UINT32_C(1) << 31)
 
 struct bridge;
 struct port;
@@ -106,10 +106,11 @@ struct chain {
 
 // --- compiled
 
-// Of a port that several chains have, the tag that one of them has there.
+// Of a port that several chains have, the tag or path that one of them has there.
 struct chain_mark {
 	uint32_t value;
 	uint16_t chain;
+	uint8_t index; // of NSH: with which packets get there
 	const struct chain_mark *next;
 };
 
@@ -117,13 +118,15 @@ struct chain_mark {
 struct chain_step {
 	uint16_t port[2]; // by enum chain_side
 	// Of its bridge and VLAN 0; UINT32_MAX: its ports are not both there. Where its packets
-	// have a tag to tell the chain: of the one VLAN of its ports, and CHAIN_TAGGED.
+	// tell the chain, by a tag or by NSH: of the one VLAN of its ports, and CHAIN_TOLD.
 	uint32_t zone;
 	const struct port_view *view[2];
 	struct nf *nf;
 	bool is_dressed;   // its packets are, in some of these ways
 	bool routed;       // they go to the MAC addresses of its ports
 	uint16_t tag;      // they carry it; 0: none
+	uint32_t path;     // they are in NSH; 0: they are not
+	uint8_t index;     // ... with this one
 	uint8_t mac[2][6]; // by enum chain_side
 };
 

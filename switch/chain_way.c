@@ -2,6 +2,7 @@
 #include "switch/chain_way.h"
 
 #include "base/likely.h"
+#include "switch/nsh.h"
 
 // --- choosing
 
@@ -67,11 +68,29 @@ void chain_choose(const struct pass *pass, const struct chain_view *chain, struc
 
 // --- sending
 
+void chain_tell(const struct chain_step *step, struct packet *p, enum chain_side side)
+{
+	// As if it were of that VLAN: tx puts the tag on.
+	if (step->tag)
+		p->vlan = step->tag;
+	if (step->path)
+		nsh_push(p, step->mac[side], chain_mac, (struct nsh){step->path, step->index});
+}
+
+void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark, struct packet *p)
+{
+	if (out->is_nsh)
+		nsh_push(p, out->mac, chain_mac, (struct nsh){mark->value, mark->index});
+	else
+		p->vlan = (uint16_t)mark->value;
+}
+
 void chain_dress(const struct chain_step *step, struct packet *p, bool reply)
 {
+	enum chain_side side = reply ? CHAIN_RIGHT : CHAIN_LEFT;
 	if (step->routed)
-		packet_set_macs(p, step->mac[reply ? CHAIN_RIGHT : CHAIN_LEFT], chain_mac);
-	chain_tell(step, p);
+		packet_set_macs(p, step->mac[side], chain_mac);
+	chain_tell(step, p, side);
 }
 
 bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,

@@ -83,7 +83,7 @@ static inline bool chain_is_in_service(const struct nf *nf)
 static inline bool chain_is_usable(const struct chain_step *step, uint32_t zone, uint16_t vlan)
 {
 	if (unlikely(step->zone != zone))
-		return step->zone == (zone | vlan | CHAIN_TAGGED) && chain_is_in_service(step->nf);
+		return step->zone == (zone | vlan | CHAIN_TOLD) && chain_is_in_service(step->nf);
 	return likely(chain_is_in_service(step->nf)) &&
 	       likely(view_is_member(step->view[CHAIN_LEFT], vlan)) &&
 	       likely(view_is_member(step->view[CHAIN_RIGHT], vlan));
@@ -106,13 +106,11 @@ static inline struct counter *chain_counter(
 	return reply ? &counters->reply : &counters->original;
 }
 
-// Has the packet tell its chain, where the instance's do.
-static inline void chain_tell(const struct chain_step *step, struct packet *p)
-{
-	// As if it were of that VLAN: tx puts the tag on.
-	if (step->tag)
-		p->vlan = step->tag;
-}
+// Has the packet, which goes to an instance on that side, tell its chain if the instance's do.
+void chain_tell(const struct chain_step *step, struct packet *p, enum chain_side side);
+
+// Has it tell the chain that has this mark at the port to which it goes.
+void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark, struct packet *p);
 
 // Makes it what the NF is to get: addresses, and what tells the chain.
 void chain_dress(const struct chain_step *step, struct packet *p, bool reply);

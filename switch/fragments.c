@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "base/likely.h"
+#include "switch/nsh.h"
 #include "switch/parse.h"
 #include "switch/policy.h"
 #include "switch/worker.h"
@@ -58,11 +59,15 @@ static void drop(const struct pass *pass, struct packet *p, struct fragment_drop
 static enum fragment_verdict see(struct pass *pass, struct packet *p, uint32_t zone,
 	struct conn_key *key, struct fragment_drop *why)
 {
-	if (unlikely(pass->in->marks))
+	if (unlikely(pass->in->is_nsh))
+		nsh_on(p);
+	else if (unlikely(pass->in->marks))
 		packet_set_tag(p, p->vlan_tpid, p->vlan_tci);
 	enum fragment_verdict verdict = fragments_see(
 		pass->fragments, p, zone, pass->in->id, pass->tsc, key, why);
-	if (unlikely(pass->in->marks))
+	if (unlikely(pass->in->is_nsh))
+		nsh_off(p);
+	else if (unlikely(pass->in->marks))
 		packet_set_tag(p, 0, 0);
 	return verdict;
 }

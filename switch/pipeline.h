@@ -88,6 +88,8 @@ void stage_parse(struct pass *pass);
 unsigned stage_shape(struct pass *pass);
 void stage_police(struct pass *pass);
 void stage_admit(struct pass *pass);
+// Drops a frame with addresses that none may have that enters.
+void admit_addresses(struct packet *p);
 void stage_return(struct pass *pass);
 struct keyed;
 // A part of connect and return: what has keys and no verdict; found[i]: the entry of each, or 0.

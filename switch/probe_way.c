@@ -46,7 +46,7 @@ static bool send_probe(struct pass *pass, const struct probe_view *view, uint64_
 	p->vlan = view->vlan;
 	p->verdict = VERDICT_FORWARD;
 	p->out_port = step->port[CHAIN_LEFT];
-	chain_tell(step, p);
+	chain_tell(step, p, CHAIN_LEFT);
 	uint64_t before = lost_at(pass, pass->in);
 	stage_tx(pass);
 	stage_release(pass);

@@ -12,8 +12,8 @@
 // from there under no key that is known goes on from here as from a VM: connect, forward, policy,
 // steer.
 //
-// A port that several chains have is told by a tag which of them a packet is of; it is taken off
-// here, and each chain's packets see none of the others' connections.
+// At a port that several chains have a packet tells by a tag or by NSH which of them it is of; that
+// is taken off here, and each chain's packets see none of the others' connections.
 //
 // What else belongs to no connection, or to one that does not visit this instance, is lost: a
 // bridge in a VM has two sides here, and what it floods would be a loop.
@@ -21,6 +21,7 @@
 #include "switch/fragments.h"
 #include "switch/keys.h"
 #include "switch/neighbour.h"
+#include "switch/nsh.h"
 #include "switch/parse.h"
 #include "switch/policy.h"
 #include "switch/probe_way.h"
@@ -209,12 +210,12 @@ static void connect_hosts(struct pass *pass, struct keyed *keyed, uint32_t found
 
 // --- what tells the chain
 
-static uint16_t mark_of(const struct port_view *in, uint16_t chain)
+static const struct chain_mark *mark_of(const struct port_view *in, uint16_t chain)
 {
 	const struct chain_mark *mark = in->marks;
 	while (mark->chain != chain)
 		mark = mark->next;
-	return (uint16_t)mark->value;
+	return mark;
 }
 
 static const struct chain_mark *find_mark(const struct port_view *in, uint32_t value)
@@ -239,6 +240,24 @@ static void take_tag(const struct port_view *in, struct packet *p)
 	p->vlan = in->untagged_vlan;
 }
 
+// Likewise of NSH, where the NF has counted the index down. What is inside is a frame as others
+// are, but without a tag.
+static void take_nsh(const struct port_view *in, struct packet *p)
+{
+	struct nsh nsh = {.path = 0};
+	bool is_nsh = !(p->flags & PACKET_TAGGED) && nsh_pull(p, &nsh);
+	const struct chain_mark *mark = is_nsh ? find_mark(in, nsh.path) : NULL;
+	if (!mark || nsh.index >= mark->index)
+		packet_drop(p, DROP_CHAIN_STRAY);
+	if (p->verdict != VERDICT_NONE)
+		return;
+	p->chain = mark->chain;
+	if (p->l3_off != ETH_HLEN)
+		packet_drop(p, DROP_CHAIN_STRAY);
+	else
+		admit_addresses(p);
+}
+
 // Finds out which chain packets belong to: the one that has the port, or by what they carry.
 static void take_marks(struct pass *pass)
 {
@@ -246,7 +265,9 @@ static void take_marks(struct pass *pass)
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		if (p->verdict != VERDICT_NONE)
 			continue;
-		if (pass->in->marks)
+		if (pass->in->is_nsh)
+			take_nsh(pass->in, p);
+		else if (pass->in->marks)
 			take_tag(pass->in, p);
 		else
 			p->chain = pass->in->behind;
@@ -289,7 +310,7 @@ static void end_rest(struct pass *pass)
 			p->out_port = pass->in->id;
 			p->flags |= PACKET_STEERED; // the port may be a host's in other chains
 			if (pass->in->marks)
-				p->vlan = mark_of(pass->in, p->chain);
+				chain_tell_mark(pass->in, mark_of(pass->in, p->chain), p);
 		} else {
 			packet_drop(p, DROP_CHAIN_STRAY);
 		}

@@ -158,12 +158,13 @@ struct port_view {
 	const uint8_t *places; // NULL: it is none
 	bool is_routed;        // ... and its hop is, in a chain at least
 	bool gets_echoes;      // ... and it is the right one, where probes of such a hop come out
-	// What tells its chains apart; NULL: nothing. Then the port is a trunk of these tags.
+	// What tells its chains apart; NULL: nothing. Of tags, the port is a trunk of them.
 	const struct chain_mark *marks;
+	bool is_nsh; // it is NSH; then nothing is left to the receiver to complete
 	// A recognised NF's right port, in a chain at least: what it sends begins connections.
 	// Towards that side it is a host of its bridge, and asks for its neighbours as they for it.
 	bool is_host;
-	uint16_t behind; // likewise: the chain; 0: the packet's own tag tells it
+	uint16_t behind; // likewise: the chain; 0: the packet tells it
 	uint8_t mac[6];  // its addresses.mac
 	bool has_hosts;  // there are such ports in its bridge
 	uint32_t mac_limit;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "switch/nsh.h"
 #include "switch/snapshot.h"
 
 // What is compiled, from what.
@@ -21,17 +22,32 @@ static struct port_view *view_of(const struct source *src, const char *name)
 
 // --- network functions
 
-// Its frames carry the tag, and those without are of its one VLAN.
-static void add_mark(struct snapshot *s, struct port_view *v, uint16_t chain, uint16_t tag)
+// Network functions count it down along the path (RFC 8300, 2.3).
+static uint8_t nsh_index(uint8_t place)
+{
+	return (uint8_t)(NSH_INDEX_MAX - (place >> 4));
+}
+
+// Its frames carry the tag, and those without are of its one VLAN; or they are in NSH.
+static void add_mark(struct snapshot *s, struct port_view *v, uint16_t chain, uint8_t place,
+	const struct config_hop *hop)
 {
 	// One-armed, it is both sides'.
 	if (v->marks && v->marks->chain == chain)
 		return;
 	struct chain_mark *mark = &s->marks[s->nmarks++];
-	*mark = (struct chain_mark){.value = tag, .chain = chain, .next = v->marks};
+	*mark = (struct chain_mark){.value = hop->tag ? hop->tag : hop->path,
+		.chain = chain,
+		.index = nsh_index(place),
+		.next = v->marks};
 	v->marks = mark;
-	v->trunk = true;
-	v->members[tag / 64] |= UINT64_C(1) << (tag % 64);
+	if (hop->tag) {
+		v->trunk = true;
+		v->members[hop->tag / 64] |= UINT64_C(1) << (hop->tag % 64);
+	} else if (!v->is_nsh) {
+		v->is_nsh = true;
+		v->mtu -= NSH_ROOM;
+	}
 }
 
 // Gives a network function's port its table of places.
@@ -48,8 +64,8 @@ static void compile_port(const struct source *src, const char *name, uint16_t ch
 	}
 	places[chain] = place;
 	v->is_routed |= hop->mode == HOP_ROUTED;
-	if (hop->recognise == RECOGNISE_VLAN)
-		add_mark(src->s, v, chain, hop->tag);
+	if (hop->tag || hop->path)
+		add_mark(src->s, v, chain, place, hop);
 }
 
 static void compile_arm(struct chain_step *step, enum chain_side side)
@@ -71,15 +87,17 @@ static void compile_step(const struct source *src, struct chain_view *chain, uin
 		.nf = nf,
 		.routed = hop->mode == HOP_ROUTED,
 		.tag = hop->tag,
+		.path = hop->path,
+		.index = nsh_index(place),
 	};
-	step->is_dressed = step->routed || step->tag;
+	step->is_dressed = step->routed || step->tag || step->path;
 	if (left && right && left->zone == right->zone) {
 		compile_arm(step, CHAIN_LEFT);
 		compile_arm(step, CHAIN_RIGHT);
 		step->zone = left->zone;
-		if (step->tag)
+		if (step->tag || step->path)
 			step->zone = left->untagged_vlan == right->untagged_vlan
-					     ? left->zone | left->untagged_vlan | CHAIN_TAGGED
+					     ? left->zone | left->untagged_vlan | CHAIN_TOLD
 					     : UINT32_MAX;
 	}
 	chain->place[nf->number] = place;
@@ -266,13 +284,15 @@ static size_t probed_instances(const struct source *src)
 	return n;
 }
 
-static size_t tagged_arms(const struct source *src)
+static size_t told_arms(const struct source *src)
 {
 	size_t n = 0;
 	for (size_t c = 0; c < src->nchains; c++) {
 		const struct config_chain *config = &src->chains[c]->config;
 		for (size_t h = 0; h < config->nhops; h++)
-			n += config->hops[h].tag ? 2 * config->hops[h].ninstances : 0;
+			n += config->hops[h].tag || config->hops[h].path
+				     ? 2 * config->hops[h].ninstances
+				     : 0;
 	}
 	return n;
 }
@@ -292,7 +312,7 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 	s->all_chains = calloc(src.nchains, sizeof(*s->all_chains));
 	s->places = calloc(nports + 1, sizeof(*s->places));
 	s->probes = calloc(probed_instances(&src) + 1, sizeof(*s->probes));
-	s->marks = calloc(tagged_arms(&src) + 1, sizeof(*s->marks));
+	s->marks = calloc(told_arms(&src) + 1, sizeof(*s->marks));
 	if (!s->all_chains || !s->places || !s->probes || !s->marks)
 		return false;
 	for (size_t c = 0; c < src.nchains; c++)

@@ -8,6 +8,7 @@
 #include "switch/neighbour.h"
 #include "switch/policy.h"
 #include "switch/nic.h"
+#include "switch/nsh.h"
 #include "switch/queue_tx.h"
 
 // For a port with a rate as that counts, so that all it was sent is found again.
@@ -91,7 +92,7 @@ static bool is_sender(const struct pass *pass, const struct port_view *out, cons
 	return conn_port(conn, pass->keys[p->key].direction) == out->id;
 }
 
-// Once with each of the tags behind which the port is a host.
+// Once with each of the tags or paths behind which the port is a host.
 static void deliver_marked(
 	struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
@@ -99,8 +100,10 @@ static void deliver_marked(
 		if (!chain_begins_at(pass, out, mark->chain))
 			continue;
 		for (unsigned i = 0; i < bunch->count; i++)
-			bunch->packets[i]->vlan = (uint16_t)mark->value;
+			chain_tell_mark(out, mark, bunch->packets[i]);
 		deliver(pass, out, bunch);
+		for (unsigned i = 0; i < bunch->count && out->is_nsh; i++)
+			nsh_off(bunch->packets[i]);
 	}
 	for (unsigned i = 0; i < bunch->count; i++)
 		bunch->packets[i]->vlan = out->untagged_vlan;

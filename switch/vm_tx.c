@@ -45,7 +45,9 @@ static enum drop_reason put_packet(struct pass *pass, const struct port_view *ou
 {
 	packet_tag_vlan(p, view_tags(out, p->vlan));
 	struct segmenter *s = &pass->segmenter;
-	enum drop_reason reason = segment_begin(s, p, features, out->mtu);
+	// No receiver completes what is in NSH.
+	enum drop_reason reason = segment_begin(
+		s, p, unlikely(out->is_nsh) ? 0 : features, out->mtu);
 	if (reason != DROP_NONE)
 		return reason;
 	struct frame frame;

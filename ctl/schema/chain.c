@@ -133,6 +133,12 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (hop->recognise != RECOGNISE_VLAN && hop->tag)
 		return check_fail(check, node_find(node, "tag"), "tag", EINVAL,
 			"expected recognise-by: vlan beside it, found another");
+	if (hop->recognise == RECOGNISE_NSH && !hop->path)
+		return check_fail(check, node_find(node, "recognise-by"), "path", EINVAL,
+			"expected the service path that frames are on, found none");
+	if (hop->recognise != RECOGNISE_NSH && hop->path)
+		return check_fail(check, node_find(node, "path"), "path", EINVAL,
+			"expected recognise-by: nsh beside it, found another");
 	if (hop->recognise == RECOGNISE_PORT && hop->mode != HOP_ROUTED)
 		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
 			"expected mode: routed beside port, found transparent");

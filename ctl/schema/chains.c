@@ -14,8 +14,8 @@ struct known {
 	struct names ports, groups;
 	uint16_t chain_of[PORTS_MAX]; // by port: the last chain that it is an NF of, from 1
 	uint16_t behind[PORTS_MAX];   // by port: the chain that is recognised by it; 0: none
-	// By port: it serves chains that its frames do not tell; and such as they do, by a tag.
-	bool untold[PORTS_MAX], told[PORTS_MAX];
+	bool untold[PORTS_MAX];       // by port: its frames do not tell a chain that it serves
+	uint8_t told[PORTS_MAX];      // by port: by what they do (enum config_recognise); 0: not
 	const char
 		*bridge_of[CHAINS_MAX + 1]; // by chain, from 1: where its NFs are; NULL: none yet
 };
@@ -45,43 +45,50 @@ static bool has_instance_at(const struct config_hop *hop, const char *port)
 	return false;
 }
 
-// The chain before this one that has the tag at that port; NULL: none.
-static const struct config_chain *find_tag(
-	const struct config *config, uint16_t chain, uint16_t tag, const char *port)
+// The chain before this one that has the same tag or path at that port; NULL: none.
+static const struct config_chain *find_same(
+	const struct config *config, uint16_t chain, const struct config_hop *own, const char *port)
 {
 	for (uint16_t c = 0; c + 1 < chain; c++)
 		for (size_t h = 0; h < config->chains[c].nhops; h++) {
 			const struct config_hop *hop = &config->chains[c].hops[h];
-			if (hop->tag == tag && has_instance_at(hop, port))
+			if (hop->tag == own->tag && hop->path == own->path &&
+				has_instance_at(hop, port))
 				return &config->chains[c];
 		}
 	return NULL;
 }
 
-// Frames of one VLAN and with one tag each, which tells the chain.
-static int check_tag(struct check *check, struct known *known, uint16_t chain,
+static const char *told_word(unsigned recognise)
+{
+	return recognise == RECOGNISE_NSH ? "nsh" : "vlan";
+}
+
+// Frames of one VLAN, each with a tag or in an NSH that tells the chain.
+static int check_told(struct check *check, struct known *known, uint16_t chain,
 	const struct config_hop *hop, const struct node *node, const char *key,
 	const struct config_port *port)
 {
+	bool tagged = hop->recognise == RECOGNISE_VLAN;
 	size_t number = (size_t)(port - known->config->ports);
-	const struct config_chain *other = find_tag(known->config, chain, hop->tag, port->name);
+	const struct config_chain *other = find_same(known->config, chain, hop, port->name);
 	if (other)
 		return check_fail(check, node, key, EINVAL,
-			"expected another tag for each chain, found %u, which chain %s has at %s",
-			hop->tag, other->name, port->name);
+			"expected another %s for each chain, found %u, which chain %s has at %s",
+			tagged ? "tag" : "path", tagged ? hop->tag : hop->path, other->name,
+			port->name);
 	if (port->vlan.kind == VLAN_TRUNK)
 		return check_fail(check, node, key, EINVAL,
-			"expected a port that is no trunk, since tags tell the chain there, "
-			"found %s",
-			port->name);
-	if (port->vlan.kind == VLAN_ACCESS && port->vlan.access == hop->tag)
+			"expected a port that is no trunk, beside recognise-by: %s, found %s",
+			told_word(hop->recognise), port->name);
+	if (tagged && port->vlan.kind == VLAN_ACCESS && port->vlan.access == hop->tag)
 		return check_fail(check, node, key, EINVAL,
 			"expected another tag than the VLAN of %s, found %u", port->name, hop->tag);
 	if (known->untold[number])
 		return check_fail(check, node, key, EINVAL,
-			"expected a port that has recognise-by: vlan in all its chains, found %s",
-			port->name);
-	known->told[number] = true;
+			"expected a port that has recognise-by: %s in all its chains, found %s",
+			told_word(hop->recognise), port->name);
+	known->told[number] = (uint8_t)hop->recognise;
 	return 0;
 }
 
@@ -90,14 +97,15 @@ static int check_recognised(struct check *check, struct known *known, uint16_t c
 	const struct config_hop *hop, const struct node *node, const char *key,
 	const struct config_port *port)
 {
-	uint16_t *behind = &known->behind[port - known->config->ports];
-	if (hop->recognise == RECOGNISE_VLAN)
-		return check_tag(check, known, chain, hop, node, key, port);
-	known->untold[port - known->config->ports] = true;
-	if (known->told[port - known->config->ports])
+	size_t number = (size_t)(port - known->config->ports);
+	uint16_t *behind = &known->behind[number];
+	if (known->told[number] && known->told[number] != hop->recognise)
 		return check_fail(check, node, key, EINVAL,
-			"expected recognise-by: vlan, as %s has it in other chains, found another",
-			port->name);
+			"expected recognise-by: %s, as %s has it in other chains, found another",
+			told_word(known->told[number]), port->name);
+	if (hop->recognise == RECOGNISE_VLAN || hop->recognise == RECOGNISE_NSH)
+		return check_told(check, known, chain, hop, node, key, port);
+	known->untold[number] = true;
 	if (hop->recognise != RECOGNISE_PORT)
 		return 0;
 	if (*behind)
@@ -127,9 +135,15 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 	if (port->ngroups)
 		return check_fail(check, node, key, EINVAL,
 			"expected a port without groups, found %s, which has some", port->name);
-	if (hop->mode == HOP_ROUTED && !memcmp(port->addresses.mac, none, sizeof(none)))
+	bool has_mac = memcmp(port->addresses.mac, none, sizeof(none)) != 0;
+	if (hop->mode == HOP_ROUTED && !has_mac)
 		return check_fail(check, node, key, EINVAL,
 			"expected a port with addresses.mac, where a routed NF gets its packets, "
+			"found %s without",
+			port->name);
+	if (hop->recognise == RECOGNISE_NSH && !has_mac)
+		return check_fail(check, node, key, EINVAL,
+			"expected a port with addresses.mac, where an NF gets its frames of NSH, "
 			"found %s without",
 			port->name);
 	uint16_t *chain_of = &known->chain_of[port - known->config->ports];

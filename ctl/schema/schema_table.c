@@ -31,7 +31,7 @@ static const char *const scheduler_words[] = {"fifo", "prio", "drr", "fq-codel",
 static const char *const truth_words[] = {"false", "true", NULL};
 static const char *const failure_words[] = {"open", "closed", NULL};
 static const char *const mode_words[] = {"transparent", "routed", NULL};
-static const char *const recognise_words[] = {"connection", "port", "vlan", NULL};
+static const char *const recognise_words[] = {"connection", "port", "vlan", "nsh", NULL};
 static const char *const pickup_words[] = {"no", "yes", NULL};
 
 // One key, one block.
@@ -410,12 +410,18 @@ static const struct key hop_keys[] = {
 			"`connection`, for its addresses and L4 ports are as they were; or, for an NF that "
 			"changes them (NAT, a load balancer, a proxy), the `port` where it comes out, which "
 			"then serves in this one hop alone like that, or a `vlan` tag that frames carry to "
-			"the NF and back, so that several chains share its ports, which are no trunks. "
+			"the NF and back, or the service path of the `nsh` (RFC 8300) that they are in, so "
+			"that several chains share its ports, which are no trunks. "
 			"Towards its right side an NF that changes addresses, `mode: routed`, is a host of "
 			"the bridge."},
 	{"tag", TYPE_INT, .min = 1, .max = 4094, FIELD(struct config_hop, tag),
 		.effect = EFFECT_LIVE,
 		.about = "Beside `recognise-by: vlan`: the tag, at each port another one for each chain."},
+	{"path", TYPE_INT, .min = 1, .max = 16777215, FIELD(struct config_hop, path),
+		.effect = EFFECT_LIVE,
+		.about = "Beside `recognise-by: nsh`: the service path identifier, at each port another "
+			"one for each chain. The ports have `addresses.mac`, and an `mtu` with room for 22 "
+			"bytes more than frames have."},
 	{0},
 };
 

@@ -23,6 +23,7 @@ static const char *const recognise_names[] = {
 	[RECOGNISE_CONNECTION] = "connection",
 	[RECOGNISE_PORT] = "port",
 	[RECOGNISE_VLAN] = "vlan",
+	[RECOGNISE_NSH] = "nsh",
 };
 
 json_t *chain_json(const struct chain_status *status, size_t position)

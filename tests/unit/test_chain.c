@@ -425,7 +425,7 @@ Test(chain, a_tagged_hop_serves_the_one_vlan_of_its_ports)
 	struct chain_step *step = &chain.steps[1 << 4];
 	step->is_dressed = true;
 	step->tag = 100;
-	step->zone = BRIDGE_ZONE | CHAIN_TAGGED;
+	step->zone = BRIDGE_ZONE | CHAIN_TOLD;
 	struct packet p = sent(conn, false, 1, &to_hop);
 	cr_expect(to_hop && p.verdict == VERDICT_FORWARD);
 	cr_expect_eq(p.vlan, 100, "as if it were of that one");

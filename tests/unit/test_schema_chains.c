@@ -361,8 +361,8 @@ Test(schema_chains, a_hop_that_is_recognised_by_its_port_is_routed_and_has_it_al
 			"weir.yaml:17: chains.x.hops.1.recognise-by: expected mode: routed beside "
 			"port, found transparent"},
 		{HOP("recognise-by: colour, instances: [{port: a}]"),
-			"weir.yaml:17: chains.x.hops.1.recognise-by: expected connection, port or "
-			"vlan, found colour"},
+			"weir.yaml:17: chains.x.hops.1.recognise-by: expected connection, port, "
+			"vlan or nsh, found colour"},
 		{ROUTERS "recognise-by: port, instances: [{left: a, right: b}]}\n"
 			 "  y: {match: {}, hops: [{nf: g, mode: routed, recognise-by: port, "
 			 "instances: [{port: b}]}]}\n",
@@ -411,10 +411,58 @@ Test(schema_chains, tags_tell_the_chains_of_a_port)
 			"recognise-by: vlan in all its chains, found a"},
 		{IN_VLAN("100", "trunk: [10, 20]"),
 			"weir.yaml:5: chains.x.hops.1.instances.1.port: expected a port that is no "
-			"trunk, since tags tell the chain there, found a"},
+			"trunk, beside recognise-by: vlan, found a"},
 		{IN_VLAN("10", "access: 10"),
 			"weir.yaml:5: chains.x.hops.1.instances.1.port: expected another tag than "
 			"the VLAN of a, found 10"}, );
+}
+
+#define ON_PATH(path, port) \
+	"{match: {}, hops: [{nf: f, recognise-by: nsh, path: " path ", instances: [{port: " port \
+	"}]}]}\n"
+#define WITH_MAC "ports:\n  a: {vhost-user: {socket: a}, addresses: {mac: '52:54:00:00:00:01'}"
+
+Test(schema_chains, service_paths_tell_the_chains_of_a_port)
+{
+	struct config *config = check(
+		WITH_MAC "}\nchains:\n  x: " ON_PATH("1", "a") "  y: " ON_PATH("16777215", "a"));
+	cr_expect_eq(config->chains[1].hops[0].recognise, RECOGNISE_NSH);
+	cr_expect_eq(config->chains[1].hops[0].path, 16777215);
+	config_free(config);
+	config_free(check(WITH_MAC ", vlan: {access: 10}}\nchains:\n  x: " ON_PATH("10", "a")));
+	REFUSES(EINVAL,
+		{HOP("recognise-by: nsh, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.path: expected the service path that frames "
+			"are on, found none"},
+		{HOP("recognise-by: vlan, tag: 1, path: 100, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.path: expected recognise-by: nsh beside it, "
+			"found another"},
+		{HOP("recognise-by: nsh, path: 0, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.path: expected an integer from 1 to "
+			"16777215, found 0"},
+		{HOP("recognise-by: nsh, path: 16777216, instances: [{port: a}]"),
+			"weir.yaml:17: chains.x.hops.1.path: expected an integer from 1 to "
+			"16777215, found 16777216"},
+		{TOWN "  x: " ON_PATH("1", "a"),
+			"weir.yaml:14: chains.x.hops.1.instances.1.port: expected a port with "
+			"addresses.mac, where an NF gets its frames of NSH, found a without"},
+		{WITH_MAC "}\nchains:\n  x: " ON_PATH("9", "a") "  y: " ON_PATH("9", "a"),
+			"weir.yaml:5: chains.y.hops.1.instances.1.port: expected another path for "
+			"each chain, found 9, which chain x has at a"},
+		{WITH_MAC "}\nchains:\n  x: " ON_PATH("9", "a") "  y: " TAGGED("9", "a"),
+			"weir.yaml:5: chains.y.hops.1.instances.1.port: expected recognise-by: "
+			"nsh, "
+			"as a has it in other chains, found another"},
+		{WITH_MAC "}\nchains:\n  x: " TAGGED("9", "a") "  y: " ON_PATH("9", "a"),
+			"weir.yaml:5: chains.y.hops.1.instances.1.port: expected recognise-by: "
+			"vlan, as a has it in other chains, found another"},
+		{WITH_MAC "}\nchains:\n  x: {match: {}, hops: [{nf: f, instances: [{port: a}]}]}\n"
+			  "  y: " ON_PATH("9", "a"),
+			"weir.yaml:5: chains.y.hops.1.instances.1.port: expected a port that has "
+			"recognise-by: nsh in all its chains, found a"},
+		{WITH_MAC ", vlan: {trunk: all}}\nchains:\n  x: " ON_PATH("9", "a"),
+			"weir.yaml:4: chains.x.hops.1.instances.1.port: expected a port that is no "
+			"trunk, beside recognise-by: nsh, found a"}, );
 }
 
 Test(schema_chains, refuses_groups_where_they_are_none)
