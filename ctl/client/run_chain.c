@@ -32,7 +32,7 @@ static const struct column show_columns[] = {
 static const struct column hop_columns[] = {
 	{"HOP", "text.hop", true},
 	{"NF", "nf", false},
-	{"MODE", "mode", false},
+	{"MODE", "text.mode", false},
 	{"ON-FAILURE", "on_failure", false},
 	{"SKIPPED", "skipped", true},
 	{"CLOSED", "closed", true},
@@ -155,14 +155,26 @@ static json_t *time_text(const json_t *of, const char *which)
 	return json_string(text);
 }
 
+// "routed, by vlan 100": also by what it is known which chain a packet from there belongs to.
+static json_t *mode_text(const json_t *hop)
+{
+	const char *mode = json_string_value(json_object_get(hop, "mode"));
+	const char *by = json_string_value(json_object_get(hop, "recognise_by"));
+	json_int_t mark = number(hop, "tag") + number(hop, "path");
+	if (mark)
+		return json_sprintf("%s, by %s %lld", mode, by, mark);
+	return strcmp(by, "connection") ? json_sprintf("%s, by %s", mode, by) : json_string(mode);
+}
+
 static void print_hops(const json_t *hops)
 {
 	json_t *all = json_array(), *hop, *instance;
 	size_t i, k;
 	json_array_foreach (hops, i, hop) {
 		json_object_set_new(hop, "text",
-			json_pack("{s:I, s:o, s:o}", "hop", (json_int_t)i + 1, "p50",
-				time_text(hop, "p50"), "p99", time_text(hop, "p99")));
+			json_pack("{s:I, s:o, s:o, s:o}", "hop", (json_int_t)i + 1, "mode",
+				mode_text(hop), "p50", time_text(hop, "p50"), "p99",
+				time_text(hop, "p99")));
 		if (json_array_size(json_object_get(hop, "groups")))
 			json_array_append_new(
 				all, json_pack("{s:{s:I, s:o}}", "text", "hop", (json_int_t)i + 1,

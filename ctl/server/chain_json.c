@@ -133,6 +133,12 @@ static json_t *groups_json(const struct config_hop *hop)
 	return groups;
 }
 
+// By which its frames tell the chain; others have none.
+static json_t *mark_json(uint32_t mark)
+{
+	return mark ? json_integer(mark) : json_null();
+}
+
 json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *status)
 {
 	json_t *hops = json_array();
@@ -142,15 +148,16 @@ json_t *chain_hops_json(struct weir_switch *sw, const struct chain_status *statu
 		for (size_t k = 0; k < hop->ninstances; k++)
 			json_array_append_new(instances, instance_json(sw, &hop->instances[k],
 								 &status->hops[i].instances[k]));
-		json_array_append_new(
-			hops, json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o}", "nf",
-				      rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
-				      failure_names[hop->on_failure], "mode", mode_names[hop->mode],
-				      "recognise_by", recognise_names[hop->recognise], "probe",
-				      probe_json(&hop->probe), "skipped",
-				      (json_int_t)status->hops[i].skipped, "closed",
-				      (json_int_t)status->hops[i].closed, "time_ns",
-				      time_json(&status->hops[i].time), "instances", instances));
+		json_array_append_new(hops,
+			json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o}",
+				"nf", rpc_string(hop->nf), "groups", groups_json(hop), "on_failure",
+				failure_names[hop->on_failure], "mode", mode_names[hop->mode],
+				"recognise_by", recognise_names[hop->recognise], "tag",
+				mark_json(hop->tag), "path", mark_json(hop->path), "probe",
+				probe_json(&hop->probe), "skipped",
+				(json_int_t)status->hops[i].skipped, "closed",
+				(json_int_t)status->hops[i].closed, "time_ns",
+				time_json(&status->hops[i].time), "instances", instances));
 	}
 	return hops;
 }

@@ -21,7 +21,7 @@ CONFIG = {"switch": {"hugepages": "off"}, "ports": {
 OUT = r"warning> switch: chain \w+: \w+ is out of service: port \S+ is not up"
 MATCH = "{from: {port: client}, to: {cidr: 10.0.0.2/32}, proto: tcp, dport: [80, 1000-2000]}"
 KEYS = {"name", "position", "match", "nfs", "instances", "in_service", "connections", "begun"}
-HOP_KEYS = {"nf", "groups", "on_failure", "mode", "recognise_by", "probe", "skipped", "closed", "time_ns", "instances"}
+HOP_KEYS = {"nf", "groups", "on_failure", "mode", "recognise_by", "tag", "path", "probe", "skipped", "closed", "time_ns", "instances"}
 INSTANCE_KEYS = {"port", "left", "right", "state", "text", "connections", "original", "reply", "time_ns"}
 
 

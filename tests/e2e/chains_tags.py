@@ -16,33 +16,30 @@ def tagged(frame, number):
     return frame[:12] + tag(number) + frame[12:]
 
 
-def untagged(frame):
-    return frame[:12] + frame[16:]
+class Told(Natted):
+    """A chain for TCP and one for UDP, both through one function, whose packets tell which they are of."""
 
-
-class Tagged(Natted):
     def both(self, left, right, before=(), behind=(), **keys):
-        """A chain for TCP and one for UDP, both through that function."""
         instance = {"port": left} if left == right else {"left": left, "right": right}
         hops = [{"nf": name, "instances": [{"port": name}]} for name in (*before, None, *behind)]
-        self.lan.document["chains"] = {}
-        for proto, number in (("tcp", TAGS[Tcp]), ("udp", TAGS[Udp])):
-            hop = {"nf": "shared", "instances": [instance], "recognise-by": "vlan", "tag": number, **keys}
+        self.lan.document["chains"], self.hop = {}, len(before)
+        for proto, kind in (("tcp", Tcp), ("udp", Udp)):
+            hop = {"nf": "shared", "instances": [instance], **self.told(kind), **keys}
             self.lan.document["chains"][proto] = {"match": {"from": {"port": "client"}, "proto": proto},
                                                   "hops": [one if one["nf"] else hop for one in hops]}
         self.lan.apply()
 
     def pass_through(self, one, left, right, before=(), behind=()):
-        """A conversation through a function that is as a bridge, with the tag of its chain."""
-        number = TAGS[type(one)]
+        """A conversation through a function that is as a bridge."""
+        kind = type(one)
         frames = [*one.handshake(), (0, one.data()), (1, one.data(1))] if isinstance(one, Tcp) else \
                  [(0, one.data()), (1, one.data(1)), (0, one.data())]
         for way, frame in frames:
             arrives, leaves = (left, right) if way == 0 else (right, left)
             first, last = ("client", "server") if way == 0 else ("server", "client")
             one_side, other = (before, behind) if way == 0 else (behind[::-1], before[::-1])
-            self.line(first, frame, one_side, arrives, tagged(frame, number))
-            self.line(leaves, tagged(frame, number), other, last, frame)
+            self.line(first, frame, one_side, arrives, self.there(arrives, kind, frame))
+            self.line(leaves, self.back(leaves, kind, frame), other, last, frame)
 
     def line(self, at, sent, bridges, to, wanted):
         """Bridges between see frames as the ends do."""
@@ -51,6 +48,17 @@ class Tagged(Natted):
             self.expect(at, sent, name, frame)
             at, sent = name, frame
         self.expect(at, sent, to, wanted)
+
+
+class Tagged(Told):
+    def told(self, kind):
+        return {"recognise-by": "vlan", "tag": TAGS[kind]}
+
+    def there(self, _port, kind, frame):
+        """As the function gets it."""
+        return tagged(frame, TAGS[kind])
+
+    back = there        # as it sends it
 
 
 @fixture(name="functions that tell chains apart by tags")
@@ -64,7 +72,7 @@ def transparent(it):
     for left, right in (("t-l", "t-r"), ("t1", "t1")):
         for before, behind in (((), ()), (("ids",), ("mon",))):
             it.both(left, right, before, behind)
-            for kind in TAGS:
+            for kind in (Tcp, Udp):
                 for version in (4, 6):
                     it.pass_through(talk(kind, it.lan.client, it.lan.server, version=version), left, right, before, behind)
     it.none()
@@ -95,12 +103,13 @@ def fragments(it):
         one = talk(Udp, it.lan.client, it.lan.server, version=version)
         it.pass_through(one, "t-l", "t-r", behind=("mon",))
         l4 = packets.udp(*one.addresses(0), *one.ports(0), bytes(2000))[20 if version == 4 else 40:]
-        first, later = [tagged(one.frame(0, packets.ip(*one.addresses(0), packets.UDP, part, 7, (offset, offset == 0))), TAGS[Udp])
-                        for offset, part in ((0, l4[:1000]), (1000, l4[1000:]))]
+        parts = [one.frame(0, packets.ip(*one.addresses(0), packets.UDP, part, 7, (offset, offset == 0)))
+                 for offset, part in ((0, l4[:1000]), (1000, l4[1000:]))]
+        first, later = [it.back("t-r", Udp, part) for part in parts]
         it.lan.nothing("t-r", later)
         it.lan.t_r.put(first)
         got = it.lan.mon.wait_frames(2, slow(5))
-        check(got == [untagged(first), untagged(later)], f"{[one.hex() for one in got]}; {it.lan.lost()}")
+        check(got == parts, f"{[one.hex() for one in got]}; {it.lan.lost()}")
     it.none()
     return "v4 and v6"
 
@@ -109,14 +118,16 @@ def fragments(it):
 def probes(it):
     lan, own = it.lan, {"interval": "10s", "failures": 1}
     it.both("t-l", "t-r", probe=own)
-    sent = sorted(lan.t_l.wait_frames(2, slow(5), wanted=lambda frame: PROBE in frame))
-    check([frame[12:16] for frame in sent] == [tag(number) for number in sorted(TAGS.values())], f"{[one.hex() for one in sent]}")
-    mine, other = (tagged(untagged(sent[0]), number) for number in sorted(TAGS.values()))
-    lan.denied("t-r", other, reason="chain-stray")
-    lan.denied("t-r", untagged(mine), reason="chain-stray")
+    sent = lan.t_l.wait_frames(2, slow(5), wanted=lambda frame: PROBE in frame)
+    bare = [frame[frame.index(PROBE) - 12:] for frame in sent]
+    kinds = [kind for kind in (Tcp, Udp) if it.there("t-l", kind, bare[0]) == sent[0]]
+    check(len(kinds) == 1 and it.there("t-l", *{Tcp, Udp} - set(kinds), bare[1]) == sent[1], f"{[one.hex() for one in sent]}")
+    probe = bare[0] if kinds == [Tcp] else bare[1]
+    lan.denied("t-r", it.back("t-r", Udp, probe), reason="chain-stray")
+    lan.denied("t-r", probe, reason="chain-stray")
     states = lambda: [lan.switch.json("chain", "show", name)["hops"][0]["instances"][0]["state"] for name in ("tcp", "udp")]
     check(states() == ["silent", "silent"], f"{states()}")
-    lan.nothing("t-r", mine)
+    lan.nothing("t-r", it.back("t-r", Tcp, probe))
     wait_until(lambda: states() == ["in-service", "silent"], slow(5), lambda: f"{states()}")
     it.none()
     return "each chain's own"
@@ -129,18 +140,18 @@ def nat(it):
         for before, behind in (((), ()), (("ids",), ("mon",))):
             it.both(left, right, before, behind, mode="routed")
             near, far = lan.ends[left], lan.ends[right]
-            for kind, number in TAGS.items():
+            for kind in (Tcp, Udp):
                 for version in (4, 6):
                     inner, outer = it.snat(kind, version, (left, right))
                     steps = [[*one.handshake(), (0, one.data()), (1, one.data(1)), *one.goodbye()] if kind is Tcp else
                              [(0, one.data()), (1, one.data(1)), (0, one.data()), (1, one.data(1))] for one in (inner, outer)]
                     for (way, a), (_, b) in zip(*steps):
                         if way == 0:
-                            it.line("client", a, before, left, tagged(near.mac + WEIR + a[12:], number))
-                            it.line(right, tagged(b, number), behind, "server", b)
+                            it.line("client", a, before, left, it.there(left, kind, near.mac + WEIR + a[12:]))
+                            it.line(right, it.back(right, kind, b), behind, "server", b)
                         else:
-                            it.line("server", b, behind[::-1], right, tagged(far.mac + WEIR + b[12:], number))
-                            it.line(left, tagged(WEIR + near.mac + a[12:], number), before[::-1], "client", a)
+                            it.line("server", b, behind[::-1], right, it.there(right, kind, far.mac + WEIR + b[12:]))
+                            it.line(left, it.back(left, kind, WEIR + near.mac + a[12:]), before[::-1], "client", a)
     it.none()
     return "two- and one-armed, v4 and v6"
 
@@ -150,20 +161,20 @@ def balancer(it):
     lan, pair = it.lan, ("t-l", "t-r")
     it.both(*pair, mode="routed")
     shown = lan.t_r.frame(BROADCAST, packets.arp(lan.t_r.mac, OWN[4], OWN[4]), packets.ARP)
-    lan.send("t-r", tagged(shown, TAGS[Udp]))
-    for kind, number in TAGS.items():
+    lan.send("t-r", it.back("t-r", Udp, shown))
+    for kind in (Tcp, Udp):
         for version in (4, 6):
             inner, outer = it.dnat(kind, version, pair)
             steps = [[*one.handshake(), (0, one.data()), (1, one.data(1))] if kind is Tcp else
                      [(0, one.data()), (1, one.data(1)), (0, one.data())] for one in (inner, outer)]
             for (way, a), (_, b) in zip(*steps):
                 if way == 0:
-                    it.expect("client", a, "t-l", tagged(lan.t_l.mac + WEIR + a[12:], number))
-                    it.expect("t-r", tagged(b, number), "server", b)
+                    it.expect("client", a, "t-l", it.there("t-l", kind, lan.t_l.mac + WEIR + a[12:]))
+                    it.expect("t-r", it.back("t-r", kind, b), "server", b)
                 else:
                     # The server knows the client's MAC address.
-                    it.expect("server", lan.client.mac + b[6:], "t-r", tagged(lan.t_r.mac + WEIR + b[12:], number))
-                    it.expect("t-l", tagged(WEIR + lan.t_l.mac + a[12:], number), "client", a)
+                    it.expect("server", lan.client.mac + b[6:], "t-r", it.there("t-r", kind, lan.t_r.mac + WEIR + b[12:]))
+                    it.expect("t-l", it.back("t-l", kind, WEIR + lan.t_l.mac + a[12:]), "client", a)
     lan.denied("server", talk(Udp, lan.server, lan.t_r, ips=(host(lan.server), OWN[4])).data(), reason="chain-stray")
     it.none()
     return "v4 and v6"
@@ -173,34 +184,33 @@ def balancer(it):
 def neighbours(it):
     lan = it.lan
     it.both("t-l", "t-r", mode="routed")
-    numbers = sorted(TAGS.values())
     asked = [lan.server.frame(BROADCAST, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP),
              lan.server.frame("33:33:ff:00:01:50", packets.solicitation(lan.server.mac, host(lan.server, 6), OWN[6]), packets.V6)]
     for frame in asked:
         got = lan.send("server", frame)
-        check(sorted(got.pop("t-r")) == sorted(tagged(frame, number) for number in numbers), "not once with each tag")
+        check(sorted(got.pop("t-r")) == sorted(it.there("t-r", kind, frame) for kind in (Tcp, Udp)), "not once for each chain")
         check(got == {name: [frame] for name in ("client", "t1", "ids", "mon")}, f"to {set(got)}")
     # To its address alone, too.
-    for number in numbers:
+    for kind in (Tcp, Udp):
         mine = lan.t_r.frame(BROADCAST, packets.arp(lan.t_r.mac, OWN[4], host(lan.server)), packets.ARP)
-        got = lan.send("t-r", tagged(mine, number))
+        got = lan.send("t-r", it.back("t-r", kind, mine))
         check(got == {name: [mine] for name in ("client", "server", "t1", "ids", "mon")}, f"from it to {set(got)}; {lan.lost()}")
     frame = lan.server.frame(lan.t_r.mac, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP)
     got = lan.send("server", frame)["t-r"]
-    check(sorted(got) == [tagged(frame, number) for number in numbers], f"an answer came as {got}")
-    # On its left Weir answers, with the tag.
+    check(sorted(got) == sorted(it.there("t-r", kind, frame) for kind in (Tcp, Udp)), f"an answer came as {got}")
+    # On its left Weir answers, and tells the chain.
     ask = lan.t_l.mac + struct.pack(">H", packets.ARP) + packets.arp(lan.t_l.mac, "10.8.0.8", host(lan.server))
     reply = packets.arp(WEIR, host(lan.server), "10.8.0.8")
     reply = lan.t_l.mac + WEIR + struct.pack(">H", packets.ARP) + reply[:7] + b"\2" + reply[8:18] + lan.t_l.mac + reply[24:]
-    for number in numbers:
-        it.expect("t-l", tagged(b"\xff" * 6 + ask, number), "t-l", tagged(reply, number))
+    for kind in (Tcp, Udp):
+        it.expect("t-l", it.back("t-l", kind, b"\xff" * 6 + ask), "t-l", it.there("t-l", kind, reply))
     macs = {row["mac"]: row["port"] for row in lan.switch.json("fdb", "list")}
     check(macs.get(mac(4)) == "t-r", f"learned: {macs}")
     # Also where that is its right in another chain.
     hop = lan.document["chains"]["udp"]["hops"][0]
     hop["instances"] = [{"left": "t-r", "right": "t-l"}]
     lan.apply()
-    it.expect("t-l", tagged(b"\xff" * 6 + ask, TAGS[Tcp]), "t-l", tagged(reply, TAGS[Tcp]))
+    it.expect("t-l", it.back("t-l", Tcp, b"\xff" * 6 + ask), "t-l", it.there("t-l", Tcp, reply))
     lan.denied("t-l", b"\xff" * 6 + ask, reason="chain-stray")
     it.none()
     return "floods, one address, Weir's answers"
@@ -217,7 +227,7 @@ def access():
             lan.port(name, addresses={"mac": mac(number)}, vlan={"access": 10})
         lan.learned()
         it.both("t-l", "t-r")
-        for kind in TAGS:
+        for kind in (Tcp, Udp):
             it.pass_through(talk(kind, lan.client, lan.server), "t-l", "t-r")
         # Another VLAN's get there no more.
         for name in ("client", "server"):

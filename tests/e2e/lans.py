@@ -104,11 +104,11 @@ class Ground(Lan):
 
     def port(self, name, groups=None, start=True, address=None, **entry):
         """Adds a port, in these groups if any, and its front-end."""
-        queues = entry.pop("queues", 1)
+        queues, features = entry.pop("queues", 1), entry.pop("features", F_MRG_RXBUF)
         socket = {"socket": f"{name}.sock", "listens": "switch", "mode": "0666", "queues": queues}
         self.document["ports"][name] = {"vhost-user": socket, **({"groups": groups} if groups else {}), **entry}
         self.apply()
-        return self.attach(name, start, address, queues)
+        return self.attach(name, start, address, queues, features)
 
     def set(self, name, **entry):
         """Changes a port's entry; None removes a key."""
