@@ -84,7 +84,9 @@ struct packet {
 	uint16_t flags;             // enum packet_flag
 	uint8_t verdict;            // enum verdict
 	uint8_t drop;               // enum drop_reason; of a flood, why ports with groups lose it
-	uint16_t out_port;          // VERDICT_FORWARD: index of a port in the snapshot
+	// VERDICT_FORWARD: index of a port in the snapshot; of a flood without a drop reason, the
+	// only one that gets it, once for each of its chains
+	uint16_t out_port;
 
 	// The VLAN it was classified to, and the tag as it came; all in host byte order.
 	uint16_t vlan;      // 0 to 4094

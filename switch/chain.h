@@ -124,6 +124,7 @@ struct chain_step {
 	struct nf *nf;
 	bool is_dressed;   // its packets are, in some of these ways
 	bool routed;       // they go to the MAC addresses of its ports
+	bool told;         // they tell the chain, by one of these:
 	uint16_t tag;      // they carry it; 0: none
 	uint32_t path;     // they are in NSH; 0: they are not
 	uint8_t index;     // ... with this one

@@ -85,14 +85,6 @@ void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark,
 		p->vlan = (uint16_t)mark->value;
 }
 
-void chain_dress(const struct chain_step *step, struct packet *p, bool reply)
-{
-	enum chain_side side = reply ? CHAIN_RIGHT : CHAIN_LEFT;
-	if (step->routed)
-		packet_set_macs(p, step->mac[side], chain_mac);
-	chain_tell(step, p, side);
-}
-
 bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
 	const struct conn *conn, const struct packet *p, bool reply, unsigned hop,
 	struct chain_run *run)

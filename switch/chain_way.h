@@ -113,7 +113,14 @@ void chain_tell(const struct chain_step *step, struct packet *p, enum chain_side
 void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark, struct packet *p);
 
 // Makes it what the NF is to get: addresses, and what tells the chain.
-void chain_dress(const struct chain_step *step, struct packet *p, bool reply);
+static inline void chain_dress(
+	const struct chain_step *step, struct packet *p, enum chain_side side)
+{
+	if (step->routed)
+		packet_set_macs(p, step->mac[side], chain_mac);
+	if (step->told)
+		chain_tell(step, p, side);
+}
 
 static inline void chain_output(const struct chain_step *step, struct packet *p, bool reply)
 {
@@ -121,7 +128,7 @@ static inline void chain_output(const struct chain_step *step, struct packet *p,
 	p->verdict = VERDICT_FORWARD;
 	p->out_port = step->port[side];
 	if (unlikely(step->is_dressed))
-		chain_dress(step, p, reply);
+		chain_dress(step, p, side);
 }
 
 // As chain_send, wherever the connection's instance is not in service.

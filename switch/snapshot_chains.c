@@ -90,12 +90,13 @@ static void compile_step(const struct source *src, struct chain_view *chain, uin
 		.path = hop->path,
 		.index = nsh_index(place),
 	};
-	step->is_dressed = step->routed || step->tag || step->path;
+	step->told = step->tag || step->path;
+	step->is_dressed = step->routed || step->told;
 	if (left && right && left->zone == right->zone) {
 		compile_arm(step, CHAIN_LEFT);
 		compile_arm(step, CHAIN_RIGHT);
 		step->zone = left->zone;
-		if (step->tag || step->path)
+		if (step->told)
 			step->zone = left->untagged_vlan == right->untagged_vlan
 					     ? left->zone | left->untagged_vlan | CHAIN_TOLD
 					     : UINT32_MAX;

@@ -21,8 +21,8 @@ static void keep_apart(const struct pass *pass, struct packet *p)
 		return;
 	if (!neighbour_is(p))
 		packet_drop(p, DROP_CHAIN_STRAY);
-	else if (out->marks) // with which one, it does not say: with each, as what is flooded
-		p->verdict = VERDICT_FLOOD;
+	else if (out->marks)
+		p->verdict = VERDICT_FLOOD; // to that port alone, by each of its chains
 }
 
 // False: where forward sends it, behind the last hop.

@@ -142,6 +142,20 @@ static void send_flood(struct pass *pass, const struct bunch *flood)
 				pass, pass->in->port, DROP_NO_RECEIVER, 1, flood->packets[i]);
 }
 
+// What is for a host that several chains have: it does not say by which one it was asked for.
+static bool is_for_host(const struct packet *p)
+{
+	return p->out_port && p->drop == DROP_NONE;
+}
+
+static void send_to_host(struct pass *pass, struct packet *p)
+{
+	const struct port_view *out = pass->snapshot->views[p->out_port];
+	struct bunch one = {.count = 0};
+	bunch_add(&one, p);
+	deliver_marked(pass, out, &one);
+}
+
 static struct port *port_of_drop(const struct pass *pass, const struct packet *p)
 {
 	if (unlikely(p->flags & PACKET_TO_RECEIVER))
@@ -163,7 +177,10 @@ void stage_tx(struct pass *pass)
 			others |= p->out_port ^ first;
 			bunch_add(&unicast, p);
 		} else if (p->verdict == VERDICT_FLOOD) {
-			bunch_add(&flood, p);
+			if (unlikely(is_for_host(p)))
+				send_to_host(pass, p);
+			else
+				bunch_add(&flood, p);
 		} else if (p->verdict == VERDICT_DROP) {
 			pass_drop_packets(pass, port_of_drop(pass, p), p->drop, 1, p);
 		}

@@ -423,7 +423,7 @@ Test(chain, a_tagged_hop_serves_the_one_vlan_of_its_ports)
 	bool to_hop;
 	struct conn *conn = begun(0);
 	struct chain_step *step = &chain.steps[1 << 4];
-	step->is_dressed = true;
+	step->is_dressed = step->told = true;
 	step->tag = 100;
 	step->zone = BRIDGE_ZONE | CHAIN_TOLD;
 	struct packet p = sent(conn, false, 1, &to_hop);
