@@ -14,8 +14,9 @@
 #include "vhost/memory.h"
 
 enum {
-	// Each port's regions and its log of dirty pages.
-	PLACES = PORTS_MAX * (MEMORY_REGIONS_MAX + 1)
+	// Each port's regions, where the library has them, where the workers have them, and that
+	// for whoever shares it; and its log of dirty pages.
+	PLACES = PORTS_MAX * (3 * MEMORY_REGIONS_MAX + 1)
 };
 
 struct guarded {
@@ -107,10 +108,12 @@ static bool cover_page(uintptr_t at)
 }
 
 // A mapping that this thread uses is not released meanwhile, so its place does not change: one that
-// does is another's.
+// does is another's. Where ports share one, each has a place for it and is told.
 static bool cover_guarded(uintptr_t at)
 {
 	unsigned n = atomic_load(&nplaces);
+	uintptr_t found = 0;
+	size_t found_len = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct guarded *g = &places[i];
 		uint32_t version = atomic_load(&g->version);
@@ -120,9 +123,10 @@ static bool cover_guarded(uintptr_t at)
 		if (version % 2 || atomic_load(&g->version) != version || at - start >= len)
 			continue;
 		atomic_store(gone, true);
-		return cover(start, len) || cover_page(at);
+		found = start;
+		found_len = len;
 	}
-	return false;
+	return found_len && (cover(found, found_len) || cover_page(at));
 }
 
 static void on_bus_error(int number, siginfo_t *info, void *context)

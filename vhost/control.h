@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 
+#include "vhost/mapping.h"
 #include "vhost/port.h"
 
 enum {
@@ -80,8 +81,12 @@ struct vhost_control {
 	int vid; // the library's device; -1: not connected
 	struct vhost_peer peer;
 	struct guest_memory *memory; // NULL: no valid table
-	struct dirty_log log;        // what of its file is mapped
-	bool running;                // the library has seen a started pair 0 and has not stopped it
+	// Of its regions, or of those of the table that the library is handling: where they are for
+	// the workers (NULL: where the library has them), and for the library.
+	struct mapping *mappings[MEMORY_REGIONS_MAX];
+	uint8_t *library[MEMORY_REGIONS_MAX];
+	struct dirty_log log; // what of its file is mapped
+	bool running;         // the library has seen a started pair 0 and has not stopped it
 	uint64_t running_at_ns;
 	struct vhost_vring vrings[VRINGS_MAX];
 	uint32_t connections;

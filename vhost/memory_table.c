@@ -12,6 +12,48 @@
 #include <rte_vhost.h>
 
 #include "vhost/bus_error.h"
+#include "vhost/memory_probe.h"
+
+// What is not mapped here is used where the library has it.
+static struct mapping *map_region(const struct message *m, uint32_t i)
+{
+	uint64_t bytes;
+	struct error err;
+	if (memory_mapped_bytes(m->fds[i], m->payload.memory.regions[i].size,
+		    m->payload.memory.regions[i].mmap_offset, &bytes, &err))
+		return NULL;
+	return mapping_get(m->fds[i], bytes);
+}
+
+// Whether two regions have bytes of a file in common. An address is to be in one of them alone: by
+// it the log of dirty pages is kept.
+static bool have_common(const struct message *m, uint32_t i, uint32_t k)
+{
+	const uint64_t at_i = m->payload.memory.regions[i].mmap_offset;
+	const uint64_t at_k = m->payload.memory.regions[k].mmap_offset;
+	return at_i - at_k < m->payload.memory.regions[k].size ||
+	       at_k - at_i < m->payload.memory.regions[i].size;
+}
+
+void memory_expect(struct vhost_control *c, const struct message *m)
+{
+	struct mapping *coming[MEMORY_REGIONS_MAX] = {NULL};
+	uint32_t n = m->nfds > 0 ? (uint32_t)m->nfds : 0;
+	if (n > m->payload.memory.nregions)
+		n = m->payload.memory.nregions;
+	// Before those at hand are put back, among which they are if only a region is added.
+	for (uint32_t i = 0; i < n && i < MEMORY_REGIONS_MAX; i++) {
+		coming[i] = map_region(m, i);
+		for (uint32_t k = 0; k < i; k++) {
+			if (!coming[i] || coming[i] != coming[k] || !have_common(m, i, k))
+				continue;
+			mapping_put(coming[i]);
+			coming[i] = NULL;
+		}
+	}
+	memory_drop(c);
+	memcpy(c->mappings, coming, sizeof(coming));
+}
 
 int memory_load(struct vhost_control *c)
 {
@@ -25,12 +67,16 @@ int memory_load(struct vhost_control *c)
 	}
 	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
 		const struct rte_vhost_mem_region *from = &table->regions[i];
+		const struct mapping *own = c->mappings[i];
+		c->library[i] = (uint8_t *)(uintptr_t)from->host_user_addr;
 		memory->regions[memory->nregions++] = (struct memory_region){
 			.guest_addr = from->guest_phys_addr,
 			.size = from->size,
-			.host = (uint8_t *)(uintptr_t)from->host_user_addr,
+			.host = own ? own->at + (c->library[i] - (uint8_t *)from->mmap_addr)
+				    : c->library[i],
 		};
-		if (bus_error_guard(from->mmap_addr, from->mmap_size, &memory->gone)) {
+		if (bus_error_guard(from->mmap_addr, from->mmap_size, &memory->gone) ||
+			(own && bus_error_guard(own->at, own->len, &memory->gone))) {
 			bus_error_release(&memory->gone);
 			free(table);
 			free(memory);
@@ -48,6 +94,21 @@ void memory_drop(struct vhost_control *c)
 		bus_error_release(&c->memory->gone);
 	free(c->memory);
 	c->memory = NULL;
+	for (unsigned i = 0; i < MEMORY_REGIONS_MAX; i++) {
+		mapping_put(c->mappings[i]);
+		c->mappings[i] = NULL;
+	}
+}
+
+void *memory_of_workers(const struct vhost_control *c, const void *at)
+{
+	for (uint32_t i = 0; i < c->memory->nregions; i++) {
+		const struct memory_region *r = &c->memory->regions[i];
+		uint64_t off = (uint64_t)((uintptr_t)at - (uintptr_t)c->library[i]);
+		if (off < r->size)
+			return r->host + off;
+	}
+	return NULL;
 }
 
 // As the library compares them.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The guest's memory as the vhost library has mapped it.
+// The guest's memory: by the table that the vhost library keeps, in mappings that ports of one VM
+// share. The library has its own, in which it looks at rings.
 #ifndef WEIR_VHOST_MEMORY_TABLE_H
 #define WEIR_VHOST_MEMORY_TABLE_H
 
 #include "vhost/control.h"
 #include "vhost/protocol.h"
 
+// Before the library handles a SET_MEM_TABLE: drops the table at hand, and maps what the new one
+// speaks of. All rings must be down. Library threads, in a hook, under the port's lock.
+void memory_expect(struct vhost_control *c, const struct message *m);
 // Copies the library's table; only after a SET_MEM_TABLE that succeeded. 0 or -ENOMEM. Library
 // threads, in a hook, under the port's lock.
 int memory_load(struct vhost_control *c);
@@ -16,6 +20,10 @@ int memory_load(struct vhost_control *c);
 bool memory_renew(struct vhost_control *c, const struct message *m);
 // All rings must be down. Under the port's lock.
 void memory_drop(struct vhost_control *c);
+
+// Where the workers have what the library has at `at`; NULL if that is in no region. Under the
+// port's lock.
+void *memory_of_workers(const struct vhost_control *c, const void *at);
 
 // True if a SET_MEM_TABLE that was not handled yet speaks of memory that nobody has written to, so
 // that it may not be the memory the guest works in.

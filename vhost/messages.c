@@ -37,7 +37,7 @@ static void before_get_queue_num(struct vhost_control *c, struct message *m)
 static void before_set_mem_table(struct vhost_control *c, struct message *m)
 {
 	c->peer.memory_lost = !memory_renew(c, m);
-	memory_drop(c);
+	memory_expect(c, m);
 	c->peer.has_table = true;
 	c->peer.memory_untouched = memory_untouched(m);
 	// The library looks at the rings where it has just mapped them.

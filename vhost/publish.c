@@ -12,6 +12,7 @@
 #include <rte_vhost.h>
 
 #include "base/log.h"
+#include "vhost/memory_table.h"
 
 _Static_assert(VRINGS_MAX <= 32, "a bit mask of vrings has 32 bits");
 _Static_assert(offsetof(struct vhost_control, port) == 0, "vhost_control() casts");
@@ -134,20 +135,18 @@ static const char *open_fds(struct vhost_vring *v, const struct rte_vhost_vring 
 }
 
 // The library has checked sizes only in part: a ring whose end lies outside its region is `ready`.
-static const char *check_place(
-	const struct guest_memory *memory, const struct rte_vhost_vring *vring)
+static const char *check_place(const struct ring_setup *ring)
 {
-	uint64_t n = vring->size;
+	uint64_t n = ring->size;
 	if (!n || n > 32768 || (n & (n - 1)))
 		return "ring size is no power of two";
-	if (!vring->desc || !in_memory(memory, vring->desc, 16 * n))
+	if (!ring->desc || !in_memory(ring->mem, ring->desc, 16 * n))
 		return "descriptor table outside the guest's memory";
-	if (!vring->avail || !in_memory(memory, vring->avail, 6 + 2 * n))
+	if (!ring->avail || !in_memory(ring->mem, ring->avail, 6 + 2 * n))
 		return "available ring outside the guest's memory";
-	if (!vring->used || !in_memory(memory, vring->used, 6 + 8 * n))
+	if (!ring->used || !in_memory(ring->mem, ring->used, 6 + 8 * n))
 		return "used ring outside the guest's memory";
-	if ((uintptr_t)vring->desc % 16 || (uintptr_t)vring->avail % 2 ||
-		(uintptr_t)vring->used % 4)
+	if ((uintptr_t)ring->desc % 16 || (uintptr_t)ring->avail % 2 || (uintptr_t)ring->used % 4)
 		return "misaligned ring";
 	return NULL;
 }
@@ -173,23 +172,23 @@ static const char *build(struct vhost_control *c, unsigned vring,
 	const struct rte_vhost_vring *from, uint64_t features)
 {
 	struct vhost_vring *v = &c->vrings[vring];
-	const char *why = check_place(c->memory, from);
+	struct ring_setup setup = {
+		.desc = memory_of_workers(c, from->desc),
+		.avail = memory_of_workers(c, from->avail),
+		.used = memory_of_workers(c, from->used),
+		.size = from->size,
+		.features = features,
+		.mem = c->memory,
+		.log = logs(features) ? &c->log : NULL,
+	};
+	const char *why = check_place(&setup);
 	if (why)
 		return why;
 	why = open_fds(v, from);
 	if (why)
 		goto fail;
-	struct ring_setup setup = {
-		.desc = from->desc,
-		.avail = from->avail,
-		.used = from->used,
-		.size = from->size,
-		.features = features,
-		.mem = c->memory,
-		.call_fd = v->call_fd,
-		.log = logs(features) ? &c->log : NULL,
-		.used_addr = used_address(c, v, from->used),
-	};
+	setup.call_fd = v->call_fd;
+	setup.used_addr = used_address(c, v, setup.used);
 	rte_vhost_get_vring_base(c->vid, (uint16_t)vring, &setup.next_avail, &setup.next_used);
 	why = "no memory for a ring";
 	size_t size = (sizeof(struct ring) + 63) & ~(size_t)63;
