@@ -46,7 +46,8 @@ int ring_init(struct ring *ring, const struct ring_setup *setup)
 		return -EINVAL;
 	if (!mem || !mem->nregions || mem->nregions > MEMORY_REGIONS_MAX)
 		return -EINVAL;
-	struct ring_buffer *ahead = calloc(AHEAD_MAX, sizeof(*ahead));
+	// In whole lines.
+	struct ring_ahead *ahead = aligned_alloc(64, sizeof(*ahead));
 	if (!ahead)
 		return -ENOMEM;
 	struct ring_log *log = setup->log ? calloc(1, sizeof(*log)) : NULL;

@@ -74,7 +74,7 @@ struct ring {
 	struct vring_avail *avail;
 	struct vring_used *used;
 	const struct memory_region *near; // of mem: where the last buffer was found
-	struct ring_buffer *ahead;        // private copies of the next entries' first descriptors
+	struct ring_ahead *ahead;         // what was read of the next entries
 	struct ring_layout *layout;       // to-vm: whose it is changes with each ring_put_begin
 	struct ring_log *log;             // NULL: no write is logged
 	uint16_t size;

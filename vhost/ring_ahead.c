@@ -18,9 +18,10 @@ enum {
 // look at guest memory.
 struct view {
 	const struct vring_desc *desc;
-	struct ring_buffer *ahead;
+	struct ring_ahead *ahead;
 	struct memory_region near;
 	uint16_t size;
+	uint16_t heads[AHEAD_MAX];
 };
 
 // Most drivers go around their descriptors: the next ones are fetched while the heads that name
@@ -33,18 +34,20 @@ static inline void fetch_guessed(const struct ring *ring, unsigned n)
 }
 
 // First pass: the heads; their descriptors are prefetched.
-static inline struct view read_heads(struct ring *ring, uint16_t from, unsigned n)
+static inline void read_heads(const struct ring *ring, struct view *v, uint16_t from, unsigned n)
 {
 	const uint16_t *entries = ring->avail->ring;
-	const struct view v = {ring->desc, ring->ahead, *ring->near, ring->size};
 	const uint16_t mask = ring->mask;
-	for (unsigned i = from; i != from + n; i++) {
-		uint16_t head = __atomic_load_n(&entries[i & mask], __ATOMIC_RELAXED);
-		v.ahead[i % AHEAD_MAX].head = head;
-		if (likely(head < v.size))
-			__builtin_prefetch(&v.desc[head]);
+	v->desc = ring->desc;
+	v->ahead = ring->ahead;
+	v->near = *ring->near;
+	v->size = ring->size;
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t head = __atomic_load_n(&entries[(from + i) & mask], __ATOMIC_RELAXED);
+		v->heads[i] = head;
+		if (likely(head < v->size))
+			__builtin_prefetch(&v->desc[head]);
 	}
-	return v;
 }
 
 // The host address of len bytes that lie in one region, most likely in the one at hand; or NULL.
@@ -61,37 +64,43 @@ static inline uint8_t *host_of(struct ring *ring, struct view *v, uint64_t addr,
 	return v->near.host + off;
 }
 
-// The entry's descriptor, if its head is one; its memory is still to be found.
-static inline bool read_desc(const struct view *v, struct ring_buffer *b)
+// Has to be walked, or has no descriptor.
+static inline void keep_desc(
+	const struct view *v, unsigned at, uint16_t head, struct vring_desc desc)
 {
-	b->host = NULL;
-	if (unlikely(b->head >= v->size))
-		return false;
-	b->desc = guest_read_desc(&v->desc[b->head]);
-	return true;
+	v->ahead->buffers[at] = (struct ring_buffer){.head = head};
+	v->ahead->descs[at] = desc;
+}
+
+static inline void keep_host(
+	const struct view *v, unsigned at, uint16_t head, uint8_t *host, uint32_t len)
+{
+	v->ahead->buffers[at] = (struct ring_buffer){.host = host, .len = len, .head = head};
 }
 
 void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
 {
 	const uint32_t min = ring->vnet_size + FRAME_MIN;
 	const uint32_t stash = ring->vnet_size + STASH_HEADERS;
+	struct view v;
 	fetch_guessed(ring, n);
-	struct view v = read_heads(ring, from, n);
-	for (unsigned i = from; i != from + n; i++) {
-		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
-		if (!read_desc(&v, b))
-			continue;
-		const struct vring_desc desc = b->desc;
-		if (unlikely(desc.flags & FLAGS)) {
+	read_heads(ring, &v, from, n);
+	for (unsigned i = 0; i < n; i++) {
+		const unsigned at = (from + i) % AHEAD_MAX;
+		const uint16_t head = v.heads[i];
+		struct vring_desc desc = {0};
+		uint8_t *host = NULL;
+		if (likely(head < v.size))
+			desc = guest_read_desc(&v.desc[head]);
+		if (unlikely(desc.flags & FLAGS))
 			__builtin_prefetch(&v.desc[desc.next & ring->mask]);
+		else if (likely(desc.len - min <= FRAME_MAX - FRAME_MIN))
+			host = host_of(ring, &v, desc.addr, desc.len < stash ? stash : desc.len);
+		if (unlikely(!host)) {
+			keep_desc(&v, at, head, desc);
 			continue;
 		}
-		if (unlikely(desc.len - min > FRAME_MAX - FRAME_MIN))
-			continue;
-		uint8_t *host = host_of(ring, &v, desc.addr, desc.len < stash ? stash : desc.len);
-		if (unlikely(!host))
-			continue;
-		b->host = host;
+		keep_host(&v, at, head, host, desc.len);
 		__builtin_prefetch(host);
 		__builtin_prefetch(host + LINE);
 		if (desc.len > 2 * LINE) {
@@ -100,24 +109,29 @@ void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
 		}
 	}
 	ring->ahead_end = (uint16_t)(from + n);
-	ring->next_head = v.ahead[(from + n - 1) % AHEAD_MAX].head + 1;
+	ring->next_head = v.heads[n - 1] + 1;
 }
 
 void ring_ahead_to_vm(struct ring *ring, uint16_t from, unsigned n)
 {
-	struct view v = read_heads(ring, from, n);
-	for (unsigned i = from; i != from + n; i++) {
-		struct ring_buffer *b = &v.ahead[i % AHEAD_MAX];
-		if (!read_desc(&v, b))
+	struct view v;
+	read_heads(ring, &v, from, n);
+	for (unsigned i = 0; i < n; i++) {
+		const unsigned at = (from + i) % AHEAD_MAX;
+		const uint16_t head = v.heads[i];
+		struct vring_desc desc = {0};
+		uint8_t *host = NULL;
+		if (likely(head < v.size))
+			desc = guest_read_desc(&v.desc[head]);
+		if (likely((desc.flags & FLAGS) == VRING_DESC_F_WRITE))
+			host = host_of(ring, &v, desc.addr, desc.len);
+		if (unlikely(!host)) {
+			keep_desc(&v, at, head, desc);
 			continue;
-		const struct vring_desc desc = b->desc;
-		if (unlikely((desc.flags & FLAGS) != VRING_DESC_F_WRITE))
-			continue;
-		b->host = host_of(ring, &v, desc.addr, desc.len);
-		if (likely(b->host)) {
-			prefetch_to_write(b->host);
-			prefetch_to_write(b->host + LINE);
 		}
+		keep_host(&v, at, head, host, desc.len);
+		prefetch_to_write(host);
+		prefetch_to_write(host + LINE);
 	}
 	ring->ahead_end = (uint16_t)(from + n);
 }

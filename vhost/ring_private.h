@@ -20,13 +20,22 @@ enum {
 	LOOK_AHEAD = 16,
 };
 
-// An entry that the driver has made available, read once.
+// An entry that the driver has made available, read once. Each ring has AHEAD_MAX of them, which a
+// worker of many ports finds in no cache but the second: four are to lie in a line.
 struct ring_buffer {
-	struct vring_desc desc; // the chain's first descriptor
-	// Its memory if it is the whole chain, sound, and in one region; from-vm, only if that goes
-	// on for a full stash. NULL: the chain has to be walked.
+	// Of the chain's first descriptor, if it is the whole chain, sound, and in one region;
+	// from-vm, only if that goes on for a full stash. NULL: the chain has to be walked.
 	uint8_t *host;
-	uint16_t head; // may lie beyond the ring: then nothing else is set
+	uint32_t len;
+	uint16_t head; // may lie beyond the ring: then there is no descriptor
+};
+
+_Static_assert(sizeof(struct ring_buffer) == 16, "four in a line");
+
+// What a ring keeps of the next entries.
+struct ring_ahead {
+	struct ring_buffer buffers[AHEAD_MAX];
+	struct vring_desc descs[AHEAD_MAX]; // the chain's first, where it has to be walked
 };
 
 // Words of guest memory at any alignment, read by one access.
@@ -100,7 +109,14 @@ void ring_publish(struct ring *ring, struct ring_signals *signals);
 
 static inline struct ring_buffer *ring_ahead_at(const struct ring *ring, uint16_t index)
 {
-	return &ring->ahead[index % AHEAD_MAX];
+	return &ring->ahead->buffers[index % AHEAD_MAX];
+}
+
+// Of a buffer that has to be walked.
+static inline struct vring_desc ring_ahead_desc(
+	const struct ring *ring, const struct ring_buffer *buffer)
+{
+	return ring->ahead->descs[buffer - ring->ahead->buffers];
 }
 
 // How many entries from `index` on are read ahead.

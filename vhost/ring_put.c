@@ -83,9 +83,9 @@ static int lay_out_buffer(struct ring *ring, const struct ring_buffer *buffer, s
 	enum ring_fault fault = RING_OK;
 	chain->bytes = 0;
 	if (likely(buffer->host))
-		chain_collect(chain, buffer->host, buffer->desc.len);
+		chain_collect(chain, buffer->host, buffer->len);
 	else
-		fault = chain_walk(ring, buffer->desc, chain);
+		fault = chain_walk(ring, ring_ahead_desc(ring, buffer), chain);
 	// With mergeable buffers each one may turn out to be a frame's first.
 	if (!fault && !chain->full && chain->bytes < ring->vnet_size)
 		fault = RING_FAULT_BAD_LENGTH;
@@ -166,11 +166,11 @@ int ring_put(struct ring *ring, const struct frame *frame)
 	if (unlikely(!buffer))
 		return ring_ok(ring) ? -ENOBUFS : -EIO;
 	uint32_t need = ring->vnet_size + frame->head_len + frame->body_len;
-	if (unlikely(!buffer->host || buffer->desc.len < need))
+	if (unlikely(!buffer->host || buffer->len < need))
 		return put_spread(ring, frame, need);
 	put_flat(ring, frame, buffer->host);
 	if (unlikely(ring->log))
-		ring_log_guest(ring, buffer->desc.addr, need);
+		ring_log_host(ring, buffer->host, need);
 	ring_write_used(ring, ring->next_used++, buffer->head, need);
 	ring->next_avail++;
 	return 0;
@@ -191,9 +191,9 @@ static __attribute__((noinline)) void put_plain_body(uint8_t *dst, const struct 
 
 unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsigned n)
 {
-	const struct ring_buffer *ahead = ring->ahead;
+	const struct ring_buffer *ahead = ring->ahead->buffers;
 	struct vring_used_elem *used = ring->used->ring;
-	const unsigned mask = ring->mask, vnet_size = ring->vnet_size, size = ring->size;
+	const unsigned mask = ring->mask, vnet_size = ring->vnet_size;
 	unsigned next_avail = ring->next_avail, next_used = ring->next_used;
 	bool usable = ring_ok(ring) && likely(!ring->log);
 	unsigned known = usable ? ring_ahead_known(ring, ring->next_avail) : 0;
@@ -205,7 +205,8 @@ unsigned ring_put_plain(struct ring *ring, struct packet *const *packets, unsign
 		const struct ring_buffer *buffer = &ahead[(next_avail + i) % AHEAD_MAX];
 		uint8_t *dst = buffer->host;
 		uint32_t need = vnet_size + p->len;
-		if (unlikely(!dst || buffer->desc.len < need || buffer->head >= size))
+		// One that has to be walked has no length here.
+		if (unlikely(buffer->len < need))
 			break;
 		if (p->len != p->head_len)
 			put_plain_body(dst + vnet_size, p);

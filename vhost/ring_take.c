@@ -170,18 +170,18 @@ static bool take_chain(struct ring *ring, struct burst *burst, unsigned i, struc
 // Takes the next n available entries as far as they are sound; how many were taken.
 static unsigned take_entries(struct ring *ring, struct burst *burst, unsigned n)
 {
-	const struct ring_buffer *ahead = ring->ahead;
+	const struct ring_buffer *ahead = ring->ahead->buffers;
 	const uint16_t vnet_size = ring->vnet_size;
 	const unsigned next = ring->next_avail;
 	for (unsigned i = 0; i < n; i++) {
 		const struct ring_buffer *b = &ahead[(next + i) % AHEAD_MAX];
 		ring->taken[i] = b->head;
 		if (likely(b->host) && likely(burst->nsegments < BURST_SEGMENTS)) {
-			take_flat(burst, i, b->host, b->desc.len, vnet_size);
+			take_flat(burst, i, b->host, b->len, vnet_size);
 		} else if (unlikely(b->head >= ring->size)) {
 			ring_set_fault(ring, RING_FAULT_BAD_HEAD);
 			return i;
-		} else if (unlikely(!take_chain(ring, burst, i, b->desc))) {
+		} else if (unlikely(!take_chain(ring, burst, i, ring_ahead_desc(ring, b)))) {
 			return i;
 		}
 	}
