@@ -72,6 +72,7 @@ class Shape(NamedTuple):
     hugepages: str = ""             # Weir's switch.hugepages; "": the default. "required": reserved for it
     pairs: int = 1                  # of busy ports
     chain: Chain = None             # of network functions between the ports
+    huge_guests: bool = False       # the generator's memory is on huge pages
     backlog: int = 0                # ports more whose VMs always have something to send to the second one
 
     def text(self):
@@ -84,6 +85,7 @@ class Shape(NamedTuple):
         words += [self.tracking.text()] if self.tracking else []
         words += [self.chain.text()] if self.chain else []
         words += [f"hugepages: {self.hugepages}"] if self.hugepages else []
+        words += ["guests on huge pages"] if self.huge_guests else []
         return ", ".join(words) or "two ports"
 
 

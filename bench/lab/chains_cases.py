@@ -14,6 +14,7 @@ HOP = 1.1               # of plain tracked forwarding
 LINEAR = 1.1            # the dearest hop over the cheapest
 BESIDE_OVS = 1 / 3
 INSIDE = 0.25
+HUGE = ", huge pages"   # a guest has thousands of buffers, each on a page of its own where these are small
 INSTANCES = 8
 MOVED = 1 / INSTANCES + 0.02
 MOVED_FLOWS = 8000      # so that one standard deviation of an instance's share is 0.4 %
@@ -24,15 +25,22 @@ def many(number, word):
     return f"{number:,} {word}{'s' if number > 1 else ''}"
 
 
-def shape(chain=None):
-    return Shape(tracking=Tracking(), chain=chain)
+def shape(chain=None, huge=False):
+    """huge: the guests' memory is, and nobody else's."""
+    return Shape(tracking=Tracking(), chain=chain, huge_guests=huge, hugepages="off" if huge else "")
 
 
-def in_vms(hops, flows):
+def series(flows, huge):
+    """The name of cases that differ by their hops."""
+    return many(flows, "connection") + (HUGE if huge else "")
+
+
+def in_vms(hops, flows, huge=False):
     traffic = Traffic(flows=flows)
-    return Case(f"{many(hops, 'hop')}, {many(flows, 'connection')}",
-                f"{many(hops, 'two-armed NF')} beside none; {many(flows, 'UDP connection')}, 64 B, both ways",
-                traffic, shape(Chain(hops)), rival=Rival(PLAIN, traffic, shape()),
+    return Case(f"{many(hops, 'hop')}, {series(flows, huge)}",
+                f"{many(hops, 'two-armed NF')} beside none; {many(flows, 'UDP connection')}, 64 B, both ways"
+                + (", guests' memory on huge pages" if huge else ""),
+                traffic, shape(Chain(hops), huge), rival=Rival(PLAIN, traffic, shape(huge=huge)),
                 main="cycles_saturated", rival_marks=(Mark("cycles_saturated", HOP, hops=hops),),
                 peers={OVS: (Mark("cycles_saturated", BESIDE_OVS),)} if hops == 4 else {})
 
@@ -47,7 +55,8 @@ def inside(flows):
 
 # In this order each lane is started once for both numbers of connections, and ends before the last.
 CASES = tuple(case for hops in HOPS for case in (
-    *(in_vms(hops, flows) for flows in FLOWS), *((inside(flows) for flows in FLOWS) if hops == 4 else ())))
+    *(in_vms(hops, flows, huge) for huge in (False, True) for flows in FLOWS),
+    *((inside(flows) for flows in FLOWS) if hops == 4 else ())))
 
 
 def chosen(there, wanted):

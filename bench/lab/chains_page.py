@@ -1,4 +1,5 @@
 """The page of the chains' results, and the table that is printed."""
+import itertools
 import os
 
 from . import chains_cases as plan, chains_moved, page, report
@@ -34,6 +35,9 @@ the client and established; frames have 64 B and go both ways, replies backwards
 - **Open vSwitch** has no chains; the same one is given to it by the flows of `bench/ovs/chain-4.flows`: connections are tracked
   where packets enter the chain, and each hop is a flow from port to port. So it does less at a hop: it does not ask
   whether a packet that comes out of an NF belongs to a connection that visits it.
+- **Huge pages**: the memory of the guests is on huge pages, as QEMU's `memory-backend-memfd,hugetlb=on` has it; else on
+  ordinary ones. Each frame is read from one page of a guest and written to one of another; 18 rings of 256 buffers
+  are more pages than a CPU knows the addresses of. Why that matters: [chains-notes.md](chains-notes.md).
 - **Inside**: the hops are groups of Weir's own (`nf: weir-firewall`), whose rules are asked when a connection begins.
 - **Instances**: the NFs note the connections that they see, both ways. One of {instances} is taken out of the document while
   {moved:,} connections run; then all are forgotten, and begin anew.
@@ -56,10 +60,11 @@ def hop_values(one):
     return [(at["ratios"]["cycles_saturated"] - 1) / hops for at in one["repetitions"]]
 
 
-def linear(results, flows):
+def linear(results, flows, huge):
     """(the dearest hop over the cheapest, whether that is little, whether another run may say else); None: of
     some number of hops nothing is known. Too few repetitions judge nothing."""
-    found = [one for one in measured(results, plan.PLAIN) if case_of(one).traffic.flows == flows]
+    found = [one for one in measured(results, plan.PLAIN)
+             if (case_of(one).traffic.flows, case_of(one).shape.huge_guests) == (flows, huge)]
     if len(found) != len(plan.HOPS):
         return None
     values = [median(hop_values(one)) for one in found]
@@ -76,9 +81,9 @@ def linear(results, flows):
 def linear_rows(results):
     """Rows of the table of marks."""
     text = f"the dearest hop ≤ {plan.LINEAR:g} × the cheapest"
-    for flows in plan.FLOWS:
-        name = f"{', '.join(map(str, plan.HOPS))} hops, {plan.many(flows, 'connection')}"
-        found = linear(results, flows)
+    for huge, flows in itertools.product((False, True), plan.FLOWS):
+        name = f"{', '.join(map(str, plan.HOPS))} hops, {plan.series(flows, huge)}"
+        found = linear(results, flows, huge)
         if found:
             ratio, met, close = found
             yield [name, "–", text, figure(ratio), page.MET[met] + (" (close)" if close and met is not None else "")]

@@ -17,21 +17,27 @@ def figure(name):
         return int(re.search(rf"^{name}:\s+(\d+)", file.read(), re.M)[1])
 
 
-class HugePages:
-    """So many of the kernel's default size that a switch with `connections` finds them free."""
+def of_switch(connections):
+    """Bytes of a switch's packets and of its table."""
+    return PACKETS, connections * CONNECTION
 
-    def __init__(self, connections):
-        self.before = None
+
+class HugePages:
+    """So many of the kernel's default size that whoever needs so many bytes of each kind finds them free. Those of
+    several lanes may be closed in any order."""
+
+    def __init__(self, *sizes):
+        self.added = 0
         try:
             free, size = figure("HugePages_Free"), figure("Hugepagesize") << 10
-            needed = -(-PACKETS // size) + -(-connections * CONNECTION // size)
+            needed = sum(-(-bytes_ // size) for bytes_ in sizes)
             if free >= needed:
                 return
             before = figure("HugePages_Total")
             self._reserve(before + needed - free)
         except (OSError, TypeError) as error:   # no such file, or no such line of it
             raise Unavailable(f"no huge pages can be reserved here: {error}") from None
-        self.before = before
+        self.added = figure("HugePages_Total") - before
         if figure("HugePages_Free") < needed:
             free = figure("HugePages_Free")
             self.close()
@@ -43,6 +49,6 @@ class HugePages:
             file.write(f"{count}\n")
 
     def close(self):
-        if self.before is not None:
-            self._reserve(self.before)
-            self.before = None
+        if self.added:
+            self._reserve(figure("HugePages_Total") - self.added)
+            self.added = 0

@@ -6,7 +6,7 @@ import math
 import os
 import time
 
-from . import ROOT
+from . import ROOT, hugepages
 from .backlog import Backlog
 from .hugepages import HugePages
 from .idle import IdlePeers
@@ -16,6 +16,7 @@ from weirvm.procs import Failure, Workdir, run, wait_until
 
 # A port at an MTU of 9000, or with TSO, needs more buffers than the generator's default.
 JUMBO_BUFFER = 10240
+GUESTS_MEMORY = 192 << 20   # bytes that a generator takes at most, where it is not for TSO
 
 
 def two_cpus(text, smoke_only):
@@ -115,7 +116,9 @@ class Lane:
     def _start(self, bench):
         generator, switch = bench.cpus
         if self.shape.hugepages == "required":
-            self.pages = HugePages(self.shape.tracking.connections)
+            self.pages = HugePages(*hugepages.of_switch(self.shape.tracking.connections))
+        elif self.shape.huge_guests:
+            self.pages = HugePages(GUESTS_MEMORY)
         sockets = [self.work.file(f"vm{number}.sock") for number in range(2 * self.shape.pairs)]
         ends = list(sockets)
         if self.shape.nic:
@@ -130,7 +133,7 @@ class Lane:
                       hugepages=self.shape.hugepages, chain=chain, relays=relays,
                       prefix=self.veth.prefix("near") if self.veth else [])
         self.load = Load(ends, self.work.file("load.log"), relays=relays,
-                         one_armed=bool(chain and chain.one_armed), cpu=generator, ring=setup.ring,
+                         one_armed=bool(chain and chain.one_armed), huge=self.shape.huge_guests, cpu=generator, ring=setup.ring,
                          mergeable=setup.mergeable, tso=setup.tso, preset=bench.preset,
                          buffer=JUMBO_BUFFER if self.shape.jumbo else None, prefix=self.veth.prefix("far") if self.veth else [])
         if self.shape.backlog:

@@ -48,7 +48,7 @@ class Load:
     """
 
     def __init__(self, sockets, log, cpu=0, ring=256, mergeable=True, tso=False, buffer=None, memory=None,
-                 preset="release", prefix=(), relays=(), one_armed=False):
+                 preset="release", prefix=(), relays=(), one_armed=False, huge=False):
         self.log = log
         self.preset = preset
         self.features = []
@@ -58,6 +58,7 @@ class Load:
         self.argv += ["--tso"] if tso else []
         self.argv += ["--buffer", str(buffer)] if buffer else []
         self.argv += ["--memory", str(memory)] if memory else []
+        self.argv += ["--huge"] if huge else []
         self.argv += ["--relays", str(len(relays))] if relays else []
         self.argv += ["--one-armed"] if one_armed else []
         self.argv += [*sockets, *relays]

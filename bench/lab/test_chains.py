@@ -19,8 +19,8 @@ def found(name, cycles, plain=100.0, peer=plan.PLAIN, kept=5):
     return result(pair_of(name, peer), [Repetition(9e6, [40, 40, 40], *halves)] * kept, {}, [9e6, 9e6], 0, 5)
 
 
-def of_hops(cycles, flows=1, kept=5):
-    return [found(f"{plan.many(hops, 'hop')}, {plan.many(flows, 'connection')}", at, kept=kept)
+def of_hops(cycles, flows=1, kept=5, huge=False):
+    return [found(f"{plan.many(hops, 'hop')}, {plan.series(flows, huge)}", at, kept=kept)
             for hops, at in cycles.items()]
 
 
@@ -34,13 +34,15 @@ class Hops(unittest.TestCase):
 
     def test_linear(self):
         even = {1: 200.0, 2: 300.0, 4: 500.0, 8: 900.0}
-        self.assertEqual(chains_page.linear(of_hops(even), 1), (1.0, True, False))
-        ratio, met, _ = chains_page.linear(of_hops(even | {8: 990.0}), 1)
+        self.assertEqual(chains_page.linear(of_hops(even), 1, False), (1.0, True, False))
+        ratio, met, _ = chains_page.linear(of_hops(even | {8: 990.0}), 1, False)
         self.assertAlmostEqual(ratio, 890 / 800)
         self.assertFalse(met)
-        self.assertIsNone(chains_page.linear(of_hops(even, kept=4), 1)[1])
-        self.assertIsNone(chains_page.linear(of_hops({1: 200.0, 2: 300.0}), 1))
-        self.assertIsNone(chains_page.linear(of_hops(even), 1000))
+        self.assertIsNone(chains_page.linear(of_hops(even, kept=4), 1, False)[1])
+        self.assertIsNone(chains_page.linear(of_hops({1: 200.0, 2: 300.0}), 1, False))
+        self.assertIsNone(chains_page.linear(of_hops(even), 1000, False))
+        both = of_hops(even | {8: 990.0}) + of_hops(even, huge=True)
+        self.assertEqual([chains_page.linear(both, 1, huge)[1] for huge in (False, True)], [False, True])
 
     def test_others(self):
         self.assertTrue(found("4 hops inside, 1 connection", 100.0, 450.0, plan.IN_VMS)["marks"][0]["met"])

@@ -75,7 +75,7 @@ class Pages(unittest.TestCase):
             return int(file.read())
 
     def test_given_back(self):
-        pages = HugePages(1 << 20)
+        pages = HugePages(*hugepages.of_switch(1 << 20))
         self.assertEqual(self.total(), 7 - 5 + 128 + 128)
         pages.close()
         self.assertEqual(self.total(), 7)
@@ -83,11 +83,11 @@ class Pages(unittest.TestCase):
     def test_unavailable(self):
         self.most = 100
         with self.assertRaises(Unavailable):
-            HugePages(1 << 20)
+            HugePages(*hugepages.of_switch(1 << 20))
         self.assertEqual(self.total(), 7)
         os.unlink(self.path)
         with self.assertRaises(Unavailable):
-            HugePages(1 << 20)
+            HugePages(*hugepages.of_switch(1 << 20))
 
     def test_left_out(self):
         one = {"case": "a case", "peer": "a peer", "error": "no huge pages", "left_out": True}

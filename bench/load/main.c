@@ -36,6 +36,7 @@ static const char usage[] =
 	"  --ring N        descriptors of a queue (256)\n"
 	"  --buffer BYTES  data bytes of a receive buffer (2048, with --tso 4096)\n"
 	"  --memory MIB    for DPDK (128, with --tso 256)\n"
+	"  --huge          the memory is on huge pages\n"
 	"  --mergeable     accept VIRTIO_NET_F_MRG_RXBUF\n"
 	"  --tso           accept checksum and segmentation offloads both ways\n"
 	"  --relays N      the last N sockets are of network functions: what comes at one goes\n"
@@ -62,6 +63,9 @@ static bool option(int letter, struct ports_setup *setup)
 		return number(optarg, 16384, &setup->buffer);
 	case 'm':
 		return number(optarg, 16384, &setup->memory_mib);
+	case 'H':
+		setup->huge = true;
+		return true;
 	case 'M':
 		setup->mergeable = true;
 		return true;
@@ -92,9 +96,10 @@ static int parse_arguments(int argc, char **argv, struct ports_setup *setup)
 {
 	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'},
 		{"ring", required_argument, NULL, 'r'}, {"buffer", required_argument, NULL, 'b'},
-		{"memory", required_argument, NULL, 'm'}, {"mergeable", no_argument, NULL, 'M'},
-		{"tso", no_argument, NULL, 't'}, {"relays", required_argument, NULL, 'R'},
-		{"one-armed", no_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"memory", required_argument, NULL, 'm'}, {"huge", no_argument, NULL, 'H'},
+		{"mergeable", no_argument, NULL, 'M'}, {"tso", no_argument, NULL, 't'},
+		{"relays", required_argument, NULL, 'R'}, {"one-armed", no_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'}, {0}};
 	int letter;
 	*setup = (struct ports_setup){.ring = 256};
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) >= 0) {

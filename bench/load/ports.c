@@ -29,10 +29,12 @@ static int start_eal(const struct ports_setup *setup, const char *program)
 	snprintf(cpu, sizeof(cpu), "%u", setup->cpu);
 	snprintf(memory, sizeof(memory), "%u", setup->memory_mib);
 	snprintf(prefix, sizeof(prefix), "weir-load-%d", getpid());
-	char *argv[] = {(char *)(uintptr_t)program, "-l", cpu, "--no-huge", "-m", memory,
-		"--no-pci", "--no-telemetry", "--file-prefix", prefix, "--log-level", "error",
-		NULL};
-	int argc = (int)(sizeof(argv) / sizeof(argv[0])) - 1;
+	// A switch knows no more than eight pieces of memory: huge pages are not to be one each.
+	char *argv[] = {(char *)(uintptr_t)program, "-l", cpu, "-m", memory, "--no-pci",
+		"--no-telemetry", "--file-prefix", prefix, "--log-level", "error",
+		setup->huge ? "--in-memory" : "--no-huge",
+		setup->huge ? "--single-file-segments" : NULL, NULL};
+	int argc = (int)(sizeof(argv) / sizeof(argv[0])) - (setup->huge ? 1 : 2);
 	return rte_eal_init(argc, argv) < 0 ? fail("EAL", -rte_errno) : 0;
 }
 

@@ -20,6 +20,7 @@ struct ports_setup {
 	unsigned ring;       // descriptors per queue
 	unsigned buffer;     // data bytes of a receive buffer
 	unsigned memory_mib; // of DPDK
+	bool huge;           // it is on huge pages
 	bool mergeable;
 	bool tso;        // and checksum offloads, in both directions
 	unsigned count;  // that talk
