@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -28,6 +29,9 @@ struct guarded {
 
 static struct guarded places[PLACES];
 static _Atomic unsigned nplaces; // that were ever used
+// Threads that read the table in the handler. What they have read of a place that is released
+// meanwhile may be written to until they are through.
+static _Atomic unsigned handling;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction previous;
 // Of the thread that it belongs to, and of the handler on it.
@@ -70,6 +74,13 @@ void bus_error_release(const _Atomic bool *gone)
 		if (atomic_load(&places[i].gone) == gone)
 			write_place(&places[i], NULL, 0, NULL);
 	pthread_mutex_unlock(&lock);
+	bus_error_wait();
+}
+
+void bus_error_wait(void)
+{
+	while (atomic_load(&handling))
+		sched_yield();
 }
 
 void bus_error_expect(void)
@@ -107,8 +118,9 @@ static bool cover_page(uintptr_t at)
 	return false;
 }
 
-// A mapping that this thread uses is not released meanwhile, so its place does not change: one that
-// does is another's. Where ports share one, each has a place for it and is told.
+// A mapping that this thread uses is not released meanwhile by whom it uses it for, so that place
+// does not change: one that does is another's. Where ports share one, each has a place for it and
+// is told.
 static bool cover_guarded(uintptr_t at)
 {
 	unsigned n = atomic_load(&nplaces);
@@ -135,7 +147,9 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	int error = errno;
 	bool raised = info->si_code <= 0; // by a process, and not by an access
 	uintptr_t at = (uintptr_t)info->si_addr;
+	atomic_fetch_add(&handling, 1);
 	bool covered = !raised && cover_guarded(at);
+	atomic_fetch_sub(&handling, 1);
 	if (!covered && !raised && expected.open && cover_page(at)) {
 		expected.hit = 1;
 		covered = true;

@@ -5,7 +5,6 @@
 #include <linux/kcmp.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -92,6 +91,12 @@ struct mapping *mapping_get(int fd, size_t len)
 		e->users++;
 	pthread_mutex_unlock(&lock);
 	return e ? &e->mapping : NULL;
+}
+
+bool mapping_is_gone(const struct mapping *m)
+{
+	bus_error_wait();
+	return atomic_load(&((const struct entry *)m)->gone);
 }
 
 static void unmap(struct entry *e)

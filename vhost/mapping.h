@@ -8,6 +8,7 @@
 #ifndef WEIR_VHOST_MAPPING_H
 #define WEIR_VHOST_MAPPING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct mapping {
 // from it. fd may be closed afterwards. NULL: it cannot be mapped, or there is no memory.
 // Main or library threads.
 struct mapping *mapping_get(int fd, size_t len);
+// Whether some of it was taken away, which may have been told to others before whoever asks had
+// guarded it. Main or library threads.
+bool mapping_is_gone(const struct mapping *m);
 // Unmaps it if nobody else has it. No thread may use it any more for whoever puts it back. NULL is
 // none. Main or library threads.
 void mapping_put(struct mapping *m);

@@ -14,6 +14,22 @@
 #include "vhost/bus_error.h"
 #include "vhost/memory_probe.h"
 
+// As the library compares them.
+static bool looks_like(const struct message *m, const struct rte_vhost_memory *table)
+{
+	if (m->payload.memory.nregions != table->nregions || m->nfds < 0 ||
+		(uint32_t)m->nfds != table->nregions)
+		return false;
+	for (uint32_t i = 0; i < table->nregions; i++) {
+		const struct rte_vhost_mem_region *r = &table->regions[i];
+		if (m->payload.memory.regions[i].guest_addr != r->guest_phys_addr ||
+			m->payload.memory.regions[i].size != r->size ||
+			m->payload.memory.regions[i].user_addr != r->guest_user_addr)
+			return false;
+	}
+	return true;
+}
+
 // What is not mapped here is used where the library has it.
 static struct mapping *map_region(const struct message *m, uint32_t i)
 {
@@ -35,13 +51,22 @@ static bool have_common(const struct message *m, uint32_t i, uint32_t k)
 	       at_k - at_i < m->payload.memory.regions[i].size;
 }
 
-void memory_expect(struct vhost_control *c, const struct message *m)
+// The library goes on with the files that it has, whatever comes with such a table.
+static bool is_kept(const struct vhost_control *c, const struct message *m)
 {
-	struct mapping *coming[MEMORY_REGIONS_MAX] = {NULL};
+	struct rte_vhost_memory *table;
+	if (!c->memory || atomic_load(&c->memory->gone) || rte_vhost_get_mem_table(c->vid, &table))
+		return false;
+	bool kept = looks_like(m, table);
+	free(table);
+	return kept;
+}
+
+static void map_regions(const struct message *m, struct mapping *coming[MEMORY_REGIONS_MAX])
+{
 	uint32_t n = m->nfds > 0 ? (uint32_t)m->nfds : 0;
 	if (n > m->payload.memory.nregions)
 		n = m->payload.memory.nregions;
-	// Before those at hand are put back, among which they are if only a region is added.
 	for (uint32_t i = 0; i < n && i < MEMORY_REGIONS_MAX; i++) {
 		coming[i] = map_region(m, i);
 		for (uint32_t k = 0; k < i; k++) {
@@ -51,11 +76,39 @@ void memory_expect(struct vhost_control *c, const struct message *m)
 			coming[i] = NULL;
 		}
 	}
+}
+
+void memory_expect(struct vhost_control *c, const struct message *m)
+{
+	struct mapping *coming[MEMORY_REGIONS_MAX] = {NULL};
+	if (is_kept(c, m)) {
+		memcpy(coming, c->mappings, sizeof(coming));
+		memset(c->mappings, 0, sizeof(c->mappings));
+	} else {
+		// Before those at hand are put back, among which they are if only a region is
+		// added.
+		map_regions(m, coming);
+	}
 	memory_drop(c);
 	memcpy(c->mappings, coming, sizeof(coming));
 }
 
-int memory_load(struct vhost_control *c)
+// The mapping for the workers, if it is what the library has mapped: that may have kept another
+// table than the one that came.
+static const struct mapping *own_mapping(struct vhost_control *c, const struct message *m,
+	uint32_t i, const struct rte_vhost_mem_region *library)
+{
+	const struct mapping *own = c->mappings[i];
+	uint64_t offset = library->host_user_addr - (uintptr_t)library->mmap_addr;
+	if (own && own->len >= library->mmap_size &&
+		m->payload.memory.regions[i].mmap_offset == offset)
+		return own;
+	mapping_put(c->mappings[i]);
+	c->mappings[i] = NULL;
+	return NULL;
+}
+
+int memory_load(struct vhost_control *c, const struct message *m)
 {
 	struct rte_vhost_memory *table;
 	if (rte_vhost_get_mem_table(c->vid, &table))
@@ -67,7 +120,7 @@ int memory_load(struct vhost_control *c)
 	}
 	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
 		const struct rte_vhost_mem_region *from = &table->regions[i];
-		const struct mapping *own = c->mappings[i];
+		const struct mapping *own = own_mapping(c, m, i, from);
 		c->library[i] = (uint8_t *)(uintptr_t)from->host_user_addr;
 		memory->regions[memory->nregions++] = (struct memory_region){
 			.guest_addr = from->guest_phys_addr,
@@ -82,6 +135,8 @@ int memory_load(struct vhost_control *c)
 			free(memory);
 			return -ENOMEM;
 		}
+		if (own && mapping_is_gone(own))
+			atomic_store(&memory->gone, true);
 	}
 	free(table);
 	c->memory = memory;
@@ -109,22 +164,6 @@ void *memory_of_workers(const struct vhost_control *c, const void *at)
 			return r->host + off;
 	}
 	return NULL;
-}
-
-// As the library compares them.
-static bool looks_like(const struct message *m, const struct rte_vhost_memory *table)
-{
-	if (m->payload.memory.nregions != table->nregions || m->nfds < 0 ||
-		(uint32_t)m->nfds != table->nregions)
-		return false;
-	for (uint32_t i = 0; i < table->nregions; i++) {
-		const struct rte_vhost_mem_region *r = &table->regions[i];
-		if (m->payload.memory.regions[i].guest_addr != r->guest_phys_addr ||
-			m->payload.memory.regions[i].size != r->size ||
-			m->payload.memory.regions[i].user_addr != r->guest_user_addr)
-			return false;
-	}
-	return true;
 }
 
 // By way of another place: a mapping that fails where one stands can leave a hole.

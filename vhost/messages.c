@@ -46,9 +46,8 @@ static void before_set_mem_table(struct vhost_control *c, struct message *m)
 
 static void after_set_mem_table(struct vhost_control *c, const struct message *m)
 {
-	(void)m;
 	bool lost = bus_error_expect_end() || c->peer.memory_lost;
-	if (memory_load(c))
+	if (memory_load(c, m))
 		snprintf(c->failure, sizeof(c->failure), "no memory for the guest's memory table");
 	else if (lost)
 		atomic_store(&c->memory->gone, true);

@@ -176,7 +176,10 @@ static unsigned take_entries(struct ring *ring, struct burst *burst, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct ring_buffer *b = &ahead[(next + i) % AHEAD_MAX];
 		ring->taken[i] = b->head;
-		if (likely(b->host) && likely(burst->nsegments < BURST_SEGMENTS)) {
+		// Its descriptor is not kept, and a short frame needs no segment; but the next may.
+		if (unlikely(burst->nsegments == BURST_SEGMENTS))
+			return i;
+		if (likely(b->host)) {
 			take_flat(burst, i, b->host, b->len, vnet_size);
 		} else if (unlikely(b->head >= ring->size)) {
 			ring_set_fault(ring, RING_FAULT_BAD_HEAD);

@@ -351,6 +351,31 @@ def unmappable(arena):
     return said
 
 
+@case("hostile: a table that looks like the last one", needs=arena, presets=BOTH)
+def like_the_last(arena):
+    """The vhost library compares addresses and sizes, no offsets, and goes on with the files that it has."""
+    enemy = arena.enemy
+    with arena.pair.running() as pair:
+        before = pair.count
+        other = os.memfd_create("other")
+        os.truncate(other, 1024 * enemy.bytes)
+        for offset, fd in ((1023 * enemy.bytes, other), (0, enemy.memory_fd), (4096, enemy.memory_fd)):
+            enemy.set_memory(enemy.bytes + 4096, other, 1022 * enemy.bytes)
+            enemy.set_memory(enemy.bytes - 4096, other, 1023 * enemy.bytes)
+            # This one differs from the last by its file and its offset only.
+            enemy.set_memory(enemy.bytes - 4096, fd, offset)
+            enemy.restart()
+            enemy.tx.notify()
+        os.close(other)
+        enemy.set_memory()
+        enemy.restart()
+        arena.wait_state("up")
+        enemy.put(enemy.frame(BROADCAST))
+        enemy.wait_sent()
+        wait_until(lambda: pair.count > before + 2 or pair.failure, slow(5), "the pair to go on")
+        return f"{pair.count - before} exchanges beside it"
+
+
 def truncated(name, do):
     """The enemy's memory becomes a page long; `do` then makes the switch look there."""
     @case(f"hostile: memory truncated, {name}", needs=arena, presets=BOTH)

@@ -178,6 +178,26 @@ Test(ring_untake, at_random)
 	stop();
 }
 
+// Its segments may be used up by what is taken; a short frame behind that is for the next burst.
+Test(ring_untake, segments_used_up_to_the_last)
+{
+	static struct kit_layout l;
+	enum {
+		PIECES = BURST_SEGMENTS / 4
+	};
+	start(4096, 0);
+	kit_layout_even(&l, PIECES, 1);
+	for (uint32_t n = 0; n < 4; n++)
+		cr_assert_geq(send_as(n, PIECES - 12, &l), 0);
+	send(4);
+	cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), 4);
+	cr_assert_eq(burst.nsegments, BURST_SEGMENTS);
+	cr_assert_eq(completed(), 4);
+	cr_assert_eq(ring_take(&ring, &burst, BURST_MAX), 1);
+	cr_assert_eq(number_of(0), 4);
+	stop();
+}
+
 // Where a burst ended since its segments were used up, too.
 Test(ring_untake, long_chains)
 {

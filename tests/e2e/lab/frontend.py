@@ -187,9 +187,10 @@ class Frontend:
         if missing:
             raise Failure(f"{self.path}: features {missing:#x} are not offered")
 
-    def set_memory(self, size=None, fd=None):
+    def set_memory(self, size=None, fd=None, offset=0):
+        """offset: in the file, where it begins."""
         fd = self.memory_fd if fd is None else fd
-        region = struct.pack("<QQQQ", GUEST, size or self.bytes, USER, 0)
+        region = struct.pack("<QQQQ", GUEST, size or self.bytes, USER, offset)
         return self.tell(SET_MEM_TABLE, struct.pack("<II", 1, 0) + region, [fd])
 
     def set_log(self, fd, size):
