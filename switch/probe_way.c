@@ -69,23 +69,44 @@ void probes_send(struct pass *pass)
 	}
 }
 
+// The instance of the probe that the packet is, if that comes out here; or NULL.
+static const struct chain_step *step_of(
+	const struct pass *pass, const struct packet *p, struct probe_mark *mark)
+{
+	if (!probe_read(p, mark))
+		return NULL;
+	const struct chain_view *chain = mark->chain < CONN_CHAINS
+						 ? pass->snapshot->chains[mark->chain]
+						 : NULL;
+	if (!chain || pass->in->places[mark->chain] == CHAIN_NO_PLACE ||
+		(pass->in->marks && p->chain != mark->chain))
+		return NULL;
+	const struct chain_step *step = &chain->steps[pass->in->places[mark->chain]];
+	bool is_own = step->port[CHAIN_RIGHT] == pass->in->id && step->nf->number == mark->instance;
+	return is_own ? step : NULL;
+}
+
 bool probe_came_back(const struct pass *pass, struct packet *p)
 {
 	struct probe_mark mark;
-	if (!probe_read(p, &mark))
-		return false;
-	const struct chain_view *chain = mark.chain < CONN_CHAINS
-						 ? pass->snapshot->chains[mark.chain]
-						 : NULL;
-	if (!chain || pass->in->places[mark.chain] == CHAIN_NO_PLACE ||
-		(pass->in->marks && p->chain != mark.chain))
-		return false;
-	const struct chain_step *step = &chain->steps[pass->in->places[mark.chain]];
-	if (step->port[CHAIN_RIGHT] != pass->in->id || step->nf->number != mark.instance ||
-		!probe_hear(&step->nf->probe, mark.number))
+	const struct chain_step *step = step_of(pass, p, &mark);
+	if (!step || !probe_hear(&step->nf->probe, mark.number))
 		return false;
 	p->verdict = VERDICT_TAKEN;
 	return true;
+}
+
+// One that comes late, or twice, is for nobody either.
+static void end_echo(const struct pass *pass, struct packet *p)
+{
+	struct probe_mark mark;
+	const struct chain_step *step = step_of(pass, p, &mark);
+	if (!step)
+		return;
+	if (probe_hear(&step->nf->probe, mark.number))
+		p->verdict = VERDICT_TAKEN;
+	else
+		packet_drop(p, DROP_CHAIN_STRAY);
 }
 
 void probes_end_echoes(struct pass *pass)
@@ -94,5 +115,5 @@ void probes_end_echoes(struct pass *pass)
 	for (struct packet *p = pass->burst.packets; p < end; p++)
 		if (p->verdict == VERDICT_NONE &&
 			(p->l4_proto == IPPROTO_ICMP || p->l4_proto == IPPROTO_ICMPV6))
-			probe_came_back(pass, p);
+			end_echo(pass, p);
 }

@@ -59,15 +59,17 @@ bool prefix_parse(const char *text, struct config_prefix *out)
 
 bool address_parse(const char *text, struct config_prefix *out)
 {
-	static const uint8_t none[15];
+	static const uint8_t none[10], mapped[2] = {0xff, 0xff};
 	if (strchr(text, '/') || !prefix_parse(text, out))
 		return false;
 	const uint8_t *at = out->address;
 	if (out->family == AF_INET)
 		return at[0] != 0 && at[0] != 127 && at[0] < 224;
 	bool is_local = at[0] == 0xfe && (at[1] & 0xc0) == 0x80;
-	bool is_own = !memcmp(at, none, sizeof(none)) && at[15] <= 1;
-	return at[0] != 0xff && !is_local && !is_own;
+	// IPv4's, mapped or compatible, and the two that a host has for itself.
+	bool is_ipv4s = !memcmp(at, none, 10) &&
+			(!memcmp(at + 10, none, 2) || !memcmp(at + 10, mapped, 2));
+	return at[0] != 0xff && !is_local && !is_ipv4s;
 }
 
 bool prefixes_parse(

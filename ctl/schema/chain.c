@@ -97,6 +97,9 @@ static int check_probe(struct check *check, const struct node *node, const struc
 	if (probe->from.family != probe->to.family)
 		return check_fail(check, at, "probe", EINVAL,
 			"expected from and to of one version of IP, found both");
+	if (to && !memcmp(&probe->from, &probe->to, sizeof(probe->to)))
+		return check_fail(
+			check, at, "probe", EINVAL, "expected from and to of two hosts, found one");
 	return 0;
 }
 
