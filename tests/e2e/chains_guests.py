@@ -3,7 +3,7 @@ import contextlib
 import re
 
 from cases import case, check, fixture, slow
-from chains_net import ECHO, EXPLAINED, REPLY, REQUEST, Talks, captures, ends, fetch_file
+from chains_net import ECHO, EXPLAINED, REPLY, REQUEST, Capture, Talks, captures, ends, fetch_file
 from guests import checksum_errors
 from lab import wait_until
 from traffic import Drops, Stream, Transfer, gap, pings, send_file
@@ -174,6 +174,34 @@ def signatures(net):
     found = {line: int(count) for count, line in re.findall(r"dropped (\d+) line (\d+)", said)}
     check(found.get("2") == 2 and found.get("3", 0) >= 4, f"the IDS says: {said}")
     return f"dropped by line: {found}"
+
+
+# -- tags
+
+@case("chain guests: two chains share a firewall, which sees each one's packets with its own tag", needs=bridging)
+def tags(net):
+    """Its bridge sends on what it gets, as it is."""
+    shared = {"nfs": "fw", "recognise-by": "vlan"}
+    parked = net.document["chains"]["parked"]["hops"][0]
+    parked["instances"].remove(net.functions["fw"].instance)
+    net.chain({**shared, "tag": 100}, "mon", apply=False, **{"from": {"port": "client"}, "proto": "tcp"})
+    net.chain({**shared, "tag": 200}, name="rest", **{"from": {"port": "client"}})
+    made = [Capture(net.guest("fw"), "vlan", "-e -c 2000", card) for card in ("eth0", "eth1")]
+    for address in net.addresses():
+        check(net.ask(address) == "hello", f"the allowed service at {address} does not answer")
+        check(net.ask(address, BLOCKED, seconds=1) is None, f"the blocked service at {address} answers")
+        pings(net.client, address)
+    figure = send_file(net.client, net.server, net.addresses()[0], 2)
+    for capture in made:
+        lines = capture.job.stop().output.splitlines()
+        for number, pattern in ((100, r"10\.2\.0\.1\.\d+ > .*Flags"), (100, r"10\.2\.0\.2\.\d+ > .*Flags"),
+                                (100, r"fd02::1\.\d+ > .*Flags"), (100, r"fd02::2\.\d+ > .*Flags"),
+                                (200, "ICMP echo request"), (200, "ICMP echo reply"),
+                                (200, "ICMP6, echo request"), (200, "ICMP6, echo reply")):
+            found = [re.search(r"vlan (\d+),", line) for line in lines if re.search(pattern, line)]
+            check({one and one[1] for one in found} == {str(number)}, f"{pattern}: {found}")
+    net.park()
+    return f"TCP in 100, ping in 200, v4 and v6; {figure}"
 
 
 # -- instances

@@ -169,10 +169,10 @@ REQUEST, REPLY = 0, 1
 class Capture:
     """tcpdump in a guest: what its cards got, and what they sent."""
 
-    def __init__(self, guest, packets, words=""):
+    def __init__(self, guest, packets, words="", card="any"):
         self.guest = guest
         # Of whole packets only a few would fit its buffer.
-        self.job = guest.start_job(f"exec tcpdump -i any -n -l -s 128 --immediate-mode {words} '{packets}'")
+        self.job = guest.start_job(f"exec tcpdump -i {card} -n -l -s 128 --immediate-mode {words} '{packets}'")
         self.wait("listening on")
 
     def wait(self, pattern, timeout=15):
