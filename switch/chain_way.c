@@ -85,6 +85,14 @@ void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark,
 		p->vlan = (uint16_t)mark->value;
 }
 
+void chain_dress(const struct chain_step *step, struct packet *p, enum chain_side side)
+{
+	if (step->routed)
+		packet_set_macs(p, step->mac[side], chain_mac);
+	if (step->told)
+		chain_tell(step, p, side);
+}
+
 bool chain_run_begin(const struct pass *pass, const struct chain_view *chain,
 	const struct conn *conn, const struct packet *p, bool reply, unsigned hop,
 	struct chain_run *run)

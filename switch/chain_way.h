@@ -112,15 +112,9 @@ void chain_tell(const struct chain_step *step, struct packet *p, enum chain_side
 // Has it tell the chain that has this mark at the port to which it goes.
 void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark, struct packet *p);
 
-// Makes it what the NF is to get: addresses, and what tells the chain.
-static inline void chain_dress(
-	const struct chain_step *step, struct packet *p, enum chain_side side)
-{
-	if (step->routed)
-		packet_set_macs(p, step->mac[side], chain_mac);
-	if (step->told)
-		chain_tell(step, p, side);
-}
+// Makes it what the NF is to get: addresses, and what tells the chain. Not inline: hops that need
+// none of it would pay for the registers.
+void chain_dress(const struct chain_step *step, struct packet *p, enum chain_side side);
 
 static inline void chain_output(const struct chain_step *step, struct packet *p, bool reply)
 {
