@@ -295,6 +295,7 @@ struct config_port {
 	struct config_addresses addresses;
 	struct config_limits limits;
 	struct config_rate from_vm, to_vm;
+	uint8_t nf;       // 1: a network function's, also while no chain names it
 	uint16_t ngroups; // 0: not tracked, all allowed
 	char groups[PORT_GROUPS_MAX][NAME_SIZE];
 };

@@ -236,7 +236,9 @@ static void commit(struct change *c)
 	for (size_t i = 0; i < c->nports; i++) {
 		struct port *port = c->ports[i];
 		const struct config_port *wanted = wanted_port(c->config, port->config.name);
-		if (memcmp(&port->config.addresses, &wanted->addresses, sizeof(wanted->addresses)))
+		if (memcmp(&port->config.addresses, &wanted->addresses,
+			    sizeof(wanted->addresses)) ||
+			port->config.nf != wanted->nf)
 			port->forget = true;
 		if (c->port_is_new[i])
 			policy_port_moves(sw, wanted);

@@ -2,10 +2,10 @@
 // What a configuration changes of rules and connections. Main thread.
 //
 // Life cycle: rules are compiled aside and published with a snapshot; those that they replace are
-// freed behind its grace period. The connection table comes with the first port that has groups and
-// stays: connections outlive every change of configuration but the end of the port that they count
-// for. The policy epoch grows when an answer that a connection remembers may have become another
-// one.
+// freed behind its grace period. The connection table comes with the first port that has groups, or
+// the first chain or network function, and stays: connections outlive every change of configuration
+// but the end of the port that they count for. The policy epoch grows when an answer that a
+// connection remembers may have become another one.
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,7 +16,7 @@
 static bool needs_table(const struct config *config)
 {
 	for (size_t i = 0; i < config->nports; i++)
-		if (config->ports[i].ngroups)
+		if (config->ports[i].ngroups || config->ports[i].nf)
 			return true;
 	return config->nchains;
 }
@@ -87,8 +87,8 @@ void policy_port_changes(
 		      memcmp(before->groups, after->groups, sizeof(after->groups));
 	bool addresses = memcmp(&before->addresses, &after->addresses, sizeof(after->addresses));
 	bool vlans = memcmp(&before->vlan, &after->vlan, sizeof(after->vlan));
-	// Whoever its addresses stand for, in its VLANs.
-	sw->epoch += groups || ((addresses || vlans) && after->ngroups);
+	// Whoever its addresses stand for, in its VLANs. What went to it may not any more.
+	sw->epoch += groups || before->nf != after->nf || ((addresses || vlans) && after->ngroups);
 }
 
 void policy_port_moves(struct weir_switch *sw, const struct config_port *config)

@@ -21,7 +21,7 @@ struct weir_switch {
 	uint16_t next_bridge;
 	bool bridge_used[BRIDGE_NUMBERS]; // at any time
 	struct config_switch config;
-	struct conn_table *conns; // NULL: no port has had groups yet
+	struct conn_table *conns; // NULL: no port has had groups yet, nor been an NF's
 	struct rules *rules;      // of the present configuration; NULL: there were no groups yet
 	struct rules *old_rules;  // of published snapshots, until another is published
 	uint32_t epoch;

@@ -152,9 +152,9 @@ struct port_view {
 	const uint16_t *chains;
 	uint16_t nchains;
 	bool is_chained; // chains go through its bridge
-	// A network function's port: by a chain's number its place there, or CHAIN_NO_PLACE. It is
-	// no member of its bridge: it gets what a chain sends there, and all that it sends is
-	// one's.
+	// A network function's port, for a chain names it or it is said to be one: by a chain's
+	// number its place there, or CHAIN_NO_PLACE. It is no member of its bridge: it gets what a
+	// chain sends there, and all that it sends is one's.
 	const uint8_t *places; // NULL: it is none
 	bool is_routed;        // ... and its hop is, in a chain at least
 	bool gets_echoes;      // ... and it is the right one, where probes of such a hop come out

@@ -50,19 +50,23 @@ static void add_mark(struct snapshot *s, struct port_view *v, uint16_t chain, ui
 	}
 }
 
-// Gives a network function's port its table of places.
+// A network function's port has a table of places; until it gets one in a chain it has none in all.
+static uint8_t *places_of(const struct source *src, struct port_view *v)
+{
+	uint8_t *places = src->s->places[v - src->s->all];
+	if (!v->places)
+		memset(places, CHAIN_NO_PLACE, sizeof(src->s->places[0]));
+	v->places = places;
+	return places;
+}
+
 static void compile_port(const struct source *src, const char *name, uint16_t chain, uint8_t place,
 	const struct config_hop *hop)
 {
 	struct port_view *v = view_of(src, name);
 	if (!v)
 		return;
-	uint8_t *places = src->s->places[v - src->s->all];
-	if (!v->places) {
-		memset(places, CHAIN_NO_PLACE, sizeof(src->s->places[0]));
-		v->places = places;
-	}
-	places[chain] = place;
+	places_of(src, v)[chain] = place;
 	v->is_routed |= hop->mode == HOP_ROUTED;
 	if (hop->tag || hop->path)
 		add_mark(src->s, v, chain, place, hop);
@@ -274,6 +278,14 @@ static bool compile_candidates(const struct source *src)
 	return true;
 }
 
+static bool has_nfs(const struct source *src)
+{
+	for (size_t i = 0; i < src->nports; i++)
+		if (src->ports[i]->config.nf)
+			return true;
+	return false;
+}
+
 static size_t probed_instances(const struct source *src)
 {
 	size_t n = 0;
@@ -308,9 +320,9 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 		.chains = options->chains,
 		.nchains = options->nchains,
 	};
-	if (!src.nchains)
+	if (!src.nchains && !has_nfs(&src))
 		return true;
-	s->all_chains = calloc(src.nchains, sizeof(*s->all_chains));
+	s->all_chains = calloc(src.nchains + 1, sizeof(*s->all_chains));
 	s->places = calloc(nports + 1, sizeof(*s->places));
 	s->probes = calloc(probed_instances(&src) + 1, sizeof(*s->probes));
 	s->marks = calloc(told_arms(&src) + 1, sizeof(*s->marks));
@@ -318,6 +330,9 @@ bool snapshot_chains(struct snapshot *s, struct port *const *ports, size_t nport
 		return false;
 	for (size_t c = 0; c < src.nchains; c++)
 		compile_chain(&src, &s->all_chains[c], src.chains[c]);
+	for (size_t i = 0; i < nports; i++)
+		if (ports[i]->config.nf)
+			places_of(&src, &s->all[i]);
 	compile_homes(&src);
 	return compile_candidates(&src);
 }

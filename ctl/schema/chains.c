@@ -218,7 +218,7 @@ static int check_end(struct check *check, const struct known *known, uint16_t ch
 	if (!port)
 		return check_fail(check, node, key, EINVAL, "expected a port that exists, found %s",
 			end->name);
-	if (known->chain_of[port - known->config->ports])
+	if (port->nf || known->chain_of[port - known->config->ports])
 		return check_fail(check, node, key, EINVAL,
 			"expected a port that is no chain's NF, found %s", port->name);
 	return check_bridge(check, node, key, port, known->bridge_of[chain]);

@@ -84,6 +84,9 @@ int finish_port(struct check *check, const struct node *node, void *base)
 	if (nic && node_find(node, "rate"))
 		return check_fail(check, node_find(node, "rate"), "rate", EINVAL,
 			"expected vhost-user beside it, found dpdk, which has no rates");
+	if (port->nf && (nic || port->ngroups))
+		return check_fail(check, node_find(node, "nf"), "nf", EINVAL,
+			"expected a VM's port without groups, found %s", nic ? "dpdk" : "groups");
 	port->kind = vm ? PORT_KIND_VHOST_USER : PORT_KIND_DPDK;
 	if (port->vlan.kind == VLAN_UNTAGGED)
 		add_vlan(&port->vlan, 0);

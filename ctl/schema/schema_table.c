@@ -284,6 +284,12 @@ static const struct key port_keys[] = {
 		.about = "How fast the VM may send and receive; left out: as it can."},
 	{"limits", TYPE_MAP, .keys = limits_keys, FIELD(struct config_port, limits),
 		.effect = EFFECT_LIVE, .about = "What the port may use up."},
+	{"nf", TYPE_ENUM, .fallback = "false", .words = truth_words, FIELD(struct config_port, nf),
+		.effect = EFFECT_LIVE,
+		.about = "`true`: a network function is plugged in, so the port is apart from its "
+			"bridge, gets no floods and teaches no addresses, also before a chain names it "
+			"and when none does any more. Else it is so only while one does, and then a "
+			"member of the bridge as any: an NF that is a bridge closes a loop there."},
 	{0},
 };
 

@@ -171,6 +171,43 @@ def apart(it):
     return "broadcast, unknown: not there; theirs: chain-stray"
 
 
+@case("chains: a port that is said to be a function's is apart without a chain, too", presets=BOTH)
+def said():
+    with ground() as lan:
+        lan.port("client")
+        lan.port("server")
+        for name in ("nf-l", "nf-r"):
+            lan.port(name, nf=True)
+        # Before there has ever been a chain; and each time when it has gone.
+        it, one = Chained(lan), talk(Udp, lan.client, lan.server)
+        hello = lan.nf_l.frame(BROADCAST, b"I am a bridge")
+        for _ in range(2):
+            for name in ("nf-l", "nf-r"):
+                lan.denied(name, hello, reason="chain-stray")
+            for to in (BROADCAST, NOBODY, lan.nf_l.mac):
+                got = lan.send("client", lan.client.frame(to, b"who is there"))
+                check(set(got) == {"server"}, f"a frame to {to} went to {set(got)}")
+            it.walks(one, [(0, one.data()), (1, one.data(1))], [])
+            it.chain("inspect", [[("nf-l", "nf-r")]])
+            it.wait_state_of("nf-l", "in-service")
+            it.walks(one, [(0, one.data()), (1, one.data(1))], [("nf-l", "nf-r")])
+            lan.denied("nf-r", one.data(1), reason="chain-stray")
+            it.none()
+        learned = {row["port"] for row in lan.switch.json("fdb", "list")}
+        check(learned == {"client", "server"}, f"learned behind {learned}")
+        # A member of the bridge as any, when it is said no more; and not again.
+        for nf in (False, True):
+            lan.set("nf-l", nf=nf)
+            got = lan.send("client", lan.client.frame(BROADCAST, b"who is there"))
+            check(("nf-l" in got) != nf, f"nf: {nf}: a broadcast went to {set(got)}")
+            if not nf:
+                lan.announce(lan.nf_l)
+                lan.drain()
+            got = lan.send("client", lan.client.frame(lan.nf_l.mac, b"hello"))
+            check(set(got) == {"server" if nf else "nf-l"}, f"nf: {nf}: a frame to it went to {set(got)}")
+        return "before the first chain, behind the last one"
+
+
 @case("chains: what comes out of a function on the wrong side, or of one not visited, is lost", needs=bare, presets=BOTH)
 def strays(it):
     lan = it.lan

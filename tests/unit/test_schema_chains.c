@@ -228,6 +228,29 @@ Test(schema_chains, refuses_wrong_probes)
 			"weir-firewall"}, );
 }
 
+Test(schema_chains, a_port_is_said_to_be_an_nfs)
+{
+	struct config *config = check("ports:\n"
+				      "  a: {vhost-user: {socket: a}, nf: true}\n"
+				      "  b: {vhost-user: {socket: b}}\n"
+				      "chains:\n" ONE NF_A);
+	cr_expect(config->ports[0].nf && !config->ports[1].nf);
+	config_free(config);
+	REFUSES(EINVAL,
+		{"ports:\n  a: {vhost-user: {socket: a}, groups: web, nf: true}\n",
+			"weir.yaml:2: ports.a.nf: expected a VM's port without groups, found "
+			"groups"},
+		{"ports:\n  a: {dpdk: {device: net_null0}, nf: true}\n",
+			"weir.yaml:2: ports.a.nf: expected a VM's port without groups, found dpdk"},
+		{"ports:\n"
+		 "  a: {vhost-user: {socket: a}}\n"
+		 "  b: {vhost-user: {socket: b}, nf: true}\n"
+		 "chains:\n"
+		 "  x: {match: {to: {port: b}}, hops: [{nf: f, instances: [{port: a}]}]}\n",
+			"weir.yaml:5: chains.x.match.to: expected a port that is no chain's NF, "
+			"found b"}, );
+}
+
 #define ROUTED(probe) HOP("instances: [{port: a}], mode: routed, probe: {" probe "}")
 #define AT_PROBE      "weir.yaml:17: chains.x.hops.1.probe"
 

@@ -19,7 +19,7 @@ Test(schema_refused, refuses_unknown_keys)
 			"vhost-user"},
 		{PORT "    sockets: x",
 			"weir.yaml:4: ports.vm1.sockets: unknown key; known here are vhost-user, "
-			"dpdk, bridge, mtu, vlan, addresses, groups, rate, limits"},
+			"dpdk, bridge, mtu, vlan, addresses, groups, rate, limits, nf"},
 		{"? \"a\\nb \\x9b\"\n: 1",
 			"weir.yaml:1: a?b ?: unknown key; known here are switch, bridges, ports, "
 			"groups, gateways, nat, chains, rates"},
