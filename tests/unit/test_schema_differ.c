@@ -119,7 +119,8 @@ Test(schema_differ, printing_with_defaults_changes_nothing)
 		"1}\n"
 		"    bridge: default\n"
 		"    mtu: 1500\n"
-		"    limits: {macs: 1024, connections: 0}\n");
+		"    limits: {macs: 1024, connections: 0}\n"
+		"    nf: false\n");
 	same_again(doc, text);
 	free(text);
 	doc_free(doc);
