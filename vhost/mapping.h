@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Guest memory mapped once, however many ports have it. Each network card of a VM brings the same
 // file, and each mapping of it costs its own page faults, page tables and TLB entries: of a VM with
-// two cards every buffer would be there twice (measured: docs/chains-notes.md).
+// two cards every buffer would be there twice (measured: docs/performance-notes.md, Chains).
 //
 // Life cycle: who gets a mapping has it until it puts it back; the last one unmaps it.
 // Synchronisation: one lock, under which nothing else is taken but bus_error's.

@@ -37,7 +37,7 @@ the client and established; frames have 64 B and go both ways, replies backwards
   whether a packet that comes out of an NF belongs to a connection that visits it.
 - **Huge pages**: the memory of the guests is on huge pages, as QEMU's `memory-backend-memfd,hugetlb=on` has it; else on
   ordinary ones. Each frame is read from one page of a guest and written to one of another; 18 rings of 256 buffers
-  are more pages than a CPU knows the addresses of. Why that matters: [chains-notes.md](chains-notes.md).
+  are more pages than a CPU knows the addresses of. What that costs: [performance-notes.md](performance-notes.md).
 - **Inside**: the hops are groups of Weir's own (`nf: weir-firewall`), whose rules are asked when a connection begins.
 - **Instances**: the NFs note the connections that they see, both ways. One of {instances} is taken out of the document while
   {moved:,} connections run; then all are forgotten, and begin anew.
