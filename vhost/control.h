@@ -59,6 +59,7 @@ struct vhost_peer {
 	bool has_table;        // it sent SET_MEM_TABLE, valid or not
 	bool memory_untouched; // what its table speaks of holds zeros
 	bool memory_lost;      // what had been taken away is still lost under the table to come
+	bool memory_renewed;   // the library's mappings are not of the files it has for them
 	bool failed;           // `failure` speaks of this connection
 	// The request that the library is handling, since when; a failing one skips the post hook.
 	uint32_t request;
@@ -81,8 +82,8 @@ struct vhost_control {
 	int vid; // the library's device; -1: not connected
 	struct vhost_peer peer;
 	struct guest_memory *memory; // NULL: no valid table
-	// Of its regions, or of those of the table that the library is handling: where they are for
-	// the workers (NULL: where the library has them), and for the library.
+	// Of its regions, where they are for the workers (NULL: where the library has them), and
+	// for the library.
 	struct mapping *mappings[MEMORY_REGIONS_MAX];
 	uint8_t *library[MEMORY_REGIONS_MAX];
 	struct dirty_log log; // what of its file is mapped

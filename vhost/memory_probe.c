@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-int memory_mapped_bytes(int fd, uint64_t size, uint64_t offset, uint64_t *bytes, struct error *err)
+int memory_probe(int fd, uint64_t size, uint64_t offset, struct error *err)
 {
 	struct stat st;
 	if (!size)
@@ -17,16 +17,9 @@ int memory_mapped_bytes(int fd, uint64_t size, uint64_t offset, uint64_t *bytes,
 		return error_set(err, errno, "%s", strerror(errno));
 	// From the start of the file, in whole blocks: those of hugetlbfs are its pages.
 	uint64_t block = (uint64_t)st.st_blksize;
-	*bytes = (size + offset + block - 1) / block * block;
-	return *bytes < size ? error_set(err, EOVERFLOW, "its size overflows") : 0;
-}
-
-int memory_probe(int fd, uint64_t size, uint64_t offset, struct error *err)
-{
-	uint64_t bytes;
-	int rc = memory_mapped_bytes(fd, size, offset, &bytes, err);
-	if (rc)
-		return rc;
+	uint64_t bytes = (size + offset + block - 1) / block * block;
+	if (bytes < size)
+		return error_set(err, EOVERFLOW, "its size overflows");
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return error_set(err, errno, "%s", strerror(errno));

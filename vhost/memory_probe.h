@@ -11,10 +11,6 @@
 
 #include "base/error.h"
 
-// How much is mapped, from the file's start, for `size` bytes from `offset` on: in *bytes. 0, or
-// -errno with why it cannot be. Any thread.
-int memory_mapped_bytes(int fd, uint64_t size, uint64_t offset, uint64_t *bytes, struct error *err);
-
 // Maps `size` bytes of the file from `offset` on, as the library does, and unmaps them: 0, or
 // -errno with why it cannot be. Any thread.
 int memory_probe(int fd, uint64_t size, uint64_t offset, struct error *err);

@@ -12,7 +12,6 @@
 #include <rte_vhost.h>
 
 #include "vhost/bus_error.h"
-#include "vhost/memory_probe.h"
 
 // As the library compares them.
 static bool looks_like(const struct message *m, const struct rte_vhost_memory *table)
@@ -30,117 +29,78 @@ static bool looks_like(const struct message *m, const struct rte_vhost_memory *t
 	return true;
 }
 
-// What is not mapped here is used where the library has it.
-static struct mapping *map_region(const struct message *m, uint32_t i)
+// What is larger is used where the library has it: a peer may say any size, and the addresses of
+// this process have an end.
+#define OWN_MAX (UINT64_C(4) << 40)
+
+static uint64_t offset_of(const struct rte_vhost_mem_region *region)
 {
-	uint64_t bytes;
-	struct error err;
-	if (memory_mapped_bytes(m->fds[i], m->payload.memory.regions[i].size,
-		    m->payload.memory.regions[i].mmap_offset, &bytes, &err))
-		return NULL;
-	return mapping_get(m->fds[i], bytes);
+	return region->host_user_addr - (uintptr_t)region->mmap_addr;
 }
 
 // Whether two regions have bytes of a file in common. An address is to be in one of them alone: by
 // it the log of dirty pages is kept.
-static bool have_common(const struct message *m, uint32_t i, uint32_t k)
+static bool have_common(
+	const struct rte_vhost_mem_region *one, const struct rte_vhost_mem_region *other)
 {
-	const uint64_t at_i = m->payload.memory.regions[i].mmap_offset;
-	const uint64_t at_k = m->payload.memory.regions[k].mmap_offset;
-	return at_i - at_k < m->payload.memory.regions[k].size ||
-	       at_k - at_i < m->payload.memory.regions[i].size;
+	return offset_of(one) - offset_of(other) < other->size ||
+	       offset_of(other) - offset_of(one) < one->size;
 }
 
-// The library goes on with the files that it has, whatever comes with such a table.
-static bool is_kept(const struct vhost_control *c, const struct message *m)
+// NULL: the region is used where the library has it.
+static struct mapping *map_region(
+	const struct vhost_control *c, const struct rte_vhost_memory *table, uint32_t i)
 {
-	struct rte_vhost_memory *table;
-	if (!c->memory || atomic_load(&c->memory->gone) || rte_vhost_get_mem_table(c->vid, &table))
-		return false;
-	bool kept = looks_like(m, table);
-	free(table);
-	return kept;
-}
-
-static void map_regions(const struct message *m, struct mapping *coming[MEMORY_REGIONS_MAX])
-{
-	uint32_t n = m->nfds > 0 ? (uint32_t)m->nfds : 0;
-	if (n > m->payload.memory.nregions)
-		n = m->payload.memory.nregions;
-	for (uint32_t i = 0; i < n && i < MEMORY_REGIONS_MAX; i++) {
-		coming[i] = map_region(m, i);
-		for (uint32_t k = 0; k < i; k++) {
-			if (!coming[i] || coming[i] != coming[k] || !have_common(m, i, k))
-				continue;
-			mapping_put(coming[i]);
-			coming[i] = NULL;
+	const struct rte_vhost_mem_region *region = &table->regions[i];
+	if (c->peer.memory_renewed || region->mmap_size > OWN_MAX)
+		return NULL;
+	struct mapping *own = mapping_get(region->fd, region->mmap_size);
+	for (uint32_t k = 0; own && k < i; k++) {
+		if (own == c->mappings[k] && have_common(region, &table->regions[k])) {
+			mapping_put(own);
+			own = NULL;
 		}
 	}
+	return own;
 }
 
-void memory_expect(struct vhost_control *c, const struct message *m)
+// Adds a region of the library's table. 0, or -errno: none of them is guarded.
+static int add_region(struct vhost_control *c, struct guest_memory *memory,
+	const struct rte_vhost_memory *table, uint32_t i)
 {
-	struct mapping *coming[MEMORY_REGIONS_MAX] = {NULL};
-	if (is_kept(c, m)) {
-		memcpy(coming, c->mappings, sizeof(coming));
-		memset(c->mappings, 0, sizeof(c->mappings));
-	} else {
-		// Before those at hand are put back, among which they are if only a region is
-		// added.
-		map_regions(m, coming);
+	const struct rte_vhost_mem_region *from = &table->regions[i];
+	const struct mapping *own = c->mappings[i] = map_region(c, table, i);
+	c->library[i] = (uint8_t *)(uintptr_t)from->host_user_addr;
+	memory->regions[memory->nregions++] = (struct memory_region){
+		.guest_addr = from->guest_phys_addr,
+		.size = from->size,
+		.host = own ? own->at + offset_of(from) : c->library[i],
+	};
+	if (bus_error_guard(from->mmap_addr, from->mmap_size, &memory->gone) ||
+		(own && bus_error_guard(own->at, own->len, &memory->gone))) {
+		bus_error_release(&memory->gone);
+		return -ENOMEM;
 	}
-	memory_drop(c);
-	memcpy(c->mappings, coming, sizeof(coming));
+	if (own && mapping_is_gone(own))
+		atomic_store(&memory->gone, true);
+	return 0;
 }
 
-// The mapping for the workers, if it is what the library has mapped: that may have kept another
-// table than the one that came.
-static const struct mapping *own_mapping(struct vhost_control *c, const struct message *m,
-	uint32_t i, const struct rte_vhost_mem_region *library)
-{
-	const struct mapping *own = c->mappings[i];
-	uint64_t offset = library->host_user_addr - (uintptr_t)library->mmap_addr;
-	if (own && own->len >= library->mmap_size &&
-		m->payload.memory.regions[i].mmap_offset == offset)
-		return own;
-	mapping_put(c->mappings[i]);
-	c->mappings[i] = NULL;
-	return NULL;
-}
-
-int memory_load(struct vhost_control *c, const struct message *m)
+int memory_load(struct vhost_control *c)
 {
 	struct rte_vhost_memory *table;
 	if (rte_vhost_get_mem_table(c->vid, &table))
 		return -ENOMEM;
 	struct guest_memory *memory = calloc(1, sizeof(*memory));
-	if (!memory) {
-		free(table);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < table->nregions && i < MEMORY_REGIONS_MAX; i++) {
-		const struct rte_vhost_mem_region *from = &table->regions[i];
-		const struct mapping *own = own_mapping(c, m, i, from);
-		c->library[i] = (uint8_t *)(uintptr_t)from->host_user_addr;
-		memory->regions[memory->nregions++] = (struct memory_region){
-			.guest_addr = from->guest_phys_addr,
-			.size = from->size,
-			.host = own ? own->at + (c->library[i] - (uint8_t *)from->mmap_addr)
-				    : c->library[i],
-		};
-		if (bus_error_guard(from->mmap_addr, from->mmap_size, &memory->gone) ||
-			(own && bus_error_guard(own->at, own->len, &memory->gone))) {
-			bus_error_release(&memory->gone);
-			free(table);
-			free(memory);
-			return -ENOMEM;
-		}
-		if (own && mapping_is_gone(own))
-			atomic_store(&memory->gone, true);
-	}
+	int rc = memory ? 0 : -ENOMEM;
+	for (uint32_t i = 0; !rc && i < table->nregions && i < MEMORY_REGIONS_MAX; i++)
+		rc = add_region(c, memory, table, i);
 	free(table);
-	c->memory = memory;
-	return 0;
+	if (rc)
+		free(memory);
+	else
+		c->memory = memory;
+	return rc;
 }
 
 void memory_drop(struct vhost_control *c)
@@ -182,14 +142,21 @@ static bool map_again(const struct rte_vhost_mem_region *region, int fd)
 bool memory_renew(struct vhost_control *c, const struct message *m)
 {
 	struct rte_vhost_memory *table;
-	if (!c->memory || !atomic_load(&c->memory->gone))
+	// The library's function takes it that there is one.
+	if (!c->memory)
 		return true;
+	bool is_gone = atomic_load(&c->memory->gone);
 	if (rte_vhost_get_mem_table(c->vid, &table))
-		return false;
+		return !is_gone;
 	bool done = true;
-	if (looks_like(m, table))
+	// Else the library maps what comes.
+	bool is_kept = looks_like(m, table);
+	c->peer.memory_renewed &= is_kept;
+	if (is_gone && is_kept) {
+		c->peer.memory_renewed = true;
 		for (uint32_t i = 0; i < table->nregions; i++)
 			done &= map_again(&table->regions[i], m->fds[i]);
+	}
 	free(table);
 	return done;
 }

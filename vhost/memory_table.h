@@ -7,12 +7,9 @@
 #include "vhost/control.h"
 #include "vhost/protocol.h"
 
-// Before the library handles a SET_MEM_TABLE: drops the table at hand, and maps what the new one
-// speaks of. All rings must be down. Library threads, in a hook, under the port's lock.
-void memory_expect(struct vhost_control *c, const struct message *m);
-// Copies the library's table; only after a SET_MEM_TABLE that succeeded, this one. 0 or -ENOMEM.
-// Library threads, in a hook, under the port's lock.
-int memory_load(struct vhost_control *c, const struct message *m);
+// Copies the library's table, and maps what it speaks of for the workers; only after a
+// SET_MEM_TABLE that succeeded. 0 or -ENOMEM. Library threads, in a hook, under the port's lock.
+int memory_load(struct vhost_control *c);
 // The library keeps its mappings where a new table looks like the last one, and what was taken away
 // from them stays lost. So, before it handles such a SET_MEM_TABLE, maps the files of the new one
 // there. False if one cannot be mapped. All rings must be down. Library threads, in a hook, under

@@ -37,7 +37,7 @@ static void before_get_queue_num(struct vhost_control *c, struct message *m)
 static void before_set_mem_table(struct vhost_control *c, struct message *m)
 {
 	c->peer.memory_lost = !memory_renew(c, m);
-	memory_expect(c, m);
+	memory_drop(c);
 	c->peer.has_table = true;
 	c->peer.memory_untouched = memory_untouched(m);
 	// The library looks at the rings where it has just mapped them.
@@ -46,8 +46,9 @@ static void before_set_mem_table(struct vhost_control *c, struct message *m)
 
 static void after_set_mem_table(struct vhost_control *c, const struct message *m)
 {
+	(void)m;
 	bool lost = bus_error_expect_end() || c->peer.memory_lost;
-	if (memory_load(c, m))
+	if (memory_load(c))
 		snprintf(c->failure, sizeof(c->failure), "no memory for the guest's memory table");
 	else if (lost)
 		atomic_store(&c->memory->gone, true);
