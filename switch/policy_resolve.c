@@ -78,6 +78,12 @@ bool policy_ask(struct pass *pass, struct packet *p, const struct conn_key *key,
 	}
 	policy_query(key, original, &query);
 	policy_ask_chain(pass, p, conn, ends, &query, answer);
+	// Resolved as if it were in none, it would get past the later hops. The NF's own next
+	// packet says in which one it is now.
+	if (ends->from->is_host && !answer->chain) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return false;
+	}
 	return policy_allows(pass, ends, &query, p, answer) &&
 	       policy_chain_allows(pass, ends, &query, p, answer);
 }

@@ -94,11 +94,14 @@ static bool chain_allows(const struct pass *pass, const struct chain_view *chain
 	return true;
 }
 
-// What begins behind an NF is in the chain that the NF says, and stays there.
+// What begins behind an NF is in the chain that the NF says, and stays there. Packets that others
+// send do not say it: where the port alone does not, either, it is the one that was said before.
 static uint16_t chain_behind(const struct pass *pass, const struct packet *p,
 	const struct conn *conn, const struct port_view *from)
 {
-	uint16_t chain = from == pass->in ? p->chain : conn_chain(conn);
+	uint16_t chain = from == pass->in ? p->chain
+			 : from->behind   ? from->behind
+					  : conn_chain(conn);
 	return from->is_host && chain_begins_at(pass, from, chain) ? chain : 0;
 }
 

@@ -175,7 +175,8 @@ static bool is_from_host(const struct pass *pass, const struct packet *p)
 	       !memcmp(p->data + 6, pass->in->mac, 6);
 }
 
-// Whether it begins a connection behind the NF, or is part of one that has begun so.
+// Whether it begins a connection behind the NF, or is part of one that has begun so: in its chain,
+// or in none or one that begins here no more, out of which policy takes it into its chain.
 static bool is_hosts(const struct pass *pass, const struct packet *p, uint32_t index)
 {
 	// On this side nobody has Weir's address, though replies come from it.
@@ -186,7 +187,7 @@ static bool is_hosts(const struct pass *pass, const struct packet *p, uint32_t i
 	unsigned direction = pass->keys[p->key].direction;
 	return conn_port(conn, direction) == pass->in->id &&
 	       conn_original_direction(conn) == direction && is_from_host(pass, p) &&
-	       (!conn_is_chained(conn) || conn_chain(conn) == p->chain);
+	       (conn_chain(conn) == p->chain || !chain_begins_at(pass, pass->in, conn_chain(conn)));
 }
 
 // Takes out of the keyed packets those that the NF sends as a host, and connects them.

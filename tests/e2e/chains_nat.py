@@ -349,6 +349,31 @@ def changes(it):
     return "before, behind, both; closed; a host"
 
 
+@case("chains, NAT: what ran before its chain came, or had another name, takes the later hops, whoever sends first", needs=nats,
+      presets=BOTH)
+def overtaken(it):
+    lan = it.lan
+    lan.set("server", groups=["open"])
+    for first in (1, 0):
+        lan.announce(lan.n_r)
+        lan.drain()
+        _, outer = it.snat(Tcp)
+        lan.all_pass(outer, outer.handshake())
+        for name in ("inspect", "renamed", "again"):
+            lan.document["chains"] = {}
+            it.chain(name, it.hops(TWO_ARMED, "mon"))
+            for way in (first, 1 - first, first):
+                frame = outer.data(way)
+                if way == 0:
+                    it.line("n-r", frame, ["mon"], "server", frame)
+                else:
+                    it.line("server", frame, ["mon"], "n-r", lan.n_r.mac + WEIR + frame[12:])
+            lan.check_one(outer)
+        it.none()
+    lan.set("server", groups=None)
+    return "a chain that comes, and another name, twice"
+
+
 @case("chains, NAT: two workers", presets=BOTH)
 def two_workers():
     with routed(("n-l", "n-r", "ids", "mon"), switch={"workers": [0, 1]}) as one:

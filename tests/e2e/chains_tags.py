@@ -156,6 +156,32 @@ def nat(it):
     return "two- and one-armed, v4 and v6"
 
 
+@case("chains, tags: what ran before its chain came, or had another name, is lost until the function says its chain",
+      needs=tagging, presets=BOTH)
+def overtaken(it):
+    lan, pair = it.lan, ("t-l", "t-r")
+    it.none()
+    lan.set("server", groups=["open"])
+    lan.announce(lan.t_r)
+    lan.drain()
+    talks = {kind: it.snat(kind, nat=pair)[1] for kind in (Tcp, Udp)}
+    for kind, one in talks.items():
+        lan.all_pass(one, one.handshake() if kind is Tcp else [(0, one.data()), (1, one.data(1))])
+    for suffix in ("", "-renamed"):
+        it.both(*pair, behind=("mon",), mode="routed")
+        lan.document["chains"] = {name + suffix: chain for name, chain in lan.document["chains"].items()}
+        lan.apply()
+        for kind, one in talks.items():
+            its, servers = one.data(), one.data(1)
+            lan.denied("server", servers, reason="chain-stray")
+            it.line("t-r", it.back("t-r", kind, its), ["mon"], "server", its)
+            it.line("server", servers, ["mon"], "t-r", it.there("t-r", kind, lan.t_r.mac + WEIR + servers[12:]))
+            lan.check_one(one)
+    it.none()
+    lan.set("server", groups=None)
+    return "a chain that comes, and another name"
+
+
 @case("chains, tags: two chains share a load balancer that clients ask at its own address", needs=tagging, presets=BOTH)
 def balancer(it):
     lan, pair = it.lan, ("t-l", "t-r")
