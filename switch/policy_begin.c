@@ -89,10 +89,21 @@ static bool advance(struct pass *pass, struct packet *p, const struct conn_key *
 	return reason == DROP_NONE;
 }
 
+// Whether what has begun meanwhile is of another chain than this packet of an NF tells.
+static bool is_of_another(const struct pass *pass, const struct packet *p, const struct conn *conn)
+{
+	return unlikely(pass->in->marks) && conn_epoch(conn) == pass->snapshot->epoch &&
+	       conn_chain(conn) != p->chain;
+}
+
 void policy_go_on(struct pass *pass, struct packet *p, const struct conn_key *key,
 	const struct port_view *out)
 {
 	struct conn *conn = conn_at(pass->tracker.table, p->conn);
+	if (is_of_another(pass, p, conn)) {
+		packet_drop(p, DROP_CHAIN_STRAY);
+		return;
+	}
 	out = policy_receiver(pass, key, conn, out);
 	// First: it need not be allowed what the old connection was, nor the other way round.
 	enum drop_reason how = p->flags & PACKET_TRACKED

@@ -7,7 +7,7 @@ from chains_probes import PROBE
 from chains_routed import WEIR, routed
 from lab import packets, wait_until
 from lab.packets import Tcp, Udp, host
-from lans import BROADCAST, mac, tag, talk
+from lans import BROADCAST, mac, put_all, tag, talk
 
 TAGS = {Tcp: 100, Udp: 200}     # one chain for each
 
@@ -92,8 +92,15 @@ def strays(it):
     lan.denied("t-r", tagged(tagged(one.data(), 7), TAGS[Udp]), reason="chain-stray")
     lan.denied("t-r", tagged(talk(Udp, lan.client, lan.server).data(), TAGS[Udp]), reason="chain-stray")
     it.pass_through(one, "t-l", "t-r")
+    # Of two chains' first packets that are alike, in one burst, too.
+    it.both("t-l", "t-r", mode="routed")
+    _, one = it.snat(Udp, nat=("t-l", "t-r"))
+    frames = [it.back("t-r", kind, one.data()) for kind in (Udp, Tcp)]
+    lan.expect_drop("t-r", "chain-stray", lambda: put_all(lan.t_r, frames))
+    got = lan.server.wait_frames(1, slow(5))
+    check(got == [one.data()], f"{[frame.hex() for frame in got]}")
     it.none()
-    return "untagged, the other chain's, nobody's, two tags"
+    return "untagged, the other chain's, nobody's, two tags, two in a burst"
 
 
 @case("chains, tags: fragments tell their chain, also those that come before their first", needs=tagging, presets=BOTH)
