@@ -68,11 +68,17 @@ void chain_choose(const struct pass *pass, const struct chain_view *chain, struc
 
 // --- sending
 
+// As if it were of that VLAN: tx puts the tag on, one of 802.1Q, whatever tag the sender's was.
+static void tell_by_tag(struct packet *p, uint16_t tag)
+{
+	p->vlan = tag;
+	p->vlan_tpid = 0;
+}
+
 void chain_tell(const struct chain_step *step, struct packet *p, enum chain_side side)
 {
-	// As if it were of that VLAN: tx puts the tag on.
 	if (step->tag)
-		p->vlan = step->tag;
+		tell_by_tag(p, step->tag);
 	if (step->path)
 		nsh_push(p, step->mac[side], chain_mac, (struct nsh){step->path, step->index});
 }
@@ -82,7 +88,7 @@ void chain_tell_mark(const struct port_view *out, const struct chain_mark *mark,
 	if (out->is_nsh)
 		nsh_push(p, out->mac, chain_mac, (struct nsh){mark->value, mark->index});
 	else
-		p->vlan = (uint16_t)mark->value;
+		tell_by_tag(p, (uint16_t)mark->value);
 }
 
 void chain_dress(const struct chain_step *step, struct packet *p, enum chain_side side)

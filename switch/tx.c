@@ -92,10 +92,14 @@ static bool is_sender(const struct pass *pass, const struct port_view *out, cons
 	return conn_port(conn, pass->keys[p->key].direction) == out->id;
 }
 
-// Once with each of the tags or paths behind which the port is a host.
+// Once with each of the tags or paths behind which the port is a host. To other ports they go as
+// they were.
 static void deliver_marked(
 	struct pass *pass, const struct port_view *out, const struct bunch *bunch)
 {
+	uint16_t tpids[BURST_MAX];
+	for (unsigned i = 0; i < bunch->count; i++)
+		tpids[i] = bunch->packets[i]->vlan_tpid;
 	for (const struct chain_mark *mark = out->marks; mark; mark = mark->next) {
 		if (!chain_begins_at(pass, out, mark->chain))
 			continue;
@@ -105,8 +109,10 @@ static void deliver_marked(
 		for (unsigned i = 0; i < bunch->count && out->is_nsh; i++)
 			nsh_off(bunch->packets[i]);
 	}
-	for (unsigned i = 0; i < bunch->count; i++)
+	for (unsigned i = 0; i < bunch->count; i++) {
 		bunch->packets[i]->vlan = out->untagged_vlan;
+		bunch->packets[i]->vlan_tpid = tpids[i];
+	}
 }
 
 static void send_flood(struct pass *pass, const struct bunch *flood)

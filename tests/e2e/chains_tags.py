@@ -249,6 +249,36 @@ def neighbours(it):
     return "floods, one address, Weir's answers"
 
 
+@case("chains, tags: the tag is one of 802.1Q, whatever tag the sender puts on", presets=BOTH)
+def senders_tags():
+    def of_ten(frame, kind):
+        return frame[:12] + tag(10, kind=kind) + frame[12:]
+    with routed(()) as one:
+        lan, it = one.lan, Tagged(one.lan)
+        for name in ("client", "server"):
+            lan.set(name, vlan={"trunk": [10]})
+        for number, name in enumerate(("t-l", "t-r"), 3):
+            lan.port(name, addresses={"mac": mac(number)}, vlan={"access": 10})
+        lan.port("other", vlan={"trunk": [10]})
+        asked = {name: lan.ends[name].frame(BROADCAST, packets.arp(lan.ends[name].mac, host(lan.ends[name]), OWN[4]), packets.ARP)
+                 for name in ("client", "server")}
+        for name, frame in asked.items():
+            lan.send(name, of_ten(frame, 0x88a8))
+        it.both("t-l", "t-r")
+        for kind in (Tcp, Udp):
+            talks = talk(kind, lan.client, lan.server)
+            for way, frame in talks.handshake() if kind is Tcp else [(0, talks.data()), (1, talks.data(1))]:
+                (at, to), (first, last) = (("t-l", "t-r"), ("client", "server")) if way == 0 else (("t-r", "t-l"), ("server", "client"))
+                it.expect(first, of_ten(frame, 0x88a8), at, it.there(at, kind, frame))
+                it.expect(to, it.back(to, kind, frame), last, of_ten(frame, 0x8100))
+        # What goes to others, too, keeps its own there.
+        it.both("t-l", "t-r", mode="routed")
+        got = lan.send("server", of_ten(asked["server"], 0x88a8))
+        check(sorted(got.pop("t-r")) == sorted(it.there("t-r", kind, asked["server"]) for kind in (Tcp, Udp)), "not of 802.1Q")
+        check(got == {name: [of_ten(asked["server"], 0x88a8)] for name in ("client", "other")}, f"to {got}")
+        return "of 802.1ad"
+
+
 @case("chains, tags: of access ports, each VLAN's packets keep to theirs", presets=BOTH)
 def access():
     with routed(()) as one:

@@ -429,6 +429,9 @@ Test(chain, a_tagged_hop_serves_the_one_vlan_of_its_ports)
 	struct packet p = sent(conn, false, 1, &to_hop);
 	cr_expect(to_hop && p.verdict == VERDICT_FORWARD);
 	cr_expect_eq(p.vlan, 100, "as if it were of that one");
+	p.vlan_tpid = 0x88a8;
+	chain_tell(step, &p, CHAIN_LEFT);
+	cr_expect_eq(p.vlan_tpid, 0, "the sender's");
 	// Its port has the tag among its VLANs; packets of that VLAN are not meant.
 	arms[1][0].members[1] = UINT64_C(1) << 36;
 	cr_expect(chain_is_usable(step, BRIDGE_ZONE, 0));
