@@ -219,19 +219,26 @@ static const struct chain_mark *mark_of(const struct port_view *in, uint16_t cha
 	return mark;
 }
 
-static const struct chain_mark *find_mark(const struct port_view *in, uint32_t value)
+// NULL: there is none. Packets in a row mostly have the same one: *last, not NULL, is the one that
+// was found before.
+static const struct chain_mark *find_mark(
+	const struct port_view *in, uint32_t value, const struct chain_mark **last)
 {
+	if ((*last)->value == value)
+		return *last;
 	const struct chain_mark *mark = in->marks;
 	while (mark && mark->value != value)
 		mark = mark->next;
+	if (mark)
+		*last = mark;
 	return mark;
 }
 
 // The tag is no VLAN's: behind it the packet is of the port's own one. What has none, or another
 // tag behind it, belongs to no chain.
-static void take_tag(const struct port_view *in, struct packet *p)
+static void take_tag(const struct port_view *in, struct packet *p, const struct chain_mark **last)
 {
-	const struct chain_mark *mark = find_mark(in, p->vlan);
+	const struct chain_mark *mark = find_mark(in, p->vlan, last);
 	packet_set_tag(p, 0, 0);
 	if (!mark || p->l3_off != ETH_HLEN) {
 		packet_drop(p, DROP_CHAIN_STRAY);
@@ -243,11 +250,11 @@ static void take_tag(const struct port_view *in, struct packet *p)
 
 // Likewise of NSH, where the NF has counted the index down. What is inside is a frame as others
 // are, but without a tag.
-static void take_nsh(const struct port_view *in, struct packet *p)
+static void take_nsh(const struct port_view *in, struct packet *p, const struct chain_mark **last)
 {
 	struct nsh nsh = {.path = 0};
 	bool is_nsh = !(p->flags & PACKET_TAGGED) && nsh_pull(p, &nsh);
-	const struct chain_mark *mark = is_nsh ? find_mark(in, nsh.path) : NULL;
+	const struct chain_mark *mark = is_nsh ? find_mark(in, nsh.path, last) : NULL;
 	if (!mark || nsh.index >= mark->index)
 		packet_drop(p, DROP_CHAIN_STRAY);
 	if (p->verdict != VERDICT_NONE)
@@ -262,14 +269,15 @@ static void take_nsh(const struct port_view *in, struct packet *p)
 // Finds out which chain packets belong to: the one that has the port, or by what they carry.
 static void take_marks(struct pass *pass)
 {
+	const struct chain_mark *last = pass->in->marks;
 	struct packet *end = &pass->burst.packets[pass->burst.count];
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		if (p->verdict != VERDICT_NONE)
 			continue;
 		if (pass->in->is_nsh)
-			take_nsh(pass->in, p);
+			take_nsh(pass->in, p, &last);
 		else if (pass->in->marks)
-			take_tag(pass->in, p);
+			take_tag(pass->in, p, &last);
 		else
 			p->chain = pass->in->behind;
 	}
