@@ -159,6 +159,24 @@ static int check_arm(struct check *check, struct known *known, uint16_t chain,
 	return rc;
 }
 
+// Behind a tag, or in an NSH, a frame is of its port's own VLAN: it would come back in another one.
+static int check_vlans(struct check *check, const struct known *known, const struct config_hop *hop,
+	const struct node *instance)
+{
+	const struct node *left = node_find(instance, "left"),
+			  *right = node_find(instance, "right");
+	if (!left || !right ||
+		(hop->recognise != RECOGNISE_VLAN && hop->recognise != RECOGNISE_NSH))
+		return 0;
+	const struct config_port *one = names_find(&known->ports, left->text),
+				 *other = names_find(&known->ports, right->text);
+	if (one->vlan.access == other->vlan.access)
+		return 0;
+	return check_fail(check, right, "right", EINVAL,
+		"expected a port of the VLAN that %s is of, beside recognise-by: %s, found %s",
+		one->name, told_word(hop->recognise), other->name);
+}
+
 static int check_instances(struct check *check, struct known *known, uint16_t chain,
 	const struct config_hop *hop, const struct node *instances)
 {
@@ -169,6 +187,8 @@ static int check_instances(struct check *check, struct known *known, uint16_t ch
 		size_t inner = push_number(check, i + 1);
 		for (size_t k = 0; k < 3 && rc == 0; k++)
 			rc = check_arm(check, known, chain, hop, instances->items[i], keys[k]);
+		if (rc == 0)
+			rc = check_vlans(check, known, hop, instances->items[i]);
 		check_pop(check, inner);
 	}
 	check_pop(check, mark);

@@ -400,6 +400,22 @@ Test(schema_chains, a_hop_that_is_recognised_by_its_port_is_routed_and_has_it_al
 	"ports:\n  a: {vhost-user: {socket: a}, vlan: {" vlan \
 	"}}\n" VM("b") "chains:\n  x: " TAGGED(name, "a")
 
+#define IN_VLANS(left, right, by) \
+	"ports:\n  a: {vhost-user: {socket: a}, vlan: {" left \
+	"}}\n  b: {vhost-user: {socket: b}, " \
+	"vlan: {" right "}}\nchains:\n  x: {match: {}, hops: [{nf: f, " by \
+	"instances: [{left: a, right: b}]}]}\n"
+
+Test(schema_chains, what_tells_a_chain_leaves_it_in_one_vlan)
+{
+	config_free(check(IN_VLANS("access: 10", "access: 10", "recognise-by: vlan, tag: 100, ")));
+	config_free(check(IN_VLANS("access: 10", "access: 20", "")));
+	REFUSES(EINVAL,
+		{IN_VLANS("access: 10", "access: 20", "recognise-by: vlan, tag: 100, "),
+			"weir.yaml:5: chains.x.hops.1.instances.1.right: expected a port "
+			"of the VLAN that a is of, beside recognise-by: vlan, found b"}, );
+}
+
 Test(schema_chains, tags_tell_the_chains_of_a_port)
 {
 	struct config *config = check(TOWN "  x: " TAGGED("100", "a") "  y: " TAGGED("200", "a"));
