@@ -5,7 +5,8 @@
 //
 // What its MAC addresses are here they are again behind the NFs that route.
 //
-// Behind storm: what is flooded by its sender counts as such, though it goes to one port first.
+// Behind storm: what is flooded by its sender counts as such, though it goes to one port first;
+// what is made a flood of here is charged here.
 #include "switch/chain_way.h"
 #include "switch/neighbour.h"
 #include "switch/policy.h"
@@ -19,10 +20,12 @@ static void keep_apart(const struct pass *pass, struct packet *p)
 	const struct port_view *out = pass->snapshot->views[p->out_port];
 	if (p->verdict != VERDICT_FORWARD || !out->is_host)
 		return;
-	if (!neighbour_is(p))
+	// Of several chains' ports the tags are among their VLANs, and none of theirs.
+	if (!neighbour_is(p) || (out->marks && p->vlan != out->untagged_vlan)) {
 		packet_drop(p, DROP_CHAIN_STRAY);
-	else if (out->marks)
+	} else if (out->marks) {
 		p->verdict = VERDICT_FLOOD; // to that port alone, by each of its chains
+	}
 }
 
 // False: where forward sends it, behind the last hop.

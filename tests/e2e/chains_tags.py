@@ -297,4 +297,15 @@ def access():
             lan.set(name, vlan={"access": TAGS[Udp]})
         lan.learned()
         lan.denied("client", talk(Udp, lan.client, lan.server).data(), reason="chain-closed")
+        # Nor to a function's address that is known in the VLAN which the ports had, and which is a tag's number now.
+        lan.set("server", vlan={"access": 10})
+        it.both("t-l", "t-r", mode="routed")
+        shown = lan.t_r.frame(BROADCAST, packets.arp(lan.t_r.mac, OWN[4], OWN[4]), packets.ARP)
+        it.expect("t-r", it.back("t-r", Udp, shown), "server", shown)
+        for name in ("t-l", "t-r"):
+            lan.document["ports"][name]["vlan"] = {"access": 20}
+        lan.document["chains"]["tcp"]["hops"][0]["tag"] = 10
+        lan.apply()
+        got = lan.send("server", lan.server.frame(lan.t_r.mac, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP))
+        check("t-r" not in got, f"an answer of another VLAN came as {got}")
         return "VLAN 10; not the one with the tag's number"
