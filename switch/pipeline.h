@@ -99,6 +99,8 @@ void stage_connect(struct pass *pass);
 void stage_forward(struct pass *pass);
 void stage_policy(struct pass *pass);
 void stage_storm(struct pass *pass);
+// A part of storm: holds one packet to its budget, which may drop it.
+void storm_charge(const struct pass *pass, struct packet *p);
 void stage_steer(struct pass *pass);
 void stage_tx(struct pass *pass);
 void stage_release(struct pass *pass);

@@ -25,6 +25,7 @@ static void keep_apart(const struct pass *pass, struct packet *p)
 		packet_drop(p, DROP_CHAIN_STRAY);
 	} else if (out->marks) {
 		p->verdict = VERDICT_FLOOD; // to that port alone, by each of its chains
+		storm_charge(pass, p);
 	}
 }
 

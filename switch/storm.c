@@ -8,7 +8,6 @@
 #include "switch/pipeline.h"
 
 #include <string.h>
-#include <x86intrin.h>
 
 #include "base/likely.h"
 
@@ -26,23 +25,21 @@ static enum flood flood_of(const uint8_t *frame)
 	return memcmp(frame, broadcast, sizeof(broadcast)) ? FLOOD_MULTICAST : FLOOD_BROADCAST;
 }
 
-void stage_storm(struct pass *pass)
+void storm_charge(const struct pass *pass, struct packet *p)
 {
 	const struct port_view *in = pass->in;
-	if (likely(!in->has_budgets))
+	enum flood kind = flood_of(p->data);
+	const struct budget_rate *rate = &in->budgets[kind];
+	if (rate->cost && !budget_take(&in->port->budgets[kind], rate, pass->tsc))
+		packet_drop(p, reasons[kind]);
+}
+
+void stage_storm(struct pass *pass)
+{
+	if (likely(!pass->in->has_budgets))
 		return;
-	uint64_t now = 0;
 	struct packet *end = &pass->burst.packets[pass->burst.count];
-	for (struct packet *p = pass->burst.packets; p < end; p++) {
-		if (likely(p->verdict != VERDICT_FLOOD))
-			continue;
-		enum flood kind = flood_of(p->data);
-		const struct budget_rate *rate = &in->budgets[kind];
-		if (!rate->cost)
-			continue;
-		if (!now)
-			now = __rdtsc();
-		if (!budget_take(&in->port->budgets[kind], rate, now))
-			packet_drop(p, reasons[kind]);
-	}
+	for (struct packet *p = pass->burst.packets; p < end; p++)
+		if (unlikely(p->verdict == VERDICT_FLOOD))
+			storm_charge(pass, p);
 }

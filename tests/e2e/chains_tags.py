@@ -231,6 +231,13 @@ def neighbours(it):
     frame = lan.server.frame(lan.t_r.mac, packets.arp(lan.server.mac, host(lan.server), OWN[4]), packets.ARP)
     got = lan.send("server", frame)
     check(sorted(got.pop("t-r")) == sorted(it.there("t-r", kind, frame) for kind in (Tcp, Udp)) and not got, f"an answer came as {got}")
+    # A copy for each chain: that is a flood.
+    lan.set("server", limits={"unknown": "1pps"})
+    before = lan.drops("server").get("unknown-limit", 0)
+    for _ in range(10):
+        lan.send("server", frame)
+    check(lan.drops("server").get("unknown-limit", 0) > before, f"drops: {lan.lost()}")
+    lan.set("server", limits=None)
     # On its left Weir answers, and tells the chain.
     ask = lan.t_l.mac + struct.pack(">H", packets.ARP) + packets.arp(lan.t_l.mac, "10.8.0.8", host(lan.server))
     reply = packets.arp(WEIR, host(lan.server), "10.8.0.8")
