@@ -59,14 +59,9 @@ void stage_admit(struct pass *pass)
 	for (struct packet *p = pass->burst.packets; p < end; p++) {
 		if (unlikely(p->verdict != VERDICT_NONE))
 			continue;
-		if (unlikely(is_link_local(p->data))) {
-			packet_drop(p, DROP_LINK_LOCAL);
+		admit_addresses(p);
+		if (unlikely(p->verdict != VERDICT_NONE))
 			continue;
-		}
-		if (unlikely(is_no_source(p->data))) {
-			packet_drop(p, DROP_SOURCE_MULTICAST);
-			continue;
-		}
 		p->vlan = likely(!p->vlan_tpid) ? untagged_vlan : classify(in, p);
 		if (unlikely(p->vlan == VLAN_NONE))
 			packet_drop(p, DROP_VLAN_NOT_MEMBER);

@@ -46,6 +46,7 @@ enum {
 	CHAIN_PLACES = CHAIN_HOPS_MAX * HOP_INSTANCES_MAX,
 	CHAIN_NO_PLACE = UINT8_MAX
 };
+// In chain_step.zone: no bridge's number goes so far.
 #define CHAIN_TOLD (UINT32_C(1) << 31)
 
 struct bridge;

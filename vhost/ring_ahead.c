@@ -64,6 +64,12 @@ static inline uint8_t *host_of(struct ring *ring, struct view *v, uint64_t addr,
 	return v->near.host + off;
 }
 
+// Of a head that lies beyond the ring, zeros: no length and no direction.
+static inline struct vring_desc read_desc(const struct view *v, uint16_t head)
+{
+	return likely(head < v->size) ? guest_read_desc(&v->desc[head]) : (struct vring_desc){0};
+}
+
 // Has to be walked, or has no descriptor.
 static inline void keep_desc(
 	const struct view *v, unsigned at, uint16_t head, struct vring_desc desc)
@@ -87,20 +93,17 @@ void ring_ahead_from_vm(struct ring *ring, uint16_t from, unsigned n)
 	read_heads(ring, &v, from, n);
 	for (unsigned i = 0; i < n; i++) {
 		const unsigned at = (from + i) % AHEAD_MAX;
-		const uint16_t head = v.heads[i];
-		struct vring_desc desc = {0};
+		const struct vring_desc desc = read_desc(&v, v.heads[i]);
 		uint8_t *host = NULL;
-		if (likely(head < v.size))
-			desc = guest_read_desc(&v.desc[head]);
 		if (unlikely(desc.flags & FLAGS))
 			__builtin_prefetch(&v.desc[desc.next & ring->mask]);
 		else if (likely(desc.len - min <= FRAME_MAX - FRAME_MIN))
 			host = host_of(ring, &v, desc.addr, desc.len < stash ? stash : desc.len);
 		if (unlikely(!host)) {
-			keep_desc(&v, at, head, desc);
+			keep_desc(&v, at, v.heads[i], desc);
 			continue;
 		}
-		keep_host(&v, at, head, host, desc.len);
+		keep_host(&v, at, v.heads[i], host, desc.len);
 		__builtin_prefetch(host);
 		__builtin_prefetch(host + LINE);
 		if (desc.len > 2 * LINE) {
@@ -118,18 +121,15 @@ void ring_ahead_to_vm(struct ring *ring, uint16_t from, unsigned n)
 	read_heads(ring, &v, from, n);
 	for (unsigned i = 0; i < n; i++) {
 		const unsigned at = (from + i) % AHEAD_MAX;
-		const uint16_t head = v.heads[i];
-		struct vring_desc desc = {0};
+		const struct vring_desc desc = read_desc(&v, v.heads[i]);
 		uint8_t *host = NULL;
-		if (likely(head < v.size))
-			desc = guest_read_desc(&v.desc[head]);
 		if (likely((desc.flags & FLAGS) == VRING_DESC_F_WRITE))
 			host = host_of(ring, &v, desc.addr, desc.len);
 		if (unlikely(!host)) {
-			keep_desc(&v, at, head, desc);
+			keep_desc(&v, at, v.heads[i], desc);
 			continue;
 		}
-		keep_host(&v, at, head, host, desc.len);
+		keep_host(&v, at, v.heads[i], host, desc.len);
 		prefetch_to_write(host);
 		prefetch_to_write(host + LINE);
 	}

@@ -103,6 +103,20 @@ static int check_probe(struct check *check, const struct node *node, const struc
 	return 0;
 }
 
+// A key that is there with this word of recognise-by, and with no other.
+static int check_beside(struct check *check, const struct node *node, const char *key,
+	const char *what, const char *word, bool is_due)
+{
+	const struct node *at = node_find(node, key);
+	if (is_due && !at)
+		return check_fail(check, node_find(node, "recognise-by"), key, EINVAL,
+			"expected %s, found none", what);
+	if (!is_due && at)
+		return check_fail(check, at, key, EINVAL,
+			"expected recognise-by: %s beside it, found another", word);
+	return 0;
+}
+
 int finish_hop(struct check *check, const struct node *node, void *base)
 {
 	const struct config_hop *hop = base;
@@ -130,18 +144,13 @@ int finish_hop(struct check *check, const struct node *node, void *base)
 	if (inside && hop->recognise != RECOGNISE_CONNECTION)
 		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
 			"expected instances beside it, found " INSIDE);
-	if (hop->recognise == RECOGNISE_VLAN && !hop->tag)
-		return check_fail(check, node_find(node, "recognise-by"), "tag", EINVAL,
-			"expected the tag that frames carry, found none");
-	if (hop->recognise != RECOGNISE_VLAN && hop->tag)
-		return check_fail(check, node_find(node, "tag"), "tag", EINVAL,
-			"expected recognise-by: vlan beside it, found another");
-	if (hop->recognise == RECOGNISE_NSH && !hop->path)
-		return check_fail(check, node_find(node, "recognise-by"), "path", EINVAL,
-			"expected the service path that frames are on, found none");
-	if (hop->recognise != RECOGNISE_NSH && hop->path)
-		return check_fail(check, node_find(node, "path"), "path", EINVAL,
-			"expected recognise-by: nsh beside it, found another");
+	int rc = check_beside(check, node, "tag", "the tag that frames carry", "vlan",
+		hop->recognise == RECOGNISE_VLAN);
+	if (!rc)
+		rc = check_beside(check, node, "path", "the service path that frames are on", "nsh",
+			hop->recognise == RECOGNISE_NSH);
+	if (rc)
+		return rc;
 	if (hop->recognise == RECOGNISE_PORT && hop->mode != HOP_ROUTED)
 		return check_fail(check, node_find(node, "recognise-by"), "recognise-by", EINVAL,
 			"expected mode: routed beside port, found transparent");
