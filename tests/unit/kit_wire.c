@@ -233,3 +233,12 @@ uint32_t frame_assemble(const struct frame *frame, uint8_t *out)
 		complete(frame, out, len);
 	return len;
 }
+
+uint32_t packet_assemble(const struct packet *p, uint8_t *out)
+{
+	struct frame frame = {.head = p->data,
+		.head_len = p->head_len,
+		.body = p->body,
+		.body_len = p->len - p->head_len};
+	return frame_assemble(&frame, out);
+}

@@ -57,6 +57,8 @@ void parcel_load(struct parcel *parcel, const uint8_t *bytes, uint32_t len, uint
 	uint32_t piece);
 void parcel_free(struct parcel *parcel);
 
+// A packet as a receiver would get it. Returns its length.
+uint32_t packet_assemble(const struct packet *p, uint8_t *out);
 // Copies a frame as ring.h says ring_put does, and completes its checksum. Returns its length.
 uint32_t frame_assemble(const struct frame *frame, uint8_t *out);
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -11,7 +10,7 @@
 #include "conntrack/table.h"
 #include "switch/private.h"
 #include "tests/unit/kit_conn.h"
-#include "tests/unit/kit_eal.h"
+#include "tests/unit/kit_switch.h"
 #include "tests/unit/kit_schema.h"
 
 enum {
@@ -19,13 +18,9 @@ enum {
 	ROUNDS = 2 * CONN_INSTANCES / HOP_INSTANCES_MAX // numbers go round twice
 };
 
-static char run_dir[] = "/tmp/weir-test-chains-XXXXXX", vm_dir[sizeof(run_dir) + 3];
-static struct weir_switch *sw;
-
 // A chain of one hop with the first instances, or the others.
 static void apply(unsigned first)
 {
-	struct error err = {0};
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -37,32 +32,17 @@ static void apply(unsigned first)
 		fprintf(out, "%s{port: p%u}", i > first ? ", " : "", i);
 	fprintf(out, "]}]}}\n");
 	fclose(out);
-	struct config *config = check(text);
-	int rc = sw ? switch_apply(sw, config, &err)
-		    : switch_create(&sw, config, &(struct switch_options){run_dir}, &err);
-	cr_assert_eq(rc, 0, "%s", err.text);
-	config_free(config);
+	kit_switch_apply(text);
 	free(text);
 }
 
 static void begin(void)
 {
-	kit_eal_start();
-	cr_assert(mkdtemp(run_dir));
-	snprintf(vm_dir, sizeof(vm_dir), "%s/vm", run_dir);
-	cr_assert_eq(mkdir(vm_dir, 0700), 0);
+	kit_switch_begin();
 	apply(0);
 }
 
-static void end(void)
-{
-	switch_destroy(sw);
-	rmdir(vm_dir);
-	rmdir(run_dir);
-	kit_eal_stop();
-}
-
-TestSuite(chain_numbers, .init = begin, .fini = end);
+TestSuite(chain_numbers, .init = begin, .fini = kit_switch_end);
 
 // A connection that visits this instance; as a worker makes it, which has none to make.
 static uint32_t begin_connection(uint8_t instance, struct conn_key *key)

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What is told of a chain's instances: of one look at them, and once.
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <criterion/criterion.h>
 
 #include "switch/private.h"
-#include "tests/unit/kit_eal.h"
 #include "tests/unit/kit_schema.h"
+#include "tests/unit/kit_switch.h"
 
 // Not in the order of their names.
 #define PORTS \
@@ -21,37 +16,13 @@
 	"  b: {vhost-user: {socket: b.sock}}\n"
 #define CHAIN "chains: {x: {match: {}, hops: [{nf: f, instances: [{left: d, right: a}]}]}}\n"
 
-static char run_dir[] = "/tmp/weir-test-status-XXXXXX", vm_dir[sizeof(run_dir) + 3];
-static struct weir_switch *sw;
-
-static void apply(const char *text)
-{
-	struct error err = {0};
-	struct config *config = check(text);
-	int rc = sw ? switch_apply(sw, config, &err)
-		    : switch_create(&sw, config, &(struct switch_options){run_dir}, &err);
-	cr_assert_eq(rc, 0, "%s", err.text);
-	config_free(config);
-}
-
 static void begin(void)
 {
-	kit_eal_start();
-	cr_assert(mkdtemp(run_dir));
-	snprintf(vm_dir, sizeof(vm_dir), "%s/vm", run_dir);
-	cr_assert_eq(mkdir(vm_dir, 0700), 0);
-	apply(PORTS CHAIN);
+	kit_switch_begin();
+	kit_switch_apply(PORTS CHAIN);
 }
 
-static void end(void)
-{
-	switch_destroy(sw);
-	rmdir(vm_dir);
-	rmdir(run_dir);
-	kit_eal_stop();
-}
-
-TestSuite(chain_status, .init = begin, .fini = end);
+TestSuite(chain_status, .init = begin, .fini = kit_switch_end);
 
 static struct nf *nf(void)
 {
@@ -112,6 +83,6 @@ Test(chain_status, ports_are_found_whatever_their_order_was)
 	}
 	cr_expect_null(switch_port_by_name(sw, "e"));
 	cr_expect_null(switch_port_by_name(sw, ""));
-	apply("switch: {workers: [0]}\n");
+	kit_switch_apply("switch: {workers: [0]}\n");
 	cr_expect_null(switch_port_by_name(sw, "a"));
 }

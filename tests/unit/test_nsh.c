@@ -19,15 +19,6 @@ static struct parcel parcel;
 static uint8_t bytes[WIRE_MAX];
 static const struct nsh first = {.path = 0x123456, .index = 255};
 
-static uint32_t bytes_of(const struct packet *p, uint8_t *out)
-{
-	struct frame frame = {.head = p->data,
-		.head_len = p->head_len,
-		.body = p->body,
-		.body_len = p->len - p->head_len};
-	return frame_assemble(&frame, out);
-}
-
 static void build(bool tagged, int version, uint32_t payload)
 {
 	wire_ethernet(&wire);
@@ -56,7 +47,7 @@ Test(nsh, is_put_before_the_whole_frame_without_its_tag)
 		build(n % 2, n / 2 ? 6 : 4, 300);
 		struct packet *p = load(wire.bytes, wire.len);
 		nsh_push(p, (const uint8_t *)NF, (const uint8_t *)WEIR, first);
-		uint32_t len = bytes_of(p, bytes), tag = n % 2 ? 4 : 0;
+		uint32_t len = packet_assemble(p, bytes), tag = n % 2 ? 4 : 0;
 		cr_assert_eq(len, NSH_ROOM + wire.len - tag);
 		cr_expect_arr_eq(bytes, NF WEIR "\x89\x4f\x0f\xc2\2\3\x12\x34\x56\xff", NSH_ROOM);
 		cr_expect_arr_eq(bytes + NSH_ROOM, wire.bytes, 12);
@@ -76,10 +67,10 @@ Test(nsh, is_taken_off_and_what_was_inside_is_parsed)
 	cr_expect(nsh.path == 0x123456 && nsh.index == 254);
 	cr_expect_eq(p->flags, PACKET_IPV4 | PACKET_L4);
 	cr_expect(p->l3_off == wire.l3 && p->l4_off == wire.l4);
-	cr_expect_eq(bytes_of(p, bytes), wire.len);
+	cr_expect_eq(packet_assemble(p, bytes), wire.len);
 	cr_expect_arr_eq(bytes, wire.bytes, wire.len);
 	nsh_on(p);
-	cr_expect_eq(bytes_of(p, bytes), NSH_ROOM + wire.len);
+	cr_expect_eq(packet_assemble(p, bytes), NSH_ROOM + wire.len);
 	cr_expect_arr_eq(
 		bytes, NF WEIR "\x89\x4f\x1f\xc2\xf2\3\x12\x34\x56\xfe", NSH_ROOM, "as it came");
 	cr_expect_eq(p->l4_off, NSH_ROOM + wire.l4);

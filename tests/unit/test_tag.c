@@ -12,16 +12,6 @@ static struct wire wire;
 static struct parcel parcel;
 static uint8_t bytes[WIRE_MAX];
 
-// The frame as a receiver would get it. Returns its length.
-static uint32_t bytes_of(const struct packet *p, uint8_t *out)
-{
-	struct frame frame = {.head = p->data,
-		.head_len = p->head_len,
-		.body = p->body,
-		.body_len = p->len - p->head_len};
-	return frame_assemble(&frame, out);
-}
-
 static void build(unsigned tags, int version)
 {
 	wire_ethernet(&wire);
@@ -60,7 +50,7 @@ static struct packet *load(void)
 static void expect_reparses(const struct packet *p)
 {
 	struct parcel other;
-	uint32_t len = bytes_of(p, bytes);
+	uint32_t len = packet_assemble(p, bytes);
 	cr_assert_eq(len, p->len);
 	parcel_load(&other, bytes, len, p->head_len, 0);
 	struct packet *q = &other.packet;
@@ -89,7 +79,7 @@ Test(tag, push_and_pop)
 	for (unsigned i = 0; i < 3; i++) {
 		build(0, versions[i]);
 		struct packet *p = load();
-		bytes_of(p, wire.bytes);
+		packet_assemble(p, wire.bytes);
 		packet_set_tag(p, 0x8100, 0xa123);
 		cr_expect_eq(p->len, wire.len + 4);
 		cr_expect_eq(p->head_len, STASH_HEADERS + 4);
@@ -100,7 +90,7 @@ Test(tag, push_and_pop)
 		cr_expect(p->flags & PACKET_TAGGED);
 		expect_reparses(p);
 		packet_set_tag(p, 0, 0);
-		cr_expect_eq(bytes_of(p, bytes), wire.len);
+		cr_expect_eq(packet_assemble(p, bytes), wire.len);
 		cr_expect_arr_eq(bytes, wire.bytes, wire.len);
 		cr_expect(!(p->flags & PACKET_TAGGED));
 		cr_expect_eq(p->vlan_tci, 0xa123, "the priority survives");
@@ -116,7 +106,7 @@ Test(tag, pop_push_and_replace)
 		build(1, versions[i]);
 		struct packet *p = load();
 		cr_expect_eq(p->vlan_tci, 0x6064);
-		bytes_of(p, wire.bytes);
+		packet_assemble(p, wire.bytes);
 		packet_set_tag(p, 0, 0);
 		cr_expect_eq(p->len, wire.len - 4);
 		cr_expect_eq(p->head_len, STASH_HEADERS - 4);
@@ -124,7 +114,7 @@ Test(tag, pop_push_and_replace)
 		expect_reparses(p);
 		packet_set_tag(p, 0x88a8, 7);
 		packet_set_tag(p, 0x8100, 0x6064);
-		cr_expect_eq(bytes_of(p, bytes), wire.len);
+		cr_expect_eq(packet_assemble(p, bytes), wire.len);
 		cr_expect_arr_eq(bytes, wire.bytes, wire.len);
 		expect_reparses(p);
 		parcel_free(&parcel);
