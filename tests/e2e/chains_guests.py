@@ -40,7 +40,7 @@ def bridging(net):
         for port in (ECHO, BLOCKED, REFUSED):
             net.echo(port)
         yield net
-        net.park()
+        net.unchain()
         lost.only(*EXPLAINED)
     net.forget()
 
@@ -153,7 +153,7 @@ def firewall(net):
     counted = net.guest("mon").ok("nft list counter bridge count ipv6")
     check(int(re.search(r"packets (\d+)", counted)[1]) > 0, f"the monitor counted {counted}")
     # Without the chain all of them answer.
-    net.park()
+    net.unchain()
     for port in (ECHO, BLOCKED, REFUSED):
         check(net.ask(net.addresses()[0], port) == "hello", f"without a chain port {port} does not answer")
     return "v4 and v6; by a RST in the server's name"
@@ -182,8 +182,6 @@ def signatures(net):
 def tags(net):
     """Its bridge sends on what it gets, as it is."""
     shared = {"nfs": "fw", "recognise-by": "vlan"}
-    parked = net.document["chains"]["parked"]["hops"][0]
-    parked["instances"].remove(net.functions["fw"].instance)
     net.chain({**shared, "tag": 100}, "mon", apply=False, **{"from": {"port": "client"}, "proto": "tcp"})
     net.chain({**shared, "tag": 200}, name="rest", **{"from": {"port": "client"}})
     made = [Capture(net.guest("fw"), "vlan", "-e -c 2000", card) for card in ("eth0", "eth1")]
@@ -200,7 +198,7 @@ def tags(net):
                                 (200, "ICMP6, echo request"), (200, "ICMP6, echo reply")):
             found = [re.search(r"vlan (\d+),", line) for line in lines if re.search(pattern, line)]
             check({one and one[1] for one in found} == {str(number)}, f"{pattern}: {found}")
-    net.park()
+    net.unchain()
     return f"TCP in 100, ping in 200, v4 and v6; {figure}"
 
 
@@ -287,7 +285,7 @@ def change(net):
         for hops in chains:
             net.chain(*hops)
             through(net)
-        net.park()
+        net.unchain()
         check(transfer.running(), "it had ended before the last change")
     except BaseException:
         transfer.cancel()

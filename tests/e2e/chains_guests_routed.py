@@ -50,7 +50,7 @@ def routing(net):
         net.ready()
         lost = Drops(net.switch)
         yield net
-        net.park()
+        net.unchain()
         lost.only(*EXPLAINED)
     net.forget()
 

@@ -53,8 +53,7 @@ class Net:
             for port in one.ports:
                 del self.document["ports"][port]
         self.functions.clear()
-        self.document["chains"] = {}
-        self.apply()
+        self.unchain()
 
     def apply(self):
         self.switch.ctl("apply", self.switch.write_config(self.document))
@@ -63,21 +62,18 @@ class Net:
         """Starts a function's guest without waiting for it; files as for nf_image."""
         ports = (name,) if arms == 1 else (f"{name}-l", f"{name}-r")
         for port, mac in itertools.zip_longest(ports, macs):
-            self.document["ports"][port] = {"vhost-user": {"socket": f"{port}.sock"},
+            self.document["ports"][port] = {"vhost-user": {"socket": f"{port}.sock"}, "nf": True,
                                             **({"addresses": {"mac": mac}} if mac else {})}
         function = self.functions[name] = Function(name, ports)
-        self.park()
+        self.apply()
         files = {key: self.write(f"{name}.{key}", how.pop(key)) for key in ("rules", "config", "signatures") if key in how}
         nics = [Nic(self.switch.socket(port), mac=mac or "") for port, mac in itertools.zip_longest(ports, macs)]
         guest = Guest(name, nics, found=nf_image(kind, self.work.sub(name), **files),
                       words=route_words(routes), **how)
         function.guest = self.stack.enter_context(guest)
 
-    def park(self):
-        """A chain that nobody matches names all functions: between two ports of a bridge, theirs would be a loop."""
-        nobody = {"from": {"cidr": "255.255.255.255/32"}}
-        self.document["chains"] = {"parked": {"match": nobody, "hops": [
-            {"nf": "any", "instances": [one.instance for one in self.functions.values()]}]}}
+    def unchain(self):
+        self.document["chains"] = {}
         self.apply()
 
     def write(self, name, text):

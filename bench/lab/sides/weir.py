@@ -9,7 +9,7 @@ from switch import Switch
 from weirvm.procs import Deadline, Failure, run, tail, wait_until
 
 from . import ROOT, Side
-from ..chaining import weir_chains
+from ..chaining import weir_chains, weir_ports
 from ..tracking import weir_groups, weir_timeouts
 
 PROTOCOL = 1
@@ -117,6 +117,8 @@ class Weir(Side):
         if setup.chain:
             document["chains"], groups = weir_chains(setup.chain, len(setup.sockets), self.without)
             document["groups"].update(groups)
+            for name, own in weir_ports(setup.chain, len(setup.sockets)).items():
+                document["ports"][name].update(own)
         for number, rate in self.rates.items():
             document["ports"][f"vm{number}"]["rate"] = rate
         if self.shared:
