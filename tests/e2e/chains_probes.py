@@ -55,6 +55,44 @@ def wait_state(it, wanted, timeout=2):
     wait_until(lambda: state(it) == wanted, slow(timeout), lambda: f"{state(it)}, not {wanted}")
 
 
+class Strays:
+    """What ports lost as such, from now on."""
+
+    def __init__(self, lan, *names):
+        self.lan = lan
+        self.before = {name: self.count(name) for name in names}
+
+    def count(self, name):
+        return self.lan.drops(name).get("chain-stray", 0)
+
+    def check_none(self):
+        grown = {name: self.count(name) - before for name, before in self.before.items()}
+        check(not any(grown.values()), f"strays: {grown}")
+
+
+def falls_silent(it, nf, port, packets):
+    """A function in service that got so many packets of connections, and then none: it stays in service until it
+    answers no more, and comes back when it does. Returns after how many seconds it was found."""
+    probes = len(nf.seen)
+    wait_until(lambda: len(nf.seen) > probes + 5, slow(5), "six probes")
+    check(state(it) == "in-service", "idle")
+    check(not it.lan.client.got() and not it.lan.server.got(), "a probe reached an end")
+    check(hop(it)["instances"][0]["original"]["packets"] == packets, "probes are counted as packets of connections")
+    nf.clear()
+    begun = time.monotonic()
+    wait_state(it, "silent")
+    took = time.monotonic() - begun
+    it.lan.switch.wait_log(rf"chain inspect: nf is out of service: port {port}: no answer to its probe")
+    nf.set()
+    wait_state(it, "in-service")
+    return took
+
+
+def told(took):
+    check(max(took) < slow(1.2), f"after {took} s")
+    return "silent after " + " and ".join(f"{seconds:.1f} s" for seconds in took)
+
+
 def next_probe(end):
     return end.wait_frames(1, wanted=lambda frame: PROBE in frame)[-1]
 
@@ -62,11 +100,11 @@ def next_probe(end):
 @case("chains: a function that does not answer its probe is out of service within a second, until it does", needs=bare,
       presets=BOTH)
 def unanswered(it):
-    lan, switch, took = it.lan, it.lan.switch, []
+    lan, took = it.lan, []
     for instance, (left, right) in ((TWO_ARMED, (lan.fw_l, lan.fw_r)), ("ids", (lan.ids, lan.ids))):
         one = talk(Udp, lan.client, lan.server)
         lan.drain()
-        strays = {name: lan.drops(name).get("chain-stray", 0) for name in ("fw-l", "fw-r", "ids")}
+        strays = Strays(lan, "fw-l", "fw-r", "ids")
         with forwarding(left, right) as nf:
             # Nobody has seen it forward yet.
             probed(it, [instance], {})
@@ -82,23 +120,11 @@ def unanswered(it):
                 frame = one.data(way)
                 lan.client.put(frame)
                 check(end.wait_frames(1, slow(5)) == [frame], "another frame")
-            time.sleep(slow(1))
-            check(state(it) == "in-service", "idle")
-            check(not lan.client.got() and not lan.server.got(), "a probe reached a client")
-            check(hop(it)["instances"][0]["original"]["packets"] == 2, "probes are counted as packets of connections")
-            nf.clear()
-            begun = time.monotonic()
-            wait_state(it, "silent")
-            took.append(time.monotonic() - begun)
-            switch.wait_log(rf"chain inspect: nf is out of service: port {port}: no answer to its probe")
-            nf.set()
-            wait_state(it, "in-service")
-            grown = {name: lan.drops(name).get("chain-stray", 0) - count for name, count in strays.items()}
-            check(not any(grown.values()), f"strays: {grown}")
+            took.append(falls_silent(it, nf, port, 2))
+        strays.check_none()
         lan.drain()
     it.none()
-    check(max(took) < slow(1.2), f"after {took} s")
-    return "silent after " + " and ".join(f"{seconds:.1f} s" for seconds in took)
+    return told(took)
 
 
 @case("chains: a probe that comes out elsewhere, twice, or with another number, is a stray and no answer", needs=bare,

@@ -1,9 +1,7 @@
 """Probes of network functions that route: echo requests, which the test forwards as a router or a NAT does, or not."""
-import time
-
 from cases import BOTH, case, check, slow
 from chains_nat import OWN, TWO_ARMED, nats
-from chains_probes import forwarding, hop, probed, state, wait_state
+from chains_probes import Strays, falls_silent, forwarding, hop, probed, state, told, wait_state
 from chains_routed import LEFT_RIGHT, ROUTED, WEIR, moved, routers
 from lab import packets, wait_until
 from lab.packets import Udp, host
@@ -40,11 +38,11 @@ def is_probe(frame, left, version):
 @case("chains: a router that forwards no echo request is out of service within a second, until it does", needs=routers,
       presets=BOTH)
 def unanswered(it):
-    lan, switch, took = it.lan, it.lan.switch, []
+    lan, took = it.lan, []
     for instance, (left, right), version in ((LEFT_RIGHT, (lan.r_l, lan.r_r), 4), ("r1", (lan.r1, lan.r1), 6)):
         one = talk(Udp, lan.client, lan.server, version=version)
         lan.drain()
-        strays = {name: lan.drops(name).get("chain-stray", 0) for name in ("r-l", "r-r", "r1")}
+        strays = Strays(lan, "r-l", "r-r", "r1")
         with forwarding(left, right, router(right)) as nf:
             probed(it, [instance], between(lan, version), **ROUTED)
             wait_state(it, "silent")
@@ -57,23 +55,11 @@ def unanswered(it):
             frame = one.data()
             lan.client.put(frame)
             check(lan.server.wait_frames(1, slow(5)) == [frame[:14] + packets.routed(frame[14:])], "another frame")
-            time.sleep(slow(1))
-            check(state(it) == "in-service", "idle")
-            check(not lan.client.got() and not lan.server.got(), "a probe reached an end")
-            check(hop(it)["instances"][0]["original"]["packets"] == 1, "probes are counted as packets of connections")
-            nf.clear()
-            begun = time.monotonic()
-            wait_state(it, "silent")
-            took.append(time.monotonic() - begun)
-            switch.wait_log(rf"chain inspect: nf is out of service: port {lan.name(left)}: no answer to its probe")
-            nf.set()
-            wait_state(it, "in-service")
-            grown = {name: lan.drops(name).get("chain-stray", 0) - count for name, count in strays.items()}
-            check(not any(grown.values()), f"strays: {grown}")
+            took.append(falls_silent(it, nf, lan.name(left), 1))
+        strays.check_none()
         lan.drain()
     it.none()
-    check(max(took) < slow(1.2), f"after {took} s")
-    return "silent after " + " and ".join(f"{seconds:.1f} s" for seconds in took)
+    return told(took)
 
 
 @case("chains: probes of a router are told from pings between the same addresses", needs=routers, presets=BOTH)
