@@ -70,14 +70,21 @@ def run(argv, timeout=60, check=True, **options):
     return done
 
 
-_requests = queue.SimpleQueue()
-_starter = None
-_starter_lock = threading.Lock()
+def _no_starter():
+    global _requests, _starter, _starter_lock
+    _requests = queue.SimpleQueue()
+    _starter = None
+    _starter_lock = threading.Lock()
 
 
-def _start_forever():
+# A forked process has no thread but the one that forked; queue and lock may be as another one held them.
+_no_starter()
+os.register_at_fork(after_in_child=_no_starter)
+
+
+def _start_forever(requests):
     while True:
-        argv, options, answer = _requests.get()
+        argv, options, answer = requests.get()
         try:
             answer.put(subprocess.Popen(argv, **options))
         except Exception as error:  # handed to the caller, whose thread it belongs to
@@ -98,7 +105,8 @@ def spawn(argv, user=None, **options):
     global _starter
     with _starter_lock:
         if _starter is None:
-            _starter = threading.Thread(target=_start_forever, name="starter", daemon=True)
+            _starter = threading.Thread(target=_start_forever, args=(_requests,), name="starter",
+                                        daemon=True)
             _starter.start()
     options.setdefault("stdin", subprocess.DEVNULL)
     answer = queue.SimpleQueue()
