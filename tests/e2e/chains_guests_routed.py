@@ -1,9 +1,10 @@
 """Chains of real guests whose network functions route, or change addresses: a router, a NAT, a proxy."""
 import contextlib
+import itertools
 import re
 
 from cases import case, check, fixture, slow
-from chains_net import ENDS, EXPLAINED, ends, fetch_file
+from chains_net import ENDS, EXPLAINED, REPLY, REQUEST, captures, ends, fetch_file
 from traffic import Drops, new_port, plain, send_file
 
 ONE, TWO = 8091, 8092
@@ -119,15 +120,50 @@ def nat(net):
     return f"there {there}; back over v6 {back}"
 
 
-@case("chain guests: a router, a NAT and a monitor, one after the other", needs=routing)
+# (card, direction, TTL or hop limit) at each guest: who routes takes one off.
+LIVES = {
+    REQUEST: {"client": {("eth0", "Out", 64)}, "mon": {("eth0", "P", 64), ("eth0", "Out", 64)},
+              "rt": {("eth0", "In", 64), ("eth1", "Out", 63)}, "nat": {("eth0", "In", 63), ("eth1", "Out", 62)},
+              "server": {("eth0", "In", 62)}},
+    REPLY: {"server": {("eth0", "Out", 64)}, "nat": {("eth1", "In", 64), ("eth0", "Out", 63)},
+            "rt": {("eth1", "In", 63), ("eth0", "Out", 62)}, "mon": {("eth0", "P", 62), ("eth0", "Out", 62)},
+            "client": {("eth0", "In", 62)}},
+}
+
+
+def lives(lines, ip, pattern):
+    """As in LIVES, of the packets in a capture with -v that look so."""
+    head = rf"[\d:.]+ (\w+) +(\w+) +{ip} \(.*?(?:ttl|hlim) (\d+),.*{pattern}"
+    return {(found[1], found[2], int(found[3])) for line in lines if (found := re.match(head, line))}
+
+
+@case("chain guests: a monitor, a router and a NAT: captures in every guest show the order, both ways, v4 and v6",
+      needs=routing)
 def mixed(net):
     net.chain("mon", {"nfs": "rt", "mode": "routed"}, {"nfs": "nat", **CHANGES})
     for address in net.addresses():
         net.client.wait_ping(address, slow(20))
         check(ttl(net, address) == 2, f"the answer from {address} has passed {ttl(net, address)} routers")
+    port = new_port()
+    service = net.echo(port)
+    patterns = {REQUEST: ["echo request", rf"\.{port}: Flags \[S\]"],
+                REPLY: ["echo reply", rf"\.{port} > .*Flags \[S\.\]"]}
+    with captures(net, ("mon", "rt", "nat"), "icmp or icmp6 or tcp", "-v") as made:
+        for address in net.addresses():
+            net.client.ok(f"ping -n -c 1 -W 5 {address}")
+            check(net.ask(address, port) == "hello", f"the service at {address} does not answer")
+        for pattern in patterns[REPLY]:
+            made["client"].wait(pattern)
+        # Of IPv4 there are two lines for a packet.
+        lines = {name: re.sub(r"\n\s+", " ", one.job.stop().output).splitlines() for name, one in made.items()}
+    service.signal("KILL")
+    for way, looks in patterns.items():
+        for ip, pattern in itertools.product(("IP", "IP6"), looks):
+            seen = {name: lives(lines[name], ip, pattern) for name in made}
+            check(seen == LIVES[way], f"{ip} {pattern}: {seen}, not {LIVES[way]}")
     there = send_file(net.client, net.server, net.addresses()[1], 2)
     back = fetch_file(net, net.addresses()[0], 2)
-    return f"there over v6 {there}; back {back}"
+    return f"client > mon > rt > nat > server and back, ping and TCP; there over v6 {there}; back {back}"
 
 
 @case("chain guests: a proxy in the chain: haproxy spreads the connections over its servers", needs=routing)
