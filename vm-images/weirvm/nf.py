@@ -103,7 +103,7 @@ def add_arguments(parser):
     parser.add_argument("--nf", choices=KINDS, metavar="KIND", help=f"a network function. {kinds}")
     for name, what in FILES.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"a network function's {name}, {what}")
-    parser.add_argument("--route", action="append", default=[], metavar="ethN:NETWORK",
+    parser.add_argument("--route", action="append", default=[], metavar="ethN[.TAG]:NETWORK",
                         help="what is behind which card")
 
 
