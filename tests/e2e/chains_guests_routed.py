@@ -4,17 +4,22 @@ import itertools
 import re
 
 from cases import case, check, fixture, slow
-from chains_net import ENDS, EXPLAINED, REPLY, REQUEST, captures, ends, fetch_file
+from chains_net import ENDS, EXPLAINED, REPLY, REQUEST, Capture, captures, ends, fetch_file, large
 from traffic import Drops, new_port, plain, send_file
 
 ONE, TWO = 8091, 8092
-NAT, BALANCER = ("10.2.0.210", "fd02::210"), ("10.2.0.220", "fd02::220")
-TO_CLIENT = ["eth0:10.2.0.1/32", "eth0:fd02::1/128"]
+# The NAT's addresses at its right, without a tag and with each: what its cards have behind their names.
+NAT = {"": ("10.2.0.210", "fd02::210"), ".100": ("10.2.0.211", "fd02::211"), ".200": ("10.2.0.212", "fd02::212")}
+BALANCER = ("10.2.0.220", "fd02::220")
 TO_SERVER = ["eth1:10.2.0.2/32", "eth1:fd02::2/128"]
 
 
-def at_right(addresses):
-    return [f"eth1:{addresses[0]}/24", f"eth1:{addresses[1]}/64"]
+def to_client(card="eth0"):
+    return [f"{card}:{plain(address)}" for address in ENDS["client"]]
+
+
+def at_right(addresses, card="eth1"):
+    return [f"{card}:{addresses[0]}/24", f"{card}:{addresses[1]}/64"]
 
 
 def macs(number):
@@ -42,9 +47,10 @@ def routing(net):
     """All that have addresses. On their right the NAT and the proxy are hosts of the network."""
     with contextlib.ExitStack() as stack:
         net.stack = stack
-        net.begin("rt", "router", routes=TO_CLIENT + TO_SERVER, macs=macs(1), ip=["eth0:10.2.0.201/32", "eth1:10.2.0.202/32"])
-        net.begin("nat", "nat", routes=TO_CLIENT, macs=macs(2), ip=["eth0:10.2.0.203/32", *at_right(NAT)])
-        net.begin("proxy", "proxy", config=PROXY, routes=TO_CLIENT, macs=macs(3),
+        net.begin("rt", "router", routes=to_client() + TO_SERVER, macs=macs(1), ip=["eth0:10.2.0.201/32", "eth1:10.2.0.202/32"])
+        net.begin("nat", "nat", macs=macs(2), routes=[one for tag in NAT for one in to_client(f"eth0{tag}")],
+                  ip=[one for tag, own in NAT.items() for one in (f"eth0{tag}:10.2.0.203/32", *at_right(own, f"eth1{tag}"))])
+        net.begin("proxy", "proxy", config=PROXY, routes=to_client(), macs=macs(3),
                   ip=["eth0:10.2.0.204/32", "eth0:fd02::204/128", *at_right(BALANCER)])
         net.begin("mon", "monitor", arms=1)
         net.begun()
@@ -52,7 +58,8 @@ def routing(net):
         lost = Drops(net.switch)
         yield net
         net.unchain()
-        lost.only(*EXPLAINED)
+        # The last: the NAT's cards with tags talk while no chain has those.
+        lost.only(*EXPLAINED, "vlan-not-member")
     net.forget()
 
 
@@ -101,6 +108,7 @@ def peers(net, port):
 
 
 CHANGES = {"mode": "routed", "recognise-by": "port"}
+TAGGED = {"mode": "routed", "recognise-by": "vlan"}
 
 
 @case("chain guests: a NAT in the chain: the server sees its address, files arrive unchanged", needs=routing)
@@ -108,7 +116,7 @@ def nat(net):
     net.chain({"nfs": "nat", **CHANGES}, "mon")
     port = new_port()
     service = peers(net, port)
-    for address, own, nats in zip(net.addresses(), ENDS["client"], NAT):
+    for address, own, nats in zip(net.addresses(), ENDS["client"], NAT[""]):
         net.client.wait_ping(address, slow(20))
         said = net.ask(address, port)
         check(said and nats in said and plain(own) + ":" not in said, f"the server at {address} was asked by {said}")
@@ -118,6 +126,35 @@ def nat(net):
     behind = net.instances()["mon"]
     check(behind["original"]["packets"] and behind["reply"]["packets"], f"the monitor behind it: {behind}")
     return f"there {there}; back over v6 {back}"
+
+
+@case("chain guests: two chains share a NAT: in it each has its tag, and an address of its own", needs=routing)
+def shared(net):
+    net.unchain()
+    net.chain({"nfs": "nat", **TAGGED, "tag": 100}, "mon", name="tcp", apply=False, **{"from": {"port": "client"}, "proto": "tcp"})
+    net.chain({"nfs": "nat", **TAGGED, "tag": 200}, name="ping", **{"from": {"port": "client"}})
+    port = new_port()
+    service = peers(net, port)
+    cards = [Capture(net.guest("nat"), "vlan", "-e -c 200", card) for card in ("eth0", "eth1")]
+    for address, nats in zip(net.addresses(), NAT[".100"]):
+        net.client.wait_ping(address, slow(20))
+        said = net.ask(address, port)
+        check(said and nats in said, f"the server at {address} was asked by {said}")
+    service.signal("KILL")
+    there = send_file(net.client, net.server, net.addresses()[0], 1)
+    back = fetch_file(net, net.addresses()[1], 1)
+    own = [plain(address) for address in ENDS["client"]]
+    for capture, asks, pings in zip(cards, (own, NAT[".100"]), (own, NAT[".200"])):
+        wanted = {}
+        for server, tcp, ping in zip(net.addresses(), asks, pings):
+            wanted |= {rf" {tcp}\.\d+ > {server}\.\d+: Flags": 100, rf" {server}\.\d+ > {tcp}\.\d+: Flags": 100,
+                       f" {ping} > {server}: .* echo request": 200, f" {server} > {ping}: .* echo reply": 200}
+        check(large(capture.tags(wanted)), "no frame of TSO")
+    passed = {name: net.instances(name)["nat-l"] for name in ("tcp", "ping")}
+    sizes = {name: [one[way]["bytes"] for way in ("original", "reply")] for name, one in passed.items()}
+    check(min(sizes["tcp"]) > 1 << 20 and 0 < min(sizes["ping"]) and max(sizes["ping"]) < 1 << 16, f"bytes there and back: {sizes}")
+    net.unchain()
+    return f"TCP in 100, ping in 200, v4 and v6; there {there}; back over v6 {back}"
 
 
 # (card, direction, TTL or hop limit) at each guest: who routes takes one off.

@@ -180,6 +180,19 @@ class Capture:
         """The lines that are about packets: "TIME CARD DIRECTION ..."."""
         return [line for line in self.job.stop().output.splitlines() if re.match(r"[\d:.]+ \w+ +\w+ ", line)]
 
+    def tags(self, wanted):
+        """{pattern: the tag of all packets that match}, of which there must be some. Stops it; its lines."""
+        lines = self.job.stop().output.splitlines()
+        for pattern, tag in wanted.items():
+            found = {re.search(r"vlan (\d+),|$", line)[1] for line in lines if re.search(pattern, line)}
+            check(found == {str(tag)}, f"{self.guest.name}: {pattern}: in {found}, not {tag}")
+        return lines
+
+
+def large(lines):
+    """How many frames of a capture are longer than a packet on a wire."""
+    return sum(int(found[1]) > 2000 for line in lines if (found := re.search(r"length (\d+)", line)))
+
 
 @contextlib.contextmanager
 def captures(net, names, packets, words=""):
