@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm-images/nf/ids/nsh.h"
 #include "vm-images/nf/ids/payload.h"
 #include "vm-images/nf/ids/report.h"
 #include "vm-images/nf/ids/wire.h"
@@ -24,11 +25,14 @@ static const char help[] =
 	"A frame that has a signature in it is dropped. Signatures are looked for in one packet at "
 	"a time:\n"
 	"one that is cut by a segment's or a fragment's end is not seen.\n"
+	"Of a frame in NSH (RFC 8300) the one inside is looked at; all of it goes to whoever it\n"
+	"came from, its service index one less.\n"
 	"\n"
 	"  --socket PATH   where the counts are asked for (default: /run/weir-ids.sock)\n";
 
 struct ids {
 	int wires[2], listener;
+	uint8_t macs[2][6];
 	struct signatures *set;
 	struct counts counts;
 	struct wire_frame frame;
@@ -37,8 +41,15 @@ struct ids {
 static void pass(struct ids *ids, unsigned from)
 {
 	struct wire_frame *frame = &ids->frame;
-	size_t at = payload_offset(frame->data, frame->length);
+	size_t inside;
+	enum nsh_kind nsh = nsh_read(frame->data, frame->length, &inside);
+	ids->counts.nsh[nsh]++;
+	if (nsh > NSH_SOUND)
+		return;
+	size_t at = inside + payload_offset(frame->data + inside, frame->length - inside);
 	int number = signatures_find(ids->set, frame->data + at, frame->length - at);
+	if (nsh == NSH_SOUND)
+		nsh_hand_on(frame->data, ids->macs[!from]);
 	if (number >= 0) {
 		ids->counts.dropped[number]++;
 	} else if (number == SIGNATURES_FAILED) {
@@ -102,6 +113,11 @@ static int start(const char *signatures, const char *socket, char **cards, int n
 	}
 	if (ncards == 1)
 		ids.wires[1] = ids.wires[0];
+	for (int i = 0; i < 2; i++) {
+		int error = wire_address(ids.wires[i], ids.macs[i]);
+		if (error)
+			return complain(cards[i < ncards ? i : 0], strerror(-error));
+	}
 	ids.listener = report_listen(socket);
 	if (ids.listener < 0)
 		return complain(socket, strerror(-ids.listener));

@@ -36,6 +36,15 @@ int report_listen(const char *path)
 	return fd;
 }
 
+static const char *const nsh_names[NSH_KINDS] = {
+	[NSH_LENGTH] = "nsh-length",
+	[NSH_VERSION] = "nsh-version",
+	[NSH_OAM] = "nsh-oam",
+	[NSH_MD_TYPE] = "nsh-md-type",
+	[NSH_PROTOCOL] = "nsh-protocol",
+	[NSH_INDEX] = "nsh-index",
+};
+
 void report_answer(int fd, const struct counts *counts, const struct signatures *set)
 {
 	// Frames wait meanwhile, so whoever does not read gets what fits the socket.
@@ -46,6 +55,11 @@ void report_answer(int fd, const struct counts *counts, const struct signatures 
 		counts->bytes[0]);
 	dprintf(peer, "right-packets %" PRIu64 "\nright-bytes %" PRIu64 "\nlost %" PRIu64 "\n",
 		counts->passed[1], counts->bytes[1], counts->lost);
+	dprintf(peer, "nsh-packets %" PRIu64 "\n", counts->nsh[NSH_SOUND]);
+	for (unsigned kind = NSH_SOUND + 1; kind < NSH_KINDS; kind++)
+		if (counts->nsh[kind])
+			dprintf(peer, "dropped %" PRIu64 " %s\n", counts->nsh[kind],
+				nsh_names[kind]);
 	for (size_t i = 0; i < signatures_count(set); i++)
 		if (counts->dropped[i])
 			dprintf(peer, "dropped %" PRIu64 " line %u: %s\n", counts->dropped[i],

@@ -64,6 +64,16 @@ int wire_open(const char *card)
 	return fd;
 }
 
+int wire_address(int fd, uint8_t mac[6])
+{
+	struct sockaddr_ll place;
+	socklen_t size = sizeof(place);
+	if (getsockname(fd, (struct sockaddr *)&place, &size))
+		return -errno;
+	memcpy(mac, place.sll_addr, ETHER_ADDR_LEN);
+	return 0;
+}
+
 // Puts the tag back where it was.
 static void put_tag(struct wire_frame *frame, const struct tpacket_auxdata *aux)
 {

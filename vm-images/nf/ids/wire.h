@@ -21,6 +21,8 @@ struct wire_frame {
 
 // A descriptor that poll() can wait for, or -errno.
 int wire_open(const char *card);
+// The card's own address. 0 or -errno.
+int wire_address(int fd, uint8_t mac[6]);
 // 1: a frame; 0: none waits; -EMSGSIZE: one that is too long, and lost; -errno: the card is down or
 // gone.
 int wire_take(int fd, struct wire_frame *frame);
