@@ -6,7 +6,7 @@ from cases import case, check, fixture, slow
 from chains_net import ECHO, EXPLAINED, REPLY, REQUEST, Capture, Talks, captures, ends, fetch_file, large
 from guests import checksum_errors
 from lab import wait_until
-from traffic import Drops, Stream, Transfer, gap, pings, send_file
+from traffic import Drops, Stream, Transfer, gap, pings, send_file, traffic
 
 BLOCKED, REFUSED = 8080, 8081
 RULES = f"""
@@ -21,6 +21,8 @@ table bridge filter {{
 	}}
 }}
 """
+# Of an NF that speaks NSH: where it gets it, and room for that before a frame of 1500.
+IDS_MACS, IDS_MTU = ("52:54:00:99:00:01", "52:54:00:99:00:02"), 1522
 SIGNATURES = "# of this test\nevil[0-9]{4}\n/EXPLOIT/i\n"
 
 
@@ -32,7 +34,7 @@ def bridging(net):
         net.begin("fw", "firewall", rules=RULES)
         net.begin("fw2", "firewall", rules=RULES)
         net.begin("mon", "monitor", arms=1)
-        net.begin("ids", "ids", signatures=SIGNATURES)
+        net.begin("ids", "ids", signatures=SIGNATURES, macs=IDS_MACS, mtu=IDS_MTU)
         net.begun()
         net.ready()
         # The cards' own words at their start are past: what these machines say from now on is the chain's.
@@ -154,10 +156,15 @@ def firewall(net):
     return "v4 and v6; by a RST in the server's name"
 
 
+def stopped(net):
+    """{what: packets} that the IDS has dropped: "line N" of a signature, or a kind of NSH."""
+    said = net.guest("ids").ok("weir-ids --show")
+    return {what: int(count) for count, what in re.findall(r"dropped (\d+) (line \d+|\S+)", said)}
+
+
 @case("chain guests: the IDS drops what has a signature in it", needs=bridging)
 def signatures(net):
     net.chain("ids")
-    guest = net.guest("ids")
     for address in net.addresses():
         for text, answers in (("harmless", 1), ("evil1234", 0), ("eXploiT!", 0), ("evil12x4", 1)):
             pattern = "".join(f"{byte:02x}" for byte in text.encode())
@@ -165,9 +172,8 @@ def signatures(net):
             check((ping.status == 0) == bool(answers), f"{text!r} to {address}: {ping.output}")
         check(net.ask(address, text="harmless") == "harmless", f"no answer from {address}")
         check(net.ask(address, text="an Exploit", seconds=1) is None, f"{address} got it")
-    said = guest.ok("weir-ids --show")
-    found = {line: int(count) for count, line in re.findall(r"dropped (\d+) line (\d+)", said)}
-    check(found.get("2") == 2 and found.get("3", 0) >= 4, f"the IDS says: {said}")
+    found = stopped(net)
+    check(found.get("line 2") == 2 and found.get("line 3", 0) >= 4, f"the IDS says: {found}")
     return f"dropped by line: {found}"
 
 
@@ -191,6 +197,74 @@ def tags(net):
                       "ICMP echo request": 200, "ICMP echo reply": 200, "ICMP6, echo request": 200, "ICMP6, echo reply": 200})
     net.unchain()
     return f"TCP in 100, ping in 200, v4 and v6; {figure}"
+
+
+# -- NSH
+
+def paths(lines, pattern):
+    """{(card, direction, path, index)} of the packets in NSH that match."""
+    found = [re.match(r"\S+ (\w+) +(\w+) .*service-path-id (\w+), service-index (\w+)", line)
+             for line in lines if re.search(pattern, line)]
+    return {(one[1], one[2], int(one[3], 16), int(one[4], 16)) if one else None for one in found}
+
+
+def check_paths(lines, path, index, *kinds):
+    """In with the index, out with one less. kinds: patterns of requests, and of their replies."""
+    for number, pattern in enumerate(kinds):
+        cards = ("eth0", "eth1")[::-1 if number % 2 else 1]
+        wanted = {(cards[0], "In", path, index), (cards[1], "Out", path, index - 1)}
+        check(paths(lines, pattern) == wanted, f"{pattern}: {paths(lines, pattern)}, not {wanted}")
+
+
+def answers(net, seconds, *texts):
+    """What comes back in time of texts, as pings and sent to the service, all at once, v4 and v6: sorted lines."""
+    return sorted(net.client.ok("".join(
+        f"ping -n -c 1 -W {seconds} -s 64 -p {text.encode().hex()} {address} >/dev/null && echo '{text} pinged' &\n"
+        f"echo '{text}' | timeout {seconds} nc {address} {ECHO} &\n" for text in texts for address in net.addresses())
+        + "wait").splitlines())
+
+
+def cut(net, sender, port, send):
+    """What send() says of that sender's file, whose frames of TSO come to the port in pieces."""
+    def counts():
+        return traffic(net.switch, sender, "from_vm"), traffic(net.switch, port, "to_vm")
+    before = counts()
+    figure = send()
+    made, came = (now - then for now, then in zip(counts(), before))
+    check(came >= made + 100, f"{sender} has sent {made} frames, {came} came to {port}: none of TSO")
+    return f"{figure}, {made} frames in {came}"
+
+
+@case("chain guests: two chains share an IDS that speaks NSH, and each has its own path", needs=bridging)
+def nsh(net):
+    """In the second chain it stands behind a function that knows nothing of NSH."""
+    shared, lost, before = {"nfs": "ids", "recognise-by": "nsh"}, Drops(net.switch), stopped(net)
+    net.chain({**shared, "path": 100}, apply=False, **{"from": {"port": "client"}, "proto": "tcp"})
+    net.chain("fw", {**shared, "path": 200}, name="rest", **{"from": {"port": "client"}})
+    capture = Capture(net.guest("ids"), "ether proto 0x894f")
+    harmless = answers(net, 5, "harmless")
+    check(harmless == ["harmless"] * 2 + ["harmless pinged"] * 2, f"harmless: {harmless}")
+    evil = answers(net, 1, "evil1234", "an Exploit")
+    check(not evil, f"with a signature: {evil}")
+    lines = capture.stop()
+    check_paths(lines, 100, 255, *(rf"{address}\.\d+ > .*: Flags \[S" for address in
+                                   (r"10\.2\.0\.1", r"10\.2\.0\.2", "fd02::1", "fd02::2")))
+    check_paths(lines, 200, 254, *(f"{ip} echo {kind}," for ip in ("ICMP", "ICMP6,") for kind in ("request", "reply")))
+    found = {what: count - before.get(what, 0) for what, count in stopped(net).items() if count != before.get(what)}
+    check(set(found) == {"line 2", "line 3"} and min(found.values()) >= 4, f"the IDS has dropped {found}")
+    ends_of = (net.client, net.server)
+    errors, (four, six) = [checksum_errors(guest) for guest in ends_of], net.addresses()
+    figures = [cut(net, "client", "ids-l", lambda: send_file(net.client, net.server, four, 1)),
+               cut(net, "server", "ids-r", lambda: fetch_file(net, six, 1))]
+    now = [checksum_errors(guest) for guest in ends_of]
+    check(errors == now, f"checksum errors: {errors}, then {now}")
+    counted = {name: [net.instances(name)["ids-l"][way]["packets"] for way in ("original", "reply")]
+               for name in ("inspect", "rest")}
+    check(min(counted["inspect"]) > 100 and counted["rest"] == [6, 2], f"packets of the chains: {counted}")
+    strays = {key: count for key, count in lost.new().items() if key[1] in ("chain-stray", "to-vm-mtu", "bad-offload")}
+    check(not strays, f"the switch has dropped {strays}")
+    net.unchain()
+    return f"there {figures[0]}; back over v6 {figures[1]}; packets {counted}, dropped {found}"
 
 
 # -- instances

@@ -58,16 +58,17 @@ class Net:
     def apply(self):
         self.switch.ctl("apply", self.switch.write_config(self.document))
 
-    def begin(self, name, kind, arms=2, routes=(), macs=(), **how):
-        """Starts a function's guest without waiting for it; files as for nf_image."""
+    def begin(self, name, kind, arms=2, routes=(), macs=(), mtu=0, **how):
+        """Starts a function's guest without waiting for it; files as for nf_image. mtu: of its ports and cards."""
         ports = (name,) if arms == 1 else (f"{name}-l", f"{name}-r")
         for port, mac in itertools.zip_longest(ports, macs):
             self.document["ports"][port] = {"vhost-user": {"socket": f"{port}.sock"}, "nf": True,
-                                            **({"addresses": {"mac": mac}} if mac else {})}
+                                            **({"addresses": {"mac": mac}} if mac else {}),
+                                            **({"mtu": mtu} if mtu else {})}
         function = self.functions[name] = Function(name, ports)
         self.apply()
         files = {key: self.write(f"{name}.{key}", how.pop(key)) for key in ("rules", "config", "signatures") if key in how}
-        nics = [Nic(self.switch.socket(port), mac=mac or "") for port, mac in itertools.zip_longest(ports, macs)]
+        nics = [Nic(self.switch.socket(port), mac=mac or "", mtu=mtu) for port, mac in itertools.zip_longest(ports, macs)]
         guest = Guest(name, nics, found=nf_image(kind, self.work.sub(name), **files),
                       words=route_words(routes), **how)
         function.guest = self.stack.enter_context(guest)
