@@ -50,12 +50,12 @@ def kinds():
             "nsh-oam": nsh(own[0], SENDER, 7, 255, base=0x2fc2) + HARMLESS,
             "nsh-md-type": nsh(own[0], SENDER, 7, 255, metadata=3) + HARMLESS,
             "nsh-protocol": nsh(own[0], SENDER, 7, 255, inside=1) + HARMLESS[14:],
-            "nsh-index": nsh(own[0], SENDER, 7, 1) + HARMLESS,
+            "nsh-index": nsh(own[0], SENDER, 7, 0) + HARMLESS,
             "line 1: evil[0-9]{4}": nsh(own[0], SENDER, 7, 255) + EVIL,
         }
         for way in (0, 1):
             passes(way, 0xffffff, 255)
-            passes(way, 7, 2, bytes(16) + HARMLESS, base=0x0fc6, metadata=1)
+            passes(way, 7, 1, bytes(16) + HARMLESS, base=0x0fc6, metadata=1)
             passes(way, 7, 9, bytes(8) + HARMLESS, base=0x0fc4)
         passes(0, 7, 255, before=bad.values())
         said = show()

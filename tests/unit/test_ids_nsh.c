@@ -131,16 +131,15 @@ Test(ids_nsh, one_that_is_cut_off)
 	expect_with("longer than the frame", NSH_LENGTH, BASE + 1, 0xff);
 }
 
-Test(ids_nsh, no_index_reaches_zero)
+Test(ids_nsh, no_index_below_zero)
 {
 	expect_with("index 0", NSH_INDEX, INDEX, 0);
-	expect_with("index 1", NSH_INDEX, INDEX, 1);
-	expect_with("index 2", NSH_SOUND, INDEX, 2);
+	expect_with("index 1", NSH_SOUND, INDEX, 1);
 }
 
 Test(ids_nsh, goes_on_to_where_it_came_from_with_the_index_one_less)
 {
-	for (unsigned index = 2; index <= 255; index++) {
+	for (unsigned index = 1; index <= 255; index++) {
 		size_t length = build(2, 8);
 		bytes[INDEX] = (uint8_t)index;
 		uint8_t wanted[WIRE_MAX];

@@ -51,7 +51,7 @@ enum nsh_kind nsh_read(const uint8_t *frame, size_t length, size_t *inside)
 	size_t behind = ETHER_HDR_LEN + (size_t)words * WORD;
 	if (!has_length(type, words) || length < behind + ETHER_HDR_LEN)
 		return NSH_LENGTH;
-	if (nsh[INDEX_AT] <= 1)
+	if (!nsh[INDEX_AT])
 		return NSH_INDEX;
 	*inside = behind;
 	return NSH_SOUND;

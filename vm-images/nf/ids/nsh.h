@@ -16,7 +16,7 @@ enum nsh_kind {
 	NSH_OAM,      // about the path itself, of which this function knows nothing
 	NSH_MD_TYPE,  // neither 1 nor 2
 	NSH_PROTOCOL, // inside is something else
-	NSH_INDEX,    // no function is left on its path: the service index would reach 0
+	NSH_INDEX,    // a service index of 0: it has been through all of its path
 	NSH_KINDS
 };
 
