@@ -5,9 +5,9 @@ import time
 
 from cases import BOTH, case, check, slow
 from chains import TWO_ARMED, bare, chained
-from lab import wait_until
+from lab import packets, wait_until
 from lab.packets import Udp
-from lans import tag, talk
+from lans import put_all, tag, talk
 
 PROBE = b"\x88\xb5Weir probe"
 NUMBER = 30     # where it stands in the frame
@@ -152,6 +152,28 @@ def elsewhere(it):
     check("fw-l" not in got and "fw-r" not in got and "ids" not in got, f"a client's went to {set(got)}")
     it.none()
     return "4 strays, 1 answer"
+
+
+@case("chains: a probe does not wait behind what a rate holds back of the function's port", presets=BOTH)
+def held_back():
+    with chained(nfs=("nf-r",)) as it:
+        lan = it.lan
+        # Two seconds' worth may wait there.
+        lan.port("nf-l", rate={"to-vm": {"bits": "1Mbit"}})
+        with forwarding(lan.nf_l, lan.nf_r) as nf:
+            nf.set()
+            probed(it, [("nf-l", "nf-r")], {})
+            wait_state(it, "in-service")
+            one = talk(Udp, lan.client, lan.server)
+            frame = one.frame(0, packets.udp(*one.addresses(0), *one.ports(0), bytes(1200)))
+            put_all(lan.client, [frame] * 190)
+            wait_until(lambda: frame in nf.seen, slow(5), "the first frame")
+            first = len(nf.seen)
+            wait_until(lambda: sum(PROBE in seen for seen in nf.seen[first:]) > 5, slow(5), "six probes")
+            passed = nf.seen.count(frame)
+            check(passed < 190, "nothing waited any more")
+            check(state(it) == "in-service", "what waits in the switch took it out of service")
+        return f"6 probes before {190 - passed} of 190 frames"
 
 
 @case("chains: probes begin and end while connections run", needs=bare, presets=BOTH)
