@@ -134,14 +134,23 @@ static const struct chain_step *step_instead(const struct pass *pass,
 	return chain_step_at(pass, chain, conn, hop, vlan);
 }
 
+// Whether it may have begun behind an NF: its port is not there, since it is being opened anew.
+static bool is_begin_missing(
+	const struct pass *pass, const struct chain_view *chain, const struct conn *conn)
+{
+	uint16_t port = conn_port(conn, conn_original_direction(conn));
+	return chain->has_recognised && !pass->snapshot->views[port];
+}
+
 bool chain_send_instead(const struct pass *pass, const struct chain_view *chain, struct conn *conn,
 	struct packet *p, bool reply, int hop)
 {
 	int behind = chain_begins_behind(pass, chain, conn);
+	bool missing = is_begin_missing(pass, chain, conn);
 	for (; hop >= 0 && hop < chain->nhops; hop += reply ? -1 : 1) {
 		const struct chain_step *step = chain_step_at(
 			pass, chain, conn, (unsigned)hop, p->vlan);
-		if (unlikely(!step))
+		if (unlikely(!step) && !missing)
 			step = step_instead(pass, chain, conn, (unsigned)hop, p->vlan);
 		if (likely(step)) {
 			counter_add(chain_counter(pass, step, reply), 1, p->len);
@@ -150,7 +159,7 @@ bool chain_send_instead(const struct pass *pass, const struct chain_view *chain,
 		}
 		struct hop_counters *counters = &chain->hops[hop].hop->counters[pass->worker];
 		// Nobody but the NF that has changed its addresses can change them back.
-		if (chain->hops[hop].closed || hop == behind) {
+		if (chain->hops[hop].closed || hop == behind || missing) {
 			counter_add(&counters->closed, 1, p->len);
 			packet_drop(p, DROP_CHAIN_CLOSED);
 			return true;

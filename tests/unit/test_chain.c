@@ -416,6 +416,23 @@ Test(chain, replies_to_it_end_there_and_are_never_sent_past_it)
 	cr_expect_eq(conn_instance(conn, 0), 6);
 }
 
+Test(chain, what_has_begun_at_a_port_that_is_opened_anew_keeps_its_instances)
+{
+	bool to_hop;
+	struct conn *conn = begun_behind(0);
+	snapshot.views[host.id] = NULL;
+	chain.steps[5].zone = UINT32_MAX;
+	struct packet p = sent(conn, true, 0, &to_hop);
+	cr_expect(to_hop && p.verdict == VERDICT_DROP && p.drop == DROP_CHAIN_CLOSED,
+		"nobody else can change its addresses back");
+	atomic_store(&nfs[1][0]->state, INSTANCE_DOWN);
+	add_instance(1, 201);
+	p = sent(conn, false, 1, &to_hop);
+	cr_expect(to_hop && p.verdict == VERDICT_DROP && p.drop == DROP_CHAIN_CLOSED);
+	cr_expect_eq(conn_instance(conn, 0), 6);
+	cr_expect_eq(conn_instance(conn, 1), 200);
+}
+
 // --- tags that tell the chain
 
 Test(chain, a_tagged_hop_serves_the_one_vlan_of_its_ports)
