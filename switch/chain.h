@@ -163,6 +163,7 @@ struct probe_view {
 
 struct chain_view {
 	struct chain *chain;
+	const struct bridge *bridge; // where its VMs are; NULL: it has none, and is at home in all
 	uint16_t number;
 	uint8_t nhops; // that are VMs; the others stand aside
 	uint8_t ninside;

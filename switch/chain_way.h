@@ -24,6 +24,11 @@ uint16_t chain_match(const struct pass *pass, const struct port_view *from,
 bool chain_may_match(const struct pass *pass, const struct port_view *from,
 	const struct port_view *to, const struct conn_tuple *tuple, bool readable);
 
+// Whether a chain that tells what it takes by L4 ports could take what goes to this port from
+// whichever.
+bool chain_may_come(
+	const struct pass *pass, const struct port_view *to, const struct conn_tuple *tuple);
+
 // As chain_begins_behind, where a hop of the chain is recognised.
 int chain_find_begin(
 	const struct pass *pass, const struct chain_view *chain, const struct conn *conn);

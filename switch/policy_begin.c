@@ -216,9 +216,29 @@ static bool is_answer(const struct pass *pass, const struct packet *p, const str
 					  : pass->snapshot->chains[chain]->ndports;
 }
 
+// Whether it may be such an answer, of UDP, to an end that nobody knows yet. What began by it would
+// be in no chain for good; so nothing does before that end shows itself.
+static bool may_answer(const struct pass *pass, const struct packet *p, const struct conn_key *key,
+	const struct ends *ends)
+{
+	struct rule_query query;
+	if (likely(ends->to) || !pass->in->is_chained || pass->in->is_host ||
+		p->l4_proto != IPPROTO_UDP)
+		return false;
+	policy_query(key, key->direction, &query);
+	if (chain_match(pass, ends->from, NULL, &query.tuple))
+		return false;
+	policy_query(key, !key->direction, &query);
+	return chain_may_come(pass, ends->from, &query.tuple);
+}
+
 void policy_begin(
 	struct pass *pass, struct packet *p, const struct conn_key *key, const struct ends *ends)
 {
+	if (unlikely(may_answer(pass, p, key, ends))) {
+		policy_decide_alone(pass, p, ends);
+		return;
+	}
 	bool answers = is_answer(pass, p, key, ends);
 	const struct ends its = answers ? (struct ends){ends->to, ends->from} : *ends;
 	begin(pass, p, key, answers ? !key->direction : key->direction, ends->to, &its);

@@ -225,6 +225,7 @@ static void compile_chain(const struct source *src, struct chain_view *view, str
 {
 	*view = (struct chain_view){
 		.chain = chain,
+		.bridge = chain->bridge,
 		.number = chain->number,
 		.protocol = chain->config.protocol,
 		.ndports = chain->config.ndports,

@@ -672,8 +672,18 @@ def answers(it):
         it.walks(one, [(1, one.data(1)), (0, one.data()), (1, one.data(1))], [TWO_ARMED, "ids"])
         shown, = lan.switch.json("conn", "list", "--sport", one.l4[0])
         check((shown["from"], shown["to"]) == ("client", "server"), shown)
+    # As behind a restart: nobody knows where the client is.
+    for one in ones:
+        for end in ("--sport", "--dport"):
+            lan.switch.ctl("conn", "flush", end, one.l4[0])
+        lan.switch.ctl("fdb", "flush")
+        lan.announce(lan.server)
+        lan.drain()
+        got = lan.send("server", one.data(1))
+        check(set(got) == {"client", "mon-l", "mon-r"}, f"flooded to {set(got)}")
+        it.walks(one, [(0, one.data()), (1, one.data(1)), (0, one.data())], [TWO_ARMED, "ids"])
     it.none()
-    return "TCP, and UDP by its port"
+    return "TCP, and UDP by its port; to where the client was, and where it is not known to be"
 
 
 @case("chains: nothing gets past a closed hop while its port is opened anew", needs=bare, presets=BOTH)
