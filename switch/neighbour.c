@@ -115,7 +115,7 @@ static void answer_solicitation(struct packet *p, const uint8_t mac[6])
 
 bool neighbour_is(const struct packet *p)
 {
-	if (p->flags & PACKET_ARP)
+	if (p->flags & PACKET_ARP || p->ether_type == ETH_P_RARP)
 		return true;
 	if (!(p->flags & PACKET_IPV6) || !(p->flags & PACKET_L4) || p->l4_proto != IPPROTO_ICMPV6)
 		return false;

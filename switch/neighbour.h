@@ -9,8 +9,8 @@
 
 #include "base/packet.h"
 
-// Whether it is a packet by which hosts find each other: ARP, or a neighbour solicitation or
-// advertisement. p is parsed.
+// Whether it is a packet by which hosts find each other: ARP, RARP, by which a VMM tells that its
+// VM has come, or a neighbour solicitation or advertisement. p is parsed.
 bool neighbour_is(const struct packet *p);
 
 // Makes of an ARP request (RFC 826) or of an IPv6 neighbour solicitation (RFC 4861, 4.3) the answer

@@ -1,9 +1,10 @@
 """Chains with functions that change addresses: raw rings are client, server and every function."""
 import struct
 
-from cases import BOTH, case, check, fixture
+from cases import BOTH, case, check, fixture, slow
 from chains_routed import WEIR, Routed, routed
-from lab import packets
+from lab import packets, wait_until
+from lab.frontend import SEND_RARP
 from lab.packets import Tcp, Udp, host
 from lans import BROADCAST, mac, talk
 
@@ -198,6 +199,28 @@ def neighbours(it):
     check(set(got) == everybody - {"client", "n-r", "n1"}, f"a broadcast went to {set(got)}")
     it.none()
     return "ARP, ND, answers, one that tells, DAD"
+
+
+@case("chains, NAT: a function that has come from another host is announced on its right side", needs=nats, presets=BOTH)
+def announced(it):
+    lan = it.lan
+    it.chain("inspect", it.hops(TWO_ARMED))
+    lan.switch.ctl("fdb", "flush")
+    lan.n_r.tell(SEND_RARP, lan.n_r.mac + bytes(2))
+    frame, = lan.client.wait_frames(1, slow(5))
+    check(frame[:14] == b"\xff" * 6 + lan.n_r.mac + b"\x80\x35", f"announced by {frame.hex()}")
+    row, = lan.switch.json("fdb", "list")
+    check((row["mac"], row["port"]) == (mac(4), "n-r"), f"its address is at {row}")
+    # In the name of another, and on the left, where it is no host, it is nobody's.
+    for name, told in (("n-r", lan.client.mac), ("n-l", lan.n_l.mac)):
+        before = lan.drops(name).get("chain-stray", 0)
+        lan.ends[name].tell(SEND_RARP, told + bytes(2))
+        wait_until(lambda: lan.drops(name).get("chain-stray", 0) > before, slow(5), f"a stray of {name}")
+    for end in (lan.client, lan.server):
+        lan.announce(end)
+    lan.drain()
+    it.none()
+    return "RARP"
 
 
 @case("chains, NAT: what is of no connection is lost on both sides", needs=nats, presets=BOTH)
