@@ -54,6 +54,11 @@ void land_hop_groups(const struct node *node, void *base)
 int finish_match(struct check *check, const struct node *node, void *base)
 {
 	const struct config_chain *chain = base;
+	const struct config_chain_end *from = &chain->from, *to = &chain->to;
+	if (from->kind == CHAIN_END_CIDR && to->kind == CHAIN_END_CIDR &&
+		from->cidr.family != to->cidr.family)
+		return check_fail(check, node_find(node, "to"), "to", EINVAL,
+			"expected from and to of one version of IP, found both");
 	return check_protocol(check, node, chain->protocol);
 }
 

@@ -134,18 +134,31 @@ static bool ports_parse(
 	return true;
 }
 
+// Of a network that is none it names that, not the map around it.
+static bool end_fits(const struct node *node, const struct node **culprit, char *expected)
+{
+	struct config_chain_end end;
+	if (end_parse(node, &end))
+		return true;
+	if (end.kind == CHAIN_END_CIDR) {
+		*culprit = node->items[0];
+		snprintf(expected, EXPECTED_SIZE,
+			"an IP address or a network without host bits such as 10.0.0.0/24");
+	}
+	return false;
+}
+
 bool list_parse(
 	const struct key *key, const struct node *node, const struct node **culprit, char *expected)
 {
 	struct config_rule rule;
-	struct config_chain_end end;
 	*culprit = node;
 	key_expect(key, expected, EXPECTED_SIZE);
 	switch (key->type) {
 	case TYPE_PEER:
 		return peer_parse(node, &rule);
 	case TYPE_END:
-		return end_parse(node, &end);
+		return end_fits(node, culprit, expected);
 	case TYPE_PORTS:
 		return ports_parse(key, node, culprit, expected);
 	case TYPE_WORDS:

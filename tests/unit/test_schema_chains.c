@@ -126,7 +126,11 @@ Test(schema_chains, refuses_wrong_matches)
 		{MATCH("to: {port: [a]}"), "weir.yaml:15: chains.x.match.to: " ENDS "a map"},
 		{MATCH("to: [{port: a}]"), "weir.yaml:15: chains.x.match.to: " ENDS "a list of 1"},
 		{MATCH("to: {cidr: 10.0.0.1/24}"),
-			"weir.yaml:15: chains.x.match.to: " ENDS "a map"},
+			"weir.yaml:15: chains.x.match.to: expected an IP address or a network "
+			"without host bits such as 10.0.0.0/24, found 10.0.0.1/24"},
+		{MATCH("from: {cidr: 10.0.0.0/8}, to: {cidr: fd00::/8}"),
+			"weir.yaml:15: chains.x.match.to: expected from and to of one version of "
+			"IP, found both"},
 		{MATCH("from: {port: nobody}"),
 			"weir.yaml:15: chains.x.match.from: expected a port that exists, found "
 			"nobody"},
