@@ -3,6 +3,7 @@ import contextlib
 import struct
 
 from cases import BOTH, case, check, fixture, slow
+from chains import Chained
 from chains_nsh import nsh
 from chains_routed import WEIR
 from chains_tags import tagged
@@ -39,10 +40,8 @@ class Far:
         self.tap.put(tagged(frame, self.vlan) if self.vlan else frame)
 
     def got(self, wanted):
-        frames = self.tap.got()
-        if not self.vlan:
-            return [one for one in frames if one == wanted]
-        return [one for one in frames if one == tagged(wanted, self.vlan)]
+        wanted = tagged(wanted, self.vlan) if self.vlan else wanted
+        return [one for one in self.tap.got() if one == wanted]
 
 
 class Near:
@@ -55,21 +54,17 @@ class Near:
         return [one for one in self.end.got() if one == wanted]
 
 
-class Wired:
+class Wired(Chained):
     def __init__(self, lan, far):
-        self.lan = lan
+        super().__init__(lan)
         self.ends = {"far": far, **{name: Near(end) for name, end in lan.ends.items()}}
 
-    def chain(self, kind, **match):
+    def through(self, kind, port):
+        """What begins at this port visits a function of that kind."""
         keys, *self.forms = KINDS[kind]
-        hop = {"nf": kind, "instances": [dict(zip(("left", "right"), NFS))], **keys}
-        self.lan.document["chains"] = {"inspect": {"match": match, "hops": [hop]}}
-        self.lan.apply()
+        self.chain("inspect", [([NFS], keys)], **{"from": {"port": port}})
         # Its ports may have come up in this moment.
-        wait_until(lambda: self.state() == "in-service", slow(5), lambda: f"the function to be {self.state()} no more")
-
-    def state(self):
-        return self.lan.switch.json("chain", "show", "inspect")["hops"][0]["instances"][0]["state"]
+        self.wait_state_of(NFS[0], "in-service", 5)
 
     def expect(self, at, frame, to, wanted):
         """Once: what got past the function would be there before."""
@@ -79,12 +74,12 @@ class Wired:
                                    f"{self.lan.drops('up')}", 0.001)
         check(len(found) == 1, f"{len(found)} times at {to}: {wanted.hex()}")
 
-    def walk(self, one, way, frame):
+    def passes(self, one, way, frame):
         names = [name for end in one.ends for name in self.ends if self.ends[name] is end]
         arrives, leaves = NFS[::-1] if way else NFS
-        there, back = self.forms
-        self.expect(names[way], frame, arrives, there(self.ends[arrives], frame))
-        self.expect(leaves, back(self.ends[leaves], frame), names[1 - way], frame)
+        as_arrives, as_leaves = self.forms
+        self.expect(names[way], frame, arrives, as_arrives(self.ends[arrives], frame))
+        self.expect(leaves, as_leaves(self.ends[leaves], frame), names[1 - way], frame)
 
 
 @fixture(name="a NIC, a VM and a function")
@@ -117,20 +112,20 @@ def both_ways(it):
     far, vm, done = it.ends["far"], it.ends["vm"], 0
     for vlan in (0, 10):
         far.vlan = vlan
-        it.lan.document["chains"] = {}
+        it.none()
         for name, keys in (("up", {"trunk": [vlan]}), ("vm", {"access": vlan}), *((name, {"access": vlan}) for name in NFS)):
             it.lan.set(name, vlan=keys if vlan else None)
         learn(it)
         for kind in KINDS:
             for begins, other, port in ((far, vm, "up"), (vm, far, "vm")):
-                it.chain(kind, **{"from": {"port": port}})
+                it.through(kind, port)
                 for version in (4, 6):
                     one = talk(Tcp, begins, other, version=version)
                     for way, frame in [*one.handshake(), (0, one.data()), (1, one.data(1)), *one.goodbye()]:
-                        it.walk(one, way, frame)
+                        it.passes(one, way, frame)
                     one = talk(Udp, begins, other, version=version)
                     for way in (0, 1, 0, 1):
-                        it.walk(one, way, one.data(way))
+                        it.passes(one, way, one.data(way))
                     done += 1
     lost = it.lan.lost() | {"up": it.lan.drops("up")}
     # The kernel says something of its own at the far end.
