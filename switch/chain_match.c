@@ -95,12 +95,11 @@ bool chain_may_match(const struct pass *pass, const struct port_view *from,
 bool chain_may_come(
 	const struct pass *pass, const struct port_view *to, const struct conn_tuple *tuple)
 {
-	for (unsigned i = 1; i < CONN_CHAINS; i++) {
-		const struct chain_view *chain = pass->snapshot->chains[i];
-		if (chain && chain->ndports && (!chain->bridge || chain->bridge == to->bridge) &&
+	// No list of a port's has those that could come to it; behind the last one is an empty one.
+	for (const struct chain_view *chain = pass->snapshot->all_chains; chain->chain; chain++)
+		if (chain->ndports && (!chain->bridge || chain->bridge == to->bridge) &&
 			matches_protocol(chain, tuple) &&
 			matches_ends(pass, chain, NULL, to, tuple, true))
 			return true;
-	}
 	return false;
 }

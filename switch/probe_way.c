@@ -30,11 +30,11 @@ static uint16_t write_probe(uint8_t *frame, const struct probe_view *view, uint6
 // nothing about that. False: it was lost.
 static bool deliver(struct pass *pass, struct packet *p)
 {
+	if (!pass->in->vhost)
+		return false;
 	uint64_t before = lost_at(pass, pass->in);
 	struct bunch one = {.count = 0}, left;
 	bunch_add(&one, p);
-	if (!pass->in->vhost)
-		return false;
 	vm_send(pass, pass->in, &one, &left);
 	return !left.count && lost_at(pass, pass->in) == before;
 }
